@@ -1,0 +1,140 @@
+"""Strict conversion between frozen dataclasses and plain JSON values.
+
+A key that a dataclass does not have is an error that names the nearest one, never ignored: a misspelt option that is
+swallowed costs a training run. Nothing here imports torch or numpy.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+from aeedge_runtime.errors import ArgumentError
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `; the nearest is "..."` for the known name closest to `name`, or the whole list when none is close."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f'; did you mean "{close[0]}"?' if close else f"; expected one of {', '.join(names)}"
+
+
+class Configuration:
+    """Base of every config dataclass: `from_dict` and `to_dict`, strict in both directions.
+
+    A class with a `family` writes it as the first key and accepts only its own.
+    """
+
+    family: ClassVar[str] = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Build the dataclass from plain JSON values; missing keys take their defaults.
+
+        Args:
+            values: field name -> value; lists stand for tuples, mappings for nested dataclasses.
+            where: dotted place of `values` in the whole config, for messages.
+
+        Raises:
+            ArgumentError: an unknown key, a missing required key or a value of the wrong type.
+        """
+        place = where or cls.__name__
+        if not isinstance(values, Mapping):
+            raise ArgumentError(f"{place}: found {_named(values)}, expected an object with keys")
+        values = dict(values)
+        if cls.family and values.pop("family", cls.family) != cls.family:
+            raise ArgumentError(f'{place}: the family is not "{cls.family}"')
+        hints = typing.get_type_hints(cls)
+        known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for key in values:
+            if key not in known:
+                raise ArgumentError(f'{place}: unknown key "{key}"{nearest(key, known)}')
+        for name, field in known.items():
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required and name not in values:
+                raise ArgumentError(f'{place}: the key "{name}" is missing')
+        prefix = f"{where}." if where else ""
+        return cls(**{key: convert(value, hints[key], prefix + key) for key, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` of them gives an equal object."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        plain = {field.name: _plain(getattr(self, field.name)) for field in fields}
+        return {"family": self.family, **plain} if self.family else plain
+
+
+def convert(value: Any, hint: Any, place: str) -> Any:
+    """Return a JSON value as the type `hint`, or raise ArgumentError that names `place`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return convert(value, next(kind for kind in arguments if kind is not type(None)), place)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ArgumentError(f'{place}: found "{value}"{nearest(str(value), map(str, arguments))}')
+        return value
+    if origin is tuple:
+        return _tuple(value, arguments, place)
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise ArgumentError(f"{place}: found {_named(value)}, expected an object with keys")
+        return {str(key): convert(item, arguments[1], f"{place}.{key}") for key, item in value.items()}
+    if isinstance(hint, type) and issubclass(hint, Configuration):
+        return value if isinstance(value, hint) else hint.from_dict(value, place)
+    return hint(_scalar(value, hint, place)) if hint is not Any else value
+
+
+def set_key(values: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set the entry at a dotted place of nested plain values, as `--set training.optimizer.learning_rate=1e-4` does.
+
+    Raises:
+        ArgumentError: a part of the place does not exist; the message names the nearest key.
+    """
+    *parents, last = dotted.split(".")
+    branch: Any = values
+    for depth, part in enumerate([*parents, last]):
+        if not isinstance(branch, dict):
+            raise ArgumentError(f'"{".".join(dotted.split(".")[:depth])}" holds a value and has no key "{part}"')
+        open_ended = depth and dotted.split(".")[depth - 1] == "terms"
+        if part not in branch and not open_ended:
+            raise ArgumentError(f'unknown key "{dotted}": no "{part}" here{nearest(part, branch)}')
+        if depth < len(parents):
+            branch = branch[part]
+    branch[last] = value
+
+
+def _tuple(value: Any, arguments: tuple[Any, ...], place: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ArgumentError(f"{place}: found {_named(value)}, expected a list")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(convert(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(value))
+    if len(value) != len(arguments):
+        raise ArgumentError(f"{place}: found {len(value)} values, expected {len(arguments)}")
+    return tuple(convert(item, kind, f"{place}[{i}]") for i, (item, kind) in enumerate(zip(value, arguments, strict=True)))
+
+
+def _scalar(value: Any, hint: type, place: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return value
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ArgumentError(f"{place}: found {_named(value)}, expected {hint.__name__}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Configuration):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _named(value: Any) -> str:
+    return f'"{value}" ({type(value).__name__})' if not isinstance(value, Mapping) else "an object"
