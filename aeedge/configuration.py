@@ -9,9 +9,11 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self, TypeVar
 
 from aeedge_runtime.errors import ArgumentError
+
+T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -22,47 +24,55 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Configuration:
-    """Base of every config dataclass: `from_dict` and `to_dict`, strict in both directions.
-
-    A class with a `family` writes it as the first key and accepts only its own.
-    """
-
-    family: ClassVar[str] = ""
+    """Base of config dataclasses: `from_dict` and `to_dict`, strict in both directions."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
-        """Build the dataclass from plain JSON values; missing keys take their defaults.
-
-        Args:
-            values: field name -> value; lists stand for tuples, mappings for nested dataclasses.
-            where: dotted place of `values` in the whole config, for messages.
-
-        Raises:
-            ArgumentError: an unknown key, a missing required key or a value of the wrong type.
-        """
-        place = where or cls.__name__
-        if not isinstance(values, Mapping):
-            raise ArgumentError(f"{place}: found {_named(values)}, expected an object with keys")
-        values = dict(values)
-        if cls.family and values.pop("family", cls.family) != cls.family:
-            raise ArgumentError(f'{place}: the family is not "{cls.family}"')
-        hints = typing.get_type_hints(cls)
-        known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        for key in values:
-            if key not in known:
-                raise ArgumentError(f'{place}: unknown key "{key}"{nearest(key, known)}')
-        for name, field in known.items():
-            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            if required and name not in values:
-                raise ArgumentError(f'{place}: the key "{name}" is missing')
-        prefix = f"{where}." if where else ""
-        return cls(**{key: convert(value, hints[key], prefix + key) for key, value in values.items()})
+        """Build the dataclass from plain JSON values; see `build`."""
+        return build(cls, values, where)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` of them gives an equal object."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        plain = {field.name: _plain(getattr(self, field.name)) for field in fields}
-        return {"family": self.family, **plain} if self.family else plain
+        values: dict[str, Any] = plain(self)
+        return values
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """Build a dataclass from plain JSON values; missing keys take their defaults.
+
+    Args:
+        cls: a dataclass; its annotations say what each value must be.
+        values: field name -> value; lists stand for tuples, mappings for nested dataclasses.
+        where: dotted place of `values` in the whole config, for messages.
+
+    Raises:
+        ArgumentError: an unknown key, a missing required key or a value of the wrong type.
+    """
+    place = where or cls.__name__
+    if not isinstance(values, Mapping):
+        raise ArgumentError(f"{place}: found {_named(values)}, expected an object with keys")
+    hints = typing.get_type_hints(cls)
+    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise ArgumentError(f'{place}: unknown key "{key}"{nearest(key, known)}')
+    for name, field in known.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise ArgumentError(f'{place}: the key "{name}" is missing')
+    prefix = f"{where}." if where else ""
+    return cls(**{key: convert(value, hints[key], prefix + key) for key, value in values.items()})
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, mappings and tuples as plain JSON values, recursively."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
 
 
 def convert(value: Any, hint: Any, place: str) -> Any:
@@ -82,8 +92,8 @@ def convert(value: Any, hint: Any, place: str) -> Any:
         if not isinstance(value, Mapping):
             raise ArgumentError(f"{place}: found {_named(value)}, expected an object with keys")
         return {str(key): convert(item, arguments[1], f"{place}.{key}") for key, item in value.items()}
-    if isinstance(hint, type) and issubclass(hint, Configuration):
-        return value if isinstance(value, hint) else hint.from_dict(value, place)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else build(hint, value, place)
     return hint(_scalar(value, hint, place)) if hint is not Any else value
 
 
@@ -113,7 +123,9 @@ def _tuple(value: Any, arguments: tuple[Any, ...], place: str) -> tuple[Any, ...
         return tuple(convert(item, arguments[0], f"{place}[{i}]") for i, item in enumerate(value))
     if len(value) != len(arguments):
         raise ArgumentError(f"{place}: found {len(value)} values, expected {len(arguments)}")
-    return tuple(convert(item, kind, f"{place}[{i}]") for i, (item, kind) in enumerate(zip(value, arguments, strict=True)))
+    return tuple(
+        convert(item, kind, f"{place}[{i}]") for i, (item, kind) in enumerate(zip(value, arguments, strict=True))
+    )
 
 
 def _scalar(value: Any, hint: type, place: str) -> Any:
@@ -123,16 +135,6 @@ def _scalar(value: Any, hint: type, place: str) -> Any:
         return value
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ArgumentError(f"{place}: found {_named(value)}, expected {hint.__name__}")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Configuration):
-        return value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
     return value
 
 

@@ -10,10 +10,6 @@ from aeedge.configuration import Configuration
 from aeedge_runtime.errors import ArgumentError
 
 
-class ModelConfig(Configuration):
-    """Base of the frozen config dataclass beside each architecture; `to_dict` starts with the family."""
-
-
 class Autoencoder(nn.Module, ABC):
     """An image autoencoder: `encode` and `decode` are each other's inverse, as far as the model can.
 
@@ -27,7 +23,7 @@ class Autoencoder(nn.Module, ABC):
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: Configuration) -> None:
         super().__init__()
         self.config = config
 
