@@ -1,0 +1,142 @@
+"""What an export needs to know of a model, whatever its family."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aeedge_export.errors import ExportError
+
+HALVES = ("encoder", "decoder")
+
+EXACT_UNITS = 2**24
+"""Integers below this are exact in float32; partial sums of an exact prior must stay below it."""
+
+
+class ExportableModel(Protocol):
+    """The part of `aeedge.models.base.Autoencoder` that is used here."""
+
+    @property
+    def channels(self) -> int:
+        """Image channels."""
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Rows and columns of pixels per latent position."""
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latent."""
+
+    @property
+    def patched(self) -> bool:
+        """Whether the graph takes exactly one patch."""
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Image `[N, C, H, W]` float32 in 0..1 to latent `[N, c, h, w]`."""
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent `[N, c, h, w]` to image `[N, C, H, W]`."""
+
+    def named_modules(self) -> Any:
+        """As in `torch.nn.Module`."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As in `torch.nn.Module`."""
+
+
+def has_hyperprior(model: ExportableModel) -> bool:
+    """Return whether the model predicts its tables from side information."""
+    return hasattr(model, "hyper_encode")
+
+
+def has_posterior(model: ExportableModel) -> bool:
+    """Return whether the encoder gives a distribution (vae)."""
+    return hasattr(model, "encode_distribution")
+
+
+def hyper_encoder_of(model: ExportableModel) -> Callable[[Tensor], Tensor]:
+    """Return the map of a latent in steps to the hyper-latent."""
+    return cast(Callable[[Tensor], Tensor], cast(Any, model).hyper_encode)
+
+
+def prior_of(model: ExportableModel) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return the prior network: hyper-symbols and contexts to table index and mean."""
+    return cast(Callable[..., tuple[Tensor, Tensor]], cast(Any, model).prior)
+
+
+def check_weights(model: ExportableModel) -> None:
+    """Refuse weights that are not finite: one of them loads and runs everywhere and ruins every image.
+
+    Raises:
+        ExportError: a tensor holds NaN or infinity; the message names it.
+    """
+    for name, tensor in sorted(model.state_dict().items()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ExportError(f"the weight {name} holds NaN or infinity; train again, or export another checkpoint")
+
+
+def check_exact(model: ExportableModel) -> None:
+    """Refuse a prior whose table indices float32 could compute differently on another machine.
+
+    Raises:
+        ExportError: a partial sum can reach 2^24 units.
+    """
+    if not has_hyperprior(model):
+        return
+    largest = int(cast(Any, model).prior.scale.largest_sum())
+    if largest >= EXACT_UNITS:
+        raise ExportError(
+            f"the exact prior can reach a partial sum of {largest} units, float32 is exact below {EXACT_UNITS}; "
+            "train with smaller weights in prior.scale"
+        )
+
+
+def weight_hash(model: ExportableModel, prefixes: tuple[str, ...]) -> str:
+    """Return the SHA-256 (hex) of the float32 weights below the prefixes, "" when there are none.
+
+    Every tensor, sorted by name, contributes its name (UTF-8), its shape as JSON and its little-endian bytes; it does not
+    depend on the exporter, so a re-export keeps the stream id.
+    """
+    digest = hashlib.sha256()
+    chosen = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(prefixes)}
+    for name, tensor in sorted(chosen.items()):
+        values = np.ascontiguousarray(tensor.detach().cpu().to(torch.float32).numpy(), dtype="<f4")
+        digest.update(name.encode())
+        digest.update(json.dumps(list(tensor.shape)).encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest() if chosen else ""
+
+
+def frozen_copy(model: ExportableModel) -> ExportableModel:
+    """Return a float32 copy on the CPU in evaluation mode whose fixed-point layers are plain convolutions.
+
+    A layer with `quantised()` rounds its weights in every forward pass; the copy holds the rounded ones.
+    """
+    copied = copy.deepcopy(cast(nn.Module, model)).cpu().float().eval()
+    for parent in list(copied.modules()):
+        for name, child in list(parent.named_children()):
+            if hasattr(child, "quantised"):
+                setattr(parent, name, _fixed_convolution(child))
+    return cast(ExportableModel, copied.requires_grad_(False))
+
+
+def _fixed_convolution(layer: nn.Module) -> nn.Conv2d:
+    weight, bias = cast(Any, layer).quantised()
+    outputs, inputs, kernel, _ = weight.shape
+    fixed = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    fixed.load_state_dict({"weight": weight.detach(), "bias": bias.detach()})
+    return fixed.eval()
+
+
+def describe(model: ExportableModel) -> Mapping[str, Any]:
+    """Return the config of a model as plain JSON values."""
+    config = cast(Any, model).config
+    if hasattr(config, "to_dict"):
+        return cast(Mapping[str, Any], config.to_dict())
+    return cast(Mapping[str, Any], json.loads(json.dumps(vars(config))))
