@@ -1,0 +1,130 @@
+"""Runs one piece of work per input, goes on past those that fail, and sums up.
+
+Each input becomes an `Outcome`; the command's exit code follows from them: an error of a single input keeps its own
+code, a batch in which some failed ends with 1.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from aeedge.console import complain, count, note, printable, say, warn
+from aeedge.failures import TRACEBACK_VARIABLE, explain
+from aeedge.outputs import Job
+from aeedge.progress import Progress
+from aeedge_runtime.errors import AeedgeWarning
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one piece of work gave.
+
+    Attributes:
+        output: the place written to.
+        line: what to say about it.
+        facts: the same for `--json`.
+    """
+
+    output: str
+    line: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One input and what became of it; `status` is written, skipped or failed."""
+
+    input: str
+    status: str
+    exit_code: int = 0
+    result: Result | None = None
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as `--json` shows it."""
+        content: dict[str, Any] = {"input": self.input, "status": self.status}
+        if self.result:
+            content |= {"output": self.result.output, **self.result.facts}
+        if self.error is not None:
+            content |= {"error": self.error, "exit_code": self.exit_code}
+        return content | {"warnings": list(self.warnings)}
+
+
+def run_batch(jobs: Sequence[Job], work: Callable[[Job], Result | None], *, quiet: bool) -> list[Outcome]:
+    """Do the work of every job, in order.
+
+    Args:
+        jobs: what to do.
+        work: does one job; None means that it was skipped.
+        quiet: print no result lines (errors and warnings still go to stderr).
+    """
+    outcomes: list[Outcome] = []
+    with Progress(len(jobs)) as progress:
+        for job in progress.track(jobs):
+            outcome = _attempt(job, work)
+            outcomes.append(outcome)
+            _tell(outcome, job, progress, quiet=quiet)
+    return outcomes
+
+
+def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
+    name = os.fspath(job.source.path) if job.source.path else "-"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", category=AeedgeWarning)
+        try:
+            result = work(job)
+            outcome = Outcome(name, "written" if result else "skipped", result=result)
+        except (click.ClickException, BrokenPipeError):
+            raise  # about the command, not about this input
+        except Exception as error:  # one bad file, whatever it does to us, must not end the batch
+            if os.environ.get(TRACEBACK_VARIABLE):
+                raise
+            message, code = explain(error)
+            outcome = Outcome(name, "failed", exit_code=code, error=message)
+    notes = tuple(str(item.message) for item in caught)
+    return Outcome(**{**vars(outcome), "warnings": notes})
+
+
+def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:
+    if outcome.warnings or outcome.error or not quiet:
+        progress.clear()
+    for text in outcome.warnings:
+        warn(f"{job.source.name}: {text}")
+    if outcome.error is not None:
+        complain(_with_name(job.source.name, outcome.error))
+    elif outcome.result and not quiet:
+        say(f"{job.source.name} -> {printable(outcome.result.output)}: {outcome.result.line}")
+    elif outcome.status == "skipped":
+        note(f"{job.source.name}: skipped, its output exists")
+
+
+def _with_name(name: str, message: str) -> str:
+    return message if message.startswith(f"{name}:") else f"{name}: {message}"
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Return the exit code of a command from its outcomes."""
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not failed:
+        return 0
+    return failed[0].exit_code if len(outcomes) == 1 else 1
+
+
+def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
+    """Return how many were written, skipped and failed, and how long that took."""
+    states = [outcome.status for outcome in outcomes]
+    return {state: states.count(state) for state in ("written", "skipped", "failed")} | {"seconds": round(seconds, 3)}
+
+
+def summary_line(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """Return the summary as text."""
+    totals = summary(outcomes, seconds)
+    parts = [f"{count(totals['written'], 'file')} written"]
+    parts += [f"{totals[state]:,} {state}" for state in ("skipped", "failed") if totals[state]]
+    return f"{', '.join(parts)} in {seconds:.1f} s"

@@ -1,0 +1,151 @@
+"""The `aeedge` command: finds the subcommand, turns every error into one line and an exit code.
+
+Exit codes: 0 ok; 1 error, also a batch in which some files failed; 2 usage; 3 an input that is not what it claims to
+be; 4 a stream that needs another model, or a model not found; 5 device unavailable; 130 interrupted.
+
+A command's module is imported only when that command runs, so `aeedge --help` loads neither numpy nor any backend.
+"""
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from aeedge import __version__
+from aeedge.console import aeedge_warnings, complain, print_json, printable
+from aeedge.failures import INTERRUPTED, TRACEBACK_VARIABLE, explain
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Codec": {
+        "compress": "Compress images into .aee streams.",
+        "decompress": "Restore the images of .aee streams.",
+        "info": "Show what is in a bundle or a stream.",
+    },
+    "Models": {
+        "presets": "List the presets, or show one.",
+        "train": "Train a preset on images.",
+        "export": "Write a trained run as a bundle, and check it against PyTorch.",
+        "verify": "Check a bundle on this machine.",
+    },
+    "Start here": {
+        "demo": "Train, export, compress, restore and compare, in about a minute.",
+        "doctor": "Show versions, devices and what is missing.",
+    },
+}
+"""Every command with its one-line help, as `aeedge --help` groups them."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in `aeedge.commands.NAME` and are imported when asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the help."""
+        return [name for section in SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, or None if there is none of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"aeedge.commands.{cmd_name}")
+        command = getattr(module, cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"aeedge.commands.{cmd_name}.{cmd_name} is not a click command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of an argument list; name the nearest one when there is none."""
+        name = args[0]
+        if name not in self.list_commands(ctx) and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            remedy = f"did you mean {near[0]}?" if near else "see aeedge --help"
+            raise click.UsageError(f"found no command named {printable(name)}; {remedy}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections of the help without importing a command."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=12)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.version_option(__version__, "-V", "--version", prog_name="aeedge", message="%(prog)s %(version)s")
+@click.pass_context
+def aeedge(ctx: click.Context) -> None:
+    """Image autoencoders as a real codec: train, export to ONNX, compress without PyTorch."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: the words after `aeedge`; those of this process when None.
+
+    Returns:
+        The exit code.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    previous = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        with aeedge_warnings():
+            code = _invoke(words)
+            sys.stdout.flush()
+    except BaseException as error:  # whatever it is, the user gets one line; AEEDGE_TRACEBACK=1 shows the rest
+        code = _report(error, words)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return code
+
+
+def _invoke(words: list[str]) -> int:
+    try:
+        result = aeedge.main(words, prog_name="aeedge", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # unwinds, so that temporary files go
+
+
+def _report(error: BaseException, words: Sequence[str]) -> int:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        raise error
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        return _close_stdout()
+    message, code = explain(error)
+    try:
+        complain(message)
+        options = words[: words.index("--")] if "--" in words else words
+        if "--json" in options and code != INTERRUPTED:
+            print_json({"error": message, "exit_code": code})
+        sys.stdout.flush()
+    except OSError:
+        _close_stdout()
+    return code
+
+
+def _close_stdout() -> int:
+    """Point stdout away from a reader that has gone, so that the interpreter's last flush is silent."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

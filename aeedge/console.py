@@ -1,0 +1,105 @@
+"""What the command line says, and where: results on stdout, warnings and errors on stderr, each on one line.
+
+Imports nothing heavy: `aeedge --help` comes through here.
+"""
+
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from aeedge_runtime.errors import AeedgeWarning
+
+JSON_SCHEMA = 1
+"""Version of every object that `--json` prints."""
+
+
+def printable(name: str | bytes | os.PathLike[str]) -> str:
+    """Return a name or message on one line: control characters and bytes that are no UTF-8 become escapes.
+
+    Args:
+        name: text, a path, or the bytes of a path.
+    """
+    text = os.fsdecode(name)
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as `os.fsdecode` carries it
+        return f"\\x{code - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()
+
+
+def say(text: str) -> None:
+    """Print a line of the result on stdout."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """Print a line about progress on stderr."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Print a `warning:` line on stderr."""
+    click.echo(f"warning: {printable(text)}", err=True)
+
+
+def complain(text: str) -> None:
+    """Print an `error:` line on stderr."""
+    click.echo(f"error: {printable(text)}", err=True)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print the one object of `--json` on stdout; pure ASCII, so that names in any encoding survive."""
+    click.echo(json.dumps({"schema": JSON_SCHEMA, **content}, indent=2))
+
+
+def write_stdout(data: bytes) -> None:
+    """Write bytes to stdout.
+
+    Raises:
+        click.UsageError: stdout is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise click.UsageError("found a terminal as stdout, expected a file or a pipe; name an output with -o")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def aeedge_warnings() -> Iterator[None]:
+    """Print warnings of aeedge as `warning:` lines; keep those of other libraries quiet unless `python -W` asks."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if issubclass(category, AeedgeWarning):
+            warn(str(message))
+        elif sys.warnoptions:
+            note(f"{category.__name__}: {printable(str(message))}")
+
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("always", category=AeedgeWarning)
+        warnings.showwarning = show
+        yield
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 image`, `2 images`, `1,200 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size(octets: float) -> str:
+    """Return a number of bytes for people: `15 bytes`, `1.23 kB`, `45.6 MB` (powers of 1000)."""
+    if octets < 1000:
+        return count(round(octets), "byte")
+    power = min(3, math.floor(math.log10(octets) / 3))
+    return f"{octets / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"

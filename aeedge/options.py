@@ -1,0 +1,52 @@
+"""Options that several commands share, spelled once."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_MODEL = "photo"
+"""The bundle that ships with the package."""
+
+model_option = click.option(
+    "-m",
+    "--model",
+    metavar="BUNDLE",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="A bundle's folder, .aeb file, or the name of a shipped one.",
+)
+device_option = click.option(
+    "--device",
+    metavar="cpu|cuda|auto",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where the networks run; only auto may fall back.",
+)
+threads_option = click.option(
+    "--threads",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Threads of the networks.  [default: all cores]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+force_option = click.option("--force", is_flag=True, help="Replace existing outputs.")
+skip_option = click.option("--skip-existing", is_flag=True, help="Leave existing outputs alone and go on.")
+pixels_option = click.option(
+    "--max-pixels",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Refuse inputs of more pixels.  [default: 178956970]",
+)
+
+
+def codec_options(function: Function) -> Function:
+    """Add the options of every command that runs a codec on files."""
+    for option in (json_option, pixels_option, skip_option, force_option, threads_option, device_option, model_option):
+        function = option(function)
+    return function

@@ -1,0 +1,150 @@
+"""Where a command writes: names planned before any work, refused when two inputs meet or an input would be lost.
+
+The rule is the same whatever else lies in the folder: `.aee` is appended when compressing (`a.jpg` gives `a.jpg.aee`,
+`a.png` gives `a.png.aee`); decompressing takes it off and appends `.png` unless that is there (`a.png`, `a.jpg.png`).
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from aeedge.console import printable
+from aeedge.sources import STDIN, STREAM_SUFFIX, Source, kind_of
+from aeedge_runtime.errors import AeedgeError, ArgumentError
+
+IMAGE_SUFFIX = ".png"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its result goes; `output` None is standard output."""
+
+    source: Source
+    output: Path | None
+
+
+def compressed_name(name: str) -> str:
+    """Return the name of the stream of an image."""
+    return name + STREAM_SUFFIX
+
+
+def restored_name(name: str) -> str:
+    """Return the name of the image of a stream, or of an image in a packed stream."""
+    stem = restored_folder(name)
+    return stem if stem.lower().endswith(IMAGE_SUFFIX) else stem + IMAGE_SUFFIX
+
+
+def restored_folder(name: str) -> str:
+    """Return the name of the folder for the images of a packed stream."""
+    stem = name[: -len(STREAM_SUFFIX)] if name.lower().endswith(STREAM_SUFFIX) else name
+    return stem or name
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output, as the user wrote it, means a folder: it ends in a slash or is one."""
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], str]) -> list[Job]:
+    """Return where each result goes.
+
+    Args:
+        sources: the inputs.
+        output: what `-o` says: a file for one input, a folder, `-`, or None for "beside the input".
+        rename: from the name of an input to the name of its result.
+
+    Raises:
+        click.UsageError: the output does not fit the inputs.
+        ArgumentError: two inputs would be written to one place.
+    """
+    single = len(sources) == 1 and not sources[0].from_folder
+    if output is None:
+        return _distinct([_beside(source, rename) for source in sources])
+    if output == STDIN:
+        if not single:
+            raise click.UsageError("found several inputs for -o -, expected one; name a folder with -o")
+        return [Job(sources[0], None)]
+    if single and not is_folder(output):
+        return [Job(sources[0], Path(output))]
+    if Path(output).exists() and not Path(output).is_dir():
+        raise click.UsageError(f"-o {printable(output)}: found a file, expected a folder, as there are several inputs")
+    if any(source.path is None for source in sources):
+        raise click.UsageError("standard input has no name to use in a folder; name a file with -o")
+    return _distinct([Job(source, _below(Path(output), source, rename)) for source in sources])
+
+
+def _beside(source: Source, rename: Callable[[str], str]) -> Job:
+    if source.from_folder:
+        raise click.UsageError("a folder needs an output folder; name it with -o")
+    if source.path is None:
+        return Job(source, None)
+    return Job(source, source.path.with_name(rename(source.path.name)))
+
+
+def _below(folder: Path, source: Source, rename: Callable[[str], str]) -> Path:
+    return folder / source.relative.with_name(rename(source.relative.name))
+
+
+def _distinct(jobs: list[Job]) -> list[Job]:
+    first: dict[Path, Source] = {}
+    for job in jobs:
+        if job.output is None:
+            continue
+        other = first.setdefault(job.output, job.source)
+        if other is not job.source:
+            raise ArgumentError(
+                f"{other.name} and {job.source.name} would both be written to {printable(job.output)}; "
+                "rename one, or give them different output folders"
+            )
+    return jobs
+
+
+class OutputGuard:
+    """Decides whether a place may be written to.
+
+    Args:
+        sources: every input of the command; none of them is ever written to.
+        force: whether existing files may be replaced.
+        skip_existing: whether existing files are left alone, silently.
+    """
+
+    def __init__(self, sources: Iterable[Source], *, force: bool, skip_existing: bool) -> None:
+        if force and skip_existing:
+            raise click.UsageError("found --force and --skip-existing, expected one of them")
+        self.force = force
+        self.skip_existing = skip_existing
+        self._inputs = {identity for source in sources if source.path and (identity := _identity(source.path))}
+
+    def wants(self, output: Path) -> bool:
+        """Return whether to go ahead: False for an existing output with `--skip-existing`.
+
+        Raises:
+            ArgumentError: the place holds an input, or something that is no file.
+            AeedgeError: it holds a file, and there is no `--force`.
+        """
+        if not os.path.lexists(output):
+            return True
+        if _identity(output) in self._inputs:
+            raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
+        if output.exists() and not output.is_file():
+            found = kind_of(output.stat().st_mode)
+            raise ArgumentError(f"{printable(output)}: found {found}, expected a file or a free name; choose another")
+        if self.skip_existing:
+            return False
+        if not self.force:
+            raise AeedgeError(
+                f"{printable(output)} exists; --force replaces it, --skip-existing leaves it, -o names another place"
+            )
+        return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode, or None if nothing is there (or it cannot be seen)."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
