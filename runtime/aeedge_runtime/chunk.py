@@ -1,0 +1,328 @@
+"""Chunks: the symbols of one or more passes as one payload of coder header, words and raw words.
+
+A payload is empty when all its symbols are certain. Otherwise FORMAT.md says where each bit lies. Raw words carry
+escaped symbols and signs; those of the last pass hide in the start states of the lanes, which therefore cost little.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bank import (
+    ESCAPE,
+    ESCAPED,
+    FREQUENCY_MASK,
+    MAGNITUDE,
+    NEGATIVE,
+    NEUTRAL,
+    PRECISION_BITS,
+    SIGNED,
+    FrequencyBank,
+    check_tables,
+)
+from .errors import ArgumentError, StreamError
+from .limits import MAX_LANES, MAX_STEPS
+from .rans import LOWEST_STATE, RansDecoder, RansEncoder
+
+Pass = tuple[NDArray[np.uint8], NDArray[np.int16]]
+"""Table index and symbol of every element of one pass, in coding order."""
+
+ZERO_START = 12
+"""In place of log2(lanes): one lane that starts from state 0, which saves two bytes where nothing is raw."""
+
+_MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
+_BLOCK = 1 << 15  # symbols coded at a time: their work arrays stay in the second-level cache
+_LANE_COST = 0.0075  # share of the payload that lanes may cost, from 0.5 (free start) to 2.5 bytes each
+_STEPS_WORTH_A_LANE = 8
+
+
+def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
+    """Codes the passes of one chunk.
+
+    Args:
+        passes: per pass the table index, uint8 [n], and the symbols, int16 [n], in coding order.
+        bank: the tables.
+
+    Raises:
+        ArgumentError: a table index outside the bank, a symbol of -32768, or a nonzero symbol under a certain table.
+    """
+    parts = [_prepare(tables, symbols, bank) for tables, symbols in passes]
+    if not any(len(part.entries) for part in parts):
+        return b""
+    hidden = parts[-1].raw
+    lanes = choose_lanes([part.entries for part in parts], len(hidden))
+    zero_start = lanes == 1 and not len(hidden)
+    coder = _push(parts, lanes, hidden, 0 if zero_start else LOWEST_STATE)
+    if zero_start and coder.states[0] < LOWEST_STATE:  # too little to fill a state: a chunk of a few likely symbols
+        zero_start, coder = False, _push(parts, lanes, hidden, LOWEST_STATE)
+    raw = [hidden[lanes:], *(part.raw for part in reversed(parts[:-1]))]
+    words = np.concatenate([coder.words(), *raw])
+    return write_states(coder.states, zero_start) + words.astype("<u2").tobytes()
+
+
+class ChunkDecoder:
+    """Reads the passes of one chunk, in order.
+
+    Args:
+        data: the payload.
+        bank: the tables the encoder had.
+
+    Raises:
+        StreamError: the coder header is cut short or not as specified.
+    """
+
+    def __init__(self, data: bytes | memoryview, bank: FrequencyBank) -> None:
+        self._bank = bank
+        self._coder: RansDecoder | None = None
+        self._expected = np.uint32(LOWEST_STATE)
+        self._finished = False
+        if len(data):
+            states, zero_start, used = read_states(data)
+            words = np.frombuffer(data, "<u2", offset=used).astype(np.uint32)
+            self._coder = RansDecoder(states, words, zero_start=zero_start)
+            self._expected = np.uint32(0 if zero_start else LOWEST_STATE)
+        self._coded = 0
+
+    def decode(self, tables: NDArray[np.uint8], last: bool) -> NDArray[np.int16]:
+        """Reads the symbols of the next pass, int16 [n].
+
+        Args:
+            tables: uint8 [n], table index of every element of the pass.
+            last: whether this is the chunk's last pass; its raw words lie in the start states first.
+
+        Raises:
+            StreamError: the payload breaks a rule of the format.
+            ArgumentError: a table index outside the bank, or a pass after the last.
+        """
+        if self._finished:
+            raise ArgumentError("chunk: a pass was asked for after the last one")
+        check_tables(tables, self._bank.tables)
+        skipped = self._bank.certain.take(tables)
+        coded = tables if not skipped.any() else tables[~skipped]
+        found = self._decode_coded(coded)
+        if found.size:
+            self._add_raw(found, coded, last)
+        elif last:
+            self._raw_words(0, last=True)
+        self._finished = last
+        if len(coded) == len(tables):
+            return found
+        symbols = np.zeros(len(tables), np.int16)
+        symbols[~skipped] = found
+        return symbols
+
+    def finish(self) -> None:
+        """Checks that every pass was read and that every byte of the payload had a use.
+
+        Raises:
+            StreamError: the payload holds symbols that no pass asked for.
+            ArgumentError: the last pass was not read yet.
+        """
+        if not self._finished:
+            raise ArgumentError("chunk: finish() before the last pass was decoded")
+        if self._coder is not None and not self._coded:
+            raise StreamError("chunk: a payload where every symbol is certain, expected none; the stream is damaged")
+
+    def _decode_coded(self, tables: NDArray[np.uint8]) -> NDArray[np.int16]:
+        count, coder = len(tables), self._coder
+        if not count:
+            return np.empty(0, np.int16)
+        if coder is None:
+            raise StreamError(f"chunk: an empty payload for {count} symbols; the stream is damaged, get it again")
+        lanes = len(coder.states)
+        if count > lanes * MAX_STEPS:
+            raise StreamError(f"chunk: {lanes} lanes for {count} symbols, expected at most {MAX_STEPS} symbols a lane")
+        self._coded += count
+        lookup = self._bank.decoder_lookup(tables)
+        bases = np.full(-(-count // lanes) * lanes, lookup.neutral, np.uint32)
+        np.left_shift(tables, PRECISION_BITS, out=bases[:count], dtype=np.uint32)
+        found = np.empty(bases.shape, np.int16)
+        for block in _blocks(len(bases), lanes):
+            slots = coder.pop(bases[block].reshape(-1, lanes), lookup.steps)
+            lookup.symbols.take(slots.ravel(), out=found[block], mode="clip")
+        return found[:count]
+
+    def _add_raw(self, found: NDArray[np.int16], tables: NDArray[np.uint8], last: bool) -> None:
+        escaped = np.flatnonzero(found == ESCAPED)
+        magnitude = self._bank.kind.take(tables) == MAGNITUDE
+        magnitude &= found != 0
+        magnitude[escaped] = False
+        signed = np.flatnonzero(magnitude)
+        words = self._raw_words(len(escaped) + -(-len(signed) // 16), last)
+        self._add_escapes(found, tables, escaped, words[: len(escaped)])
+        bits = np.unpackbits(words[len(escaped) :].astype("<u2").view(np.uint8), bitorder="little")
+        if bits[len(signed) :].any():
+            raise StreamError("chunk: the padding of the sign bits is not zero; the stream is damaged, get it again")
+        found[signed] *= 1 - 2 * bits[: len(signed)].astype(np.int16)
+
+    def _add_escapes(
+        self, found: NDArray[np.int16], tables: NDArray[np.uint8], place: NDArray[np.intp], words: NDArray[np.uint32]
+    ) -> None:
+        if not len(place):
+            return
+        symbols = words.astype("<u2").view("<i2").astype(np.int16)
+        if (symbols == ESCAPED).any():
+            raise StreamError("chunk: an escaped symbol of -32768, expected -32767..32767; the stream is damaged")
+        if ((self._bank.encoder_lookup.entries(tables[place], symbols) & ESCAPE) == 0).any():
+            raise StreamError("chunk: an escaped symbol that its table holds; the stream is damaged, get it again")
+        found[place] = symbols
+
+    def _raw_words(self, count: int, last: bool) -> NDArray[np.uint32]:
+        """Takes raw words off the back, or, for the last pass, out of the final states and all that is left."""
+        coder = self._coder
+        if coder is None:
+            return np.empty(0, np.uint32)
+        left = coder.end - coder.position
+        if not last:
+            if count > left:
+                raise StreamError(
+                    f"chunk: {left} words left for {count} raw words; the stream is damaged, get it again"
+                )
+            coder.end -= count
+            return coder.words[coder.end : coder.end + count]
+        hidden = min(count, len(coder.states))
+        if left != count - hidden:
+            raise StreamError(
+                f"chunk: {left} words left, expected {count - hidden}; the stream is damaged, get it again"
+            )
+        start = coder.states - self._expected
+        if (start >= LOWEST_STATE).any() or start[hidden:].any():
+            raise StreamError("chunk: the coder does not end in its start state; the stream is damaged, get it again")
+        return np.concatenate([start[:hidden], coder.words[coder.position : coder.end]])
+
+
+def hash_symbols(symbols: NDArray[np.int16], value: int = 0) -> int:
+    """Continues the symbol hash of a stream: CRC-32 of the symbols as little-endian int16, in coding order."""
+    return zlib.crc32(np.ascontiguousarray(symbols, "<i2").data, value)
+
+
+def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
+    """Number of lanes for these passes, a power of two: as many as the payload pays for and its length can use.
+
+    Args:
+        entries: the coder entries of each pass.
+        hidden: raw words of the last pass; so many lanes start for free.
+    """
+    longest = max(len(part) for part in entries)
+    budget = _LANE_COST * sum(_estimate_bits(part) for part in entries) + 16.0 * hidden
+    least = (-(-longest // MAX_STEPS) - 1).bit_length()
+    log2_lanes = least
+    while log2_lanes < _MAX_LOG2_LANES and (2 << log2_lanes) * _STEPS_WORTH_A_LANE <= longest:
+        lanes = 2 << log2_lanes
+        if 4.0 * lanes + 16.0 * max(lanes, hidden) > budget:
+            break
+        log2_lanes += 1
+    return 1 << log2_lanes
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One pass without its certain elements: coder entries, uint32 [m], and raw words, uint16 [r]."""
+
+    entries: NDArray[np.uint32]
+    raw: NDArray[np.uint16]
+
+
+def _prepare(tables: NDArray[np.uint8], symbols: NDArray[np.int16], bank: FrequencyBank) -> _Part:
+    if tables.dtype != np.uint8 or symbols.dtype != np.int16 or tables.shape != symbols.shape or tables.ndim != 1:
+        raise ArgumentError(
+            f"chunk: tables {tables.dtype} {tables.shape} and symbols {symbols.dtype} {symbols.shape}; "
+            "expected uint8 [n] and int16 [n]"
+        )
+    entries = bank.encoder_lookup.entries(tables, symbols)
+    coded = entries != NEUTRAL
+    if not coded.all():
+        entries, symbols = entries[coded], symbols[coded]
+    escaped = symbols[(entries & ESCAPE) != 0]
+    if (escaped == ESCAPED).any():
+        raise ArgumentError("chunk: a symbol of -32768, expected -32767..32767; clip the symbols")
+    flags = entries[(entries & SIGNED) != 0]
+    signs = np.packbits((flags & NEGATIVE) != 0, bitorder="little").tobytes()
+    words = np.frombuffer(signs + bytes(len(signs) % 2), "<u2")
+    return _Part(entries, np.concatenate([escaped.astype("<i2").view("<u2"), words]).astype(np.uint16))
+
+
+def _push(parts: Sequence[_Part], lanes: int, hidden: NDArray[np.uint16], lowest: int) -> RansEncoder:
+    start = np.full(lanes, lowest, np.uint32)
+    start[: min(lanes, len(hidden))] += hidden[:lanes]
+    coder = RansEncoder(start)
+    for part in reversed(parts):
+        count = len(part.entries)
+        rows = np.full(-(-count // lanes) * lanes, NEUTRAL, np.uint32)
+        rows[:count] = part.entries
+        for block in reversed(_blocks(len(rows), lanes)):
+            coder.push(rows[block].reshape(-1, lanes))
+    return coder
+
+
+def _blocks(length: int, lanes: int) -> list[slice]:
+    size = max(_BLOCK // lanes, 1) * lanes
+    return [slice(first, min(first + size, length)) for first in range(0, length, size)]
+
+
+def _estimate_bits(entries: NDArray[np.uint32]) -> float:
+    """About the bits these entries will take, from at most 4096 of them."""
+    if not len(entries):
+        return 0.0
+    sample = entries[:: -(-len(entries) // 4096)]
+    frequency = (sample >> PRECISION_BITS) & FREQUENCY_MASK
+    bits = PRECISION_BITS - np.log2(frequency.astype(np.float32)) + ((sample & SIGNED) != 0)
+    return float(bits.mean(dtype=np.float64)) * len(entries)
+
+
+def write_states(states: NDArray[np.uint32], zero_start: bool) -> bytes:
+    """Coder header: lanes, the exponent of each state, its bits above 16, then the low 16 bits of each.
+
+    Args:
+        states: uint32 [L], each at least 2^16, L a power of two.
+        zero_start: the one lane started from state 0.
+    """
+    high = states >> np.uint32(16)
+    exponent = np.frexp(high.astype(np.float64))[1] - 1  # 0..15
+    mode = ZERO_START if zero_start else len(states).bit_length() - 1
+    place = np.arange(16)
+    nibbles = (np.concatenate([[mode], exponent])[:, None] >> place[:4]) & 1
+    below = place < exponent[:, None]
+    mantissas = ((high[:, None] >> place.astype(np.uint32)) & 1)[below]
+    bits = np.concatenate([nibbles.ravel(), mantissas]).astype(np.uint8)
+    return np.packbits(bits, bitorder="little").tobytes() + states.astype("<u2").tobytes()
+
+
+def read_states(data: bytes | memoryview) -> tuple[NDArray[np.uint32], bool, int]:
+    """Reads a coder header.
+
+    Returns:
+        States, uint32 [L]; whether the one lane started from state 0; bytes used.
+
+    Raises:
+        StreamError: the header is cut short, its lanes are unknown, its padding is not zero, or half a word follows it.
+    """
+    mode = data[0] & 15
+    if mode > ZERO_START:
+        raise StreamError(f"chunk: lane code {mode}, expected 0..{ZERO_START}; the stream is damaged, get it again")
+    lanes = 1 if mode == ZERO_START else 1 << mode
+    available = np.unpackbits(np.frombuffer(data, np.uint8, min(len(data), 4 * lanes)), bitorder="little")
+    nibbles = available[4 : 4 + 4 * lanes].astype(np.uint32)
+    if len(nibbles) < 4 * lanes:
+        raise StreamError(f"chunk: {len(data)} bytes cannot hold {lanes} lanes; the stream is cut short, get it again")
+    exponent = nibbles.reshape(lanes, 4) @ np.array([1, 2, 4, 8], np.uint32)
+    bits = available[4 + 4 * lanes :]
+    size = int(exponent.sum())
+    used = (4 + 4 * lanes + size + 7) // 8
+    if used + 2 * lanes > len(data):
+        raise StreamError(f"chunk: {len(data)} bytes cannot hold {lanes} lanes; the stream is cut short, get it again")
+    if (len(data) - used) % 2:
+        raise StreamError("chunk: half a word at the end; the stream is damaged, get it again")
+    if bits[size : used * 8 - 4 - 4 * lanes].any():
+        raise StreamError("chunk: the padding of the coder header is not zero; the stream is damaged, get it again")
+    place = np.arange(16, dtype=np.uint32)
+    mantissa = np.zeros((lanes, 16), np.uint32)
+    mantissa[place < exponent[:, None]] = bits[:size]
+    high = (mantissa << place).sum(axis=1, dtype=np.uint32) + (np.uint32(1) << exponent)
+    low = np.frombuffer(data, "<u2", lanes, used).astype(np.uint32)
+    return (high << np.uint32(16)) | low, mode == ZERO_START, used + 2 * lanes
