@@ -1,0 +1,1 @@
+"""Training: data, losses, the step-counted loop, checkpoints and run folders. Importing it loads nothing."""

@@ -1,0 +1,189 @@
+"""The batch of a step, as a pure function of (seed, step): which images, which crops, which flips, which damage.
+
+The samples of a run are one endless stream, the epochs' permutations one after the other; step s takes samples
+s * B .. s * B + B - 1 of it. Nothing is left over at the end of an epoch, and nothing has to be remembered to resume.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aeedge.training import randomness
+from aeedge.training.corruption import Corruption
+from aeedge.training.data import ImageSet, centre_crop
+from aeedge_runtime.errors import ArgumentError
+
+VALIDATION_STEP = -1
+"""Stands for the step wherever validation needs randomness, so that it is the same every time."""
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What an objective may know of the step beside the batch, and its only source of randomness.
+
+    Attributes:
+        step: optimiser step from 0, or -1 in validation.
+        max_steps: optimiser steps of the whole run.
+        seed: of the run.
+        first: place in the whole batch of the first sample at hand.
+    """
+
+    step: int
+    max_steps: int
+    seed: int
+    first: int
+
+    def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """Return float32 numbers in [0, 1) of a shape [N, ...]; see `aeedge.training.randomness`."""
+        return torch.from_numpy(randomness.uniform(self.seed, self.step, purpose, self.first, shape)).to(device)
+
+    def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """Return standard normal float32 numbers of a shape [N, ...]."""
+        return torch.from_numpy(randomness.normal(self.seed, self.step, purpose, self.first, shape)).to(device)
+
+    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
+        """Return a torch generator for the whole part at hand; unlike the others it depends on how a batch is divided."""
+        seed = randomness.derived_seed(self.seed, self.step, self.first, "generator")
+        return torch.Generator(device).manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples.
+
+    Attributes:
+        target: what the model should give, float32 [N, C, H, W] in 0..1.
+        source: what it is given: the target itself, or a damaged copy.
+    """
+
+    target: Tensor
+    source: Tensor
+
+    def to(self, device: torch.device, channels_last: bool) -> "Batch":
+        """Return the batch on a device and in the wanted memory order."""
+        order = torch.channels_last if channels_last else torch.contiguous_format
+        target = self.target.to(device, memory_format=order, non_blocking=True)
+        same = self.source is self.target
+        return Batch(target, target if same else self.source.to(device, memory_format=order, non_blocking=True))
+
+
+class BatchSource:
+    """Makes the batches of a run.
+
+    Args:
+        images: the training images.
+        size: rows and columns of a sample.
+        batch_size: samples per step.
+        seed: of the run.
+        flip: mirror at random.
+        corruption: damage to the network's input, or None.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        size: tuple[int, int],
+        batch_size: int,
+        seed: int,
+        *,
+        flip: bool = False,
+        corruption: Corruption | None = None,
+    ) -> None:
+        self.images, self.size, self.batch_size, self.seed = images, size, batch_size, seed
+        self.flip, self.corruption = flip, corruption
+        self._order = lru_cache(maxsize=2)(lambda epoch: randomness.permutation(seed, epoch, len(images)))
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in which as many samples are seen as there are images; rarely a whole number."""
+        return len(self.images) / self.batch_size
+
+    def indices(self, step: int, first: int, count: int) -> NDArray[np.int64]:
+        """Return the image numbers of samples `first` .. `first + count - 1` of the batch of a step."""
+        places = np.arange(count, dtype=np.int64) + step * self.batch_size + first
+        epochs, within = np.divmod(places, len(self.images))
+        return np.array([self._order(int(e))[w] for e, w in zip(epochs, within, strict=True)], dtype=np.int64)
+
+    def part(self, step: int, first: int, count: int) -> Batch:
+        """Return samples `first` .. `first + count - 1` of the batch of a step."""
+        draws = randomness.uniform(self.seed, step, "crop", first, (count, 3))
+        pixels = np.stack(
+            [
+                random_crop(self.images.image(int(index)), self.size, draw, self.flip)
+                for index, draw in zip(self.indices(step, first, count), draws, strict=True)
+            ]
+        )
+        return make_batch(pixels, self.corruption, self.seed, step, first)
+
+    def parts(self, start: int, stop: int, places: list[tuple[int, int]]) -> Iterator[list[Batch]]:
+        """Yield, for each step from `start` to below `stop`, its parts (first, count), prepared one step ahead."""
+
+        def prepare(step: int) -> list[Batch]:
+            return [self.part(step, first, count) for first, count in places]
+
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(prepare, start)
+            for step in range(start, stop):
+                ready = coming.result()
+                if step + 1 < stop:
+                    coming = pool.submit(prepare, step + 1)
+                yield ready
+
+
+def make_batch(pixels: NDArray[np.uint8], corruption: Corruption | None, seed: int, step: int, first: int) -> Batch:
+    """Turn samples uint8 [N, H, W, C] into a batch of float32 [N, C, H, W] in 0..1."""
+    values = pixels.astype(np.float32) / np.float32(255)
+    target = torch.from_numpy(values).permute(0, 3, 1, 2)
+    if corruption is None:
+        return Batch(target, target)
+    return Batch(target, torch.from_numpy(corruption.apply(values, seed, step, first)).permute(0, 3, 1, 2))
+
+
+def random_crop(
+    image: NDArray[np.uint8], size: tuple[int, int], draw: NDArray[np.float32], flip: bool
+) -> NDArray[np.uint8]:
+    """Cut `size` rows and columns at the place that three uniform numbers say, mirrored if the third is below 1/2."""
+    top = int(draw[0] * (image.shape[0] - size[0] + 1))
+    left = int(draw[1] * (image.shape[1] - size[1] + 1))
+    cut = image[top : top + size[0], left : left + size[1]]
+    return cut[:, ::-1] if flip and draw[2] < 0.5 else cut
+
+
+def validation_batches(
+    images: ImageSet, size: tuple[int, int], places: list[int], batch_size: int, corruption: Corruption | None, seed: int
+) -> Iterator[tuple[int, Batch]]:
+    """Yield (first place, batch) of centre crops of the images at `places`, always the same."""
+    edges = [*range(0, len(places), batch_size), len(places)]
+    for start, stop in pairwise(edges):
+        pixels = np.stack([centre_crop(images.image(place), size) for place in places[start:stop]])
+        first = places[start]
+        yield first, make_batch(pixels, corruption, seed, VALIDATION_STEP, first)
+
+
+def sample_size(images: ImageSet, crop: tuple[int, int] | None, stride: tuple[int, int], patched: bool) -> tuple[int, int]:
+    """Return rows and columns of a training sample: the crop, a patch, or whole images of one size.
+
+    Raises:
+        ArgumentError: images differ in size and there is no crop, or a size is too small or no multiple of the stride.
+    """
+    sizes = {images.image(index).shape[:2] for index in range(len(images))} if crop is None else set()
+    if crop is None and patched:
+        crop = stride
+    if crop is None:
+        if len(sizes) > 1:
+            raise ArgumentError("the images differ in size; set data.crop, for example to [256, 256]")
+        crop = sizes.pop()
+    if crop[0] % stride[0] or crop[1] % stride[1]:
+        raise ArgumentError(
+            f"samples of {crop[0]}x{crop[1]} are no multiple of the model's stride, {stride[0]}x{stride[1]}; set data.crop"
+        )
+    if any(rows < crop[0] or columns < crop[1] for rows, columns in sizes):
+        raise ArgumentError(f"found images smaller than the training sample of {crop[0]}x{crop[1]}; use larger images")
+    return crop

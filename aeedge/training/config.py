@@ -1,0 +1,187 @@
+"""Everything that decides what a run computes, as frozen dataclasses; torch is not needed to read or write them.
+
+What a machine decides (devices, strategy, progress display) is not here: see `aeedge.training.hardware`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from aeedge.configuration import Configuration, build
+from aeedge_runtime.errors import ArgumentError
+
+SCHEMA = 1
+"""Version of config.json; a run of another version is refused."""
+
+
+@dataclass(frozen=True)
+class DataConfig(Configuration):
+    """Which images, and how a training sample is made of one.
+
+    Attributes:
+        source: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos" or an image folder.
+        data_dir: where torchvision's datasets lie or are downloaded to.
+        count: images of the synthetic sources, and at most so many of any other; 0 means all.
+        held_out: share of the training images kept for validation.
+        held_out_most: most images kept for validation.
+        crop: rows and columns of a training sample, cut at a random place; null takes whole images.
+        flip: mirror samples left to right at random.
+        only_label: train on images of this class only (one-class anomaly scores); null takes all.
+    """
+
+    source: str = "synthetic"
+    data_dir: str = "data"
+    count: int = 0
+    held_out: float = 0.05
+    held_out_most: int = 1000
+    crop: tuple[int, int] | None = None
+    flip: bool = False
+    only_label: int | None = None
+
+
+@dataclass(frozen=True)
+class LossConfig(Configuration):
+    """The objective.
+
+    Attributes:
+        kind: "reconstruction", "vae" (adds the KL divergence), "rate-distortion" (adds bits under a learned
+            factorised prior) or "hyperprior" (the flagship's own).
+        terms: distortion, name -> weight; names are mse, bce, l1, huber and ms-ssim.
+        reduction: "mean" over all values, or "sum" over the values of an image and mean over images.
+        kl_weight: factor of the KL divergence (beta of the beta-VAE).
+        kl_warmup_steps: steps over which that factor grows from 0.
+        free_bits: nats per latent dimension below which the KL divergence is not reduced further.
+        rate_lambda: weight of 255^2 MSE against bits per pixel at a quantiser step of 1.
+        step_range: quantiser steps are drawn log-uniformly from this range, one per image.
+    """
+
+    kind: Literal["reconstruction", "vae", "rate-distortion", "hyperprior"] = "reconstruction"
+    terms: Mapping[str, float] = field(default_factory=lambda: {"mse": 1.0})
+    reduction: Literal["mean", "sum"] = "mean"
+    kl_weight: float = 1.0
+    kl_warmup_steps: int = 0
+    free_bits: float = 0.0
+    rate_lambda: float = 0.01
+    step_range: tuple[float, float] = (0.5, 4.0)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Configuration):
+    """The optimiser and the schedule of its learning rate.
+
+    Attributes:
+        name: "adam", "adamw" or "sgd".
+        learning_rate: peak learning rate.
+        weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
+        momentum: of sgd.
+        betas: of adam and adamw.
+        schedule: "constant" or "cosine", both after a linear warm-up.
+        warmup_steps: steps of the warm-up.
+        final_share: learning rate at the last step of the cosine, as a share of the peak.
+    """
+
+    name: str = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    final_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Configuration):
+    """How long and how the weights are trained.
+
+    Attributes:
+        epochs: passes over the training images; the step count follows from it unless `max_steps` is set.
+        max_steps: optimiser steps in all; null leaves it to `epochs`.
+        batch_size: images per optimiser step, over all devices and accumulated parts.
+        accumulate: equal parts in which each device works through its share of a batch.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        ema_decay: decay of the moving average of the weights; 0 keeps none. The average is what is validated and kept.
+        precision: Lightning's name, "32-true" or "bf16-mixed".
+        channels_last: keep weights and images in NHWC order.
+        corrupt: damage done to the network's input but not to its target, e.g. "gaussian:0.3"; empty for none.
+        validate_steps: optimiser steps between validations; 0 validates once an epoch.
+        checkpoint_steps: steps between checkpoints beside those at every validation; 0 for none.
+        patience: validations without improvement after which training stops early; 0 never stops.
+        seed: of everything: split, initial weights, batches, augmentation, noise.
+    """
+
+    epochs: int = 20
+    max_steps: int | None = None
+    batch_size: int = 128
+    accumulate: int = 1
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    channels_last: bool = False
+    corrupt: str = ""
+    validate_steps: int = 0
+    checkpoint_steps: int = 0
+    patience: int = 0
+    seed: int = 0
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass(frozen=True)
+class RunConfig(Configuration):
+    """The whole config of a run: what `aeedge presets NAME` prints and `config.json` holds.
+
+    Attributes:
+        schema: version of this layout.
+        preset: name of the preset it started from.
+        model: plain values of the model's config dataclass; the key "family" chooses the class.
+        training: how it is trained.
+        data: what it is trained on.
+    """
+
+    schema: int = SCHEMA
+    preset: str = ""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Build the config from plain values.
+
+        Raises:
+            ArgumentError: another schema version, an unknown or missing key, a wrong type or an impossible value.
+        """
+        found = values.get("schema", SCHEMA)
+        if found != SCHEMA:
+            raise ArgumentError(f"config: found schema {found}, expected {SCHEMA}; it is of another version of aeedge")
+        config = build(cls, values, where)
+        check(config)
+        return config
+
+
+def check(config: RunConfig) -> None:
+    """Refuse values that no run can use.
+
+    Raises:
+        ArgumentError: naming the key, what was found and what is expected.
+    """
+    training, data = config.training, config.data
+    positive = {
+        "training.epochs": training.epochs,
+        "training.batch_size": training.batch_size,
+        "training.accumulate": training.accumulate,
+        "training.optimizer.learning_rate": training.optimizer.learning_rate,
+        "training.loss.step_range": min(training.loss.step_range),
+    }
+    for name, value in positive.items():
+        if not value > 0:
+            raise ArgumentError(f"{name}: found {value}, expected a number above 0")
+    if training.max_steps is not None and training.max_steps < 1:
+        raise ArgumentError(f"training.max_steps: found {training.max_steps}, expected at least 1")
+    if not 0 <= training.ema_decay < 1:
+        raise ArgumentError(f"training.ema_decay: found {training.ema_decay}, expected 0 to below 1")
+    if not 0 < data.held_out < 1:
+        raise ArgumentError(f"data.held_out: found {data.held_out}, expected a share between 0 and 1")
+    if not training.loss.terms:
+        raise ArgumentError("training.loss.terms: found none, expected at least one distortion")

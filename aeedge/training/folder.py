@@ -1,0 +1,146 @@
+"""Image folders: recursive, any size, broken files named and skipped."""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError, ImageError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"})
+
+MEMORY_LIMIT = 6 * 2**30
+"""Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
+
+NAMED_FILES = 3
+"""A warning names so many files and counts the others."""
+
+
+def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
+    """Return an image file as uint8 [H, W, channels], upright, without alpha.
+
+    Raises:
+        ImageError: the file is not a readable image.
+    """
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):
+                upright = upright.convert("I").point(lambda value: value / 257).convert("L")
+            pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: not a readable image ({error})") from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def image_paths(root: Path) -> list[Path]:
+    """Return the image files below a folder, in sorted order, hidden ones left out.
+
+    Raises:
+        ArgumentError: the folder does not exist or holds no image file.
+    """
+    if not root.is_dir():
+        kind = "a file" if root.exists() else "nothing"
+        raise ArgumentError(f"{root}: found {kind}, expected a folder of images or a data set's name")
+    found = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not found:
+        raise ArgumentError(f"{root}: found no image files, expected some ({', '.join(sorted(SUFFIXES))})")
+    return sorted(found)
+
+
+def held_out_paths(root: Path, paths: Sequence[Path], count: int, seed: int) -> set[Path]:
+    """Choose `count` files by a hash of their path below `root`, so that new files hardly change the choice."""
+
+    def rank(path: Path) -> bytes:
+        return hashlib.blake2b(f"{seed}/{path.relative_to(root).as_posix()}".encode()).digest()
+
+    return set(sorted(paths, key=rank)[:count])
+
+
+class FolderImages:
+    """The readable images among some files, in memory when they fit.
+
+    Args:
+        root: the folder; the first folder below it names an image's class.
+        paths: files below it.
+        channels: 1 or 3; images are converted.
+        smallest: rows and columns an image must have; smaller ones are named and skipped.
+
+    Raises:
+        ArgumentError: no image is left.
+    """
+
+    def __init__(self, root: Path, paths: Sequence[Path], channels: int, smallest: tuple[int, int] = (1, 1)) -> None:
+        self.root, self.channels = root, channels
+        sizes = [_size(path) for path in paths]
+        broken = [path for path, size in zip(paths, sizes, strict=True) if size is None]
+        small = [
+            path
+            for path, size in zip(paths, sizes, strict=True)
+            if size is not None and (size[0] < smallest[0] or size[1] < smallest[1])
+        ]
+        dropped = {*broken, *small}
+        self.paths = [path for path in paths if path not in dropped]
+        _warn(broken, "not readable")
+        _warn(small, f"smaller than the training crop of {smallest[0]}x{smallest[1]}")
+        pixels = sum(size[0] * size[1] for size in sizes if size is not None)
+        self._loaded: list[NDArray[np.uint8]] | None = None
+        if pixels * channels <= MEMORY_LIMIT:
+            self._load()
+        if not self.paths:
+            raise ArgumentError(f"{root}: no usable image is left of {len(paths)}; see the warnings")
+        names = sorted({path.relative_to(root).parts[0] for path in self.paths if path.parent != root})
+        self._classes = {name: label for label, name in enumerate(names)}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Return image `index` as uint8 [H, W, C]; a file that became unreadable gives its neighbour and a warning."""
+        if self._loaded is not None:
+            return self._loaded[index]
+        for place in range(index, index + len(self.paths)):
+            try:
+                return read_pixels(self.paths[place % len(self.paths)], self.channels)
+            except ImageError as error:
+                warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
+        raise ImageError(f"{self.root}: no image can be read any more")
+
+    def label(self, index: int) -> int | None:
+        """Return the number of the class folder that image `index` lies in, or None."""
+        parts = self.paths[index].relative_to(self.root).parts
+        return self._classes[parts[0]] if len(parts) > 1 else None
+
+    def _load(self) -> None:
+        def attempt(path: Path) -> NDArray[np.uint8] | None:
+            try:
+                return read_pixels(path, self.channels)
+            except ImageError:
+                return None
+
+        with ThreadPoolExecutor(4) as pool:  # decoding releases the interpreter lock
+            images = list(pool.map(attempt, self.paths))
+        _warn([path for path, image in zip(self.paths, images, strict=True) if image is None], "not readable")
+        kept = [(path, image) for path, image in zip(self.paths, images, strict=True) if image is not None]
+        self.paths, self._loaded = [path for path, _ in kept], [image for _, image in kept]
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _warn(paths: Sequence[Path], reason: str) -> None:
+    if paths:
+        more = f" and {len(paths) - NAMED_FILES} more" if len(paths) > NAMED_FILES else ""
+        names = ", ".join(str(path) for path in paths[:NAMED_FILES])
+        warnings.warn(f"{len(paths)} images skipped, {reason}: {names}{more}", AeedgeWarning, stacklevel=3)

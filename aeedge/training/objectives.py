@@ -1,0 +1,121 @@
+"""What is minimised: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
+
+An objective is a module because some have weights of their own (the density of the latent), which are trained and
+checkpointed along with the model but are no part of it.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from aeedge.models import Autoencoder
+from aeedge.models.hyperprior import HyperpriorAutoencoder
+from aeedge.models.vae import VaeAutoencoder, reparameterise
+from aeedge.training import losses
+from aeedge.training.batches import Batch, StepInfo
+from aeedge.training.config import LossConfig
+from aeedge.training.factorized import FactorizedDensity, round_through
+from aeedge.training.rate_distortion import HyperRate, rate_distortion
+from aeedge_runtime.errors import ArgumentError
+
+SQUARED_RANGE = 255.0**2
+
+
+class Reconstruction(nn.Module):
+    """A weighted sum of distortions."""
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
+        """Return `loss` and each distortion of a batch."""
+        return self.distortion(model.decode(model.encode(batch.source)), batch.target)
+
+    def distortion(self, image: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return the weighted distortion as `loss` and each part under its name, in float32 whatever the autocast."""
+        with torch.autocast(image.device.type, enabled=False):
+            parts = losses.mixture(image.float(), target.float(), self.config.terms)
+            values = target[0].numel() if self.config.reduction == "sum" else 1
+            means = {name: part.mean() * values for name, part in parts.items()}
+        loss = torch.stack([self.config.terms[name] * value for name, value in means.items()]).sum()
+        return {"loss": loss, **{name: value.detach() for name, value in means.items()}}
+
+
+class Variational(Reconstruction):
+    """The negative evidence lower bound: distortion of a posterior sample plus the weighted KL divergence."""
+
+    def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
+        """Return `loss`, each distortion and `kl`, in nats an image (reduction "sum") or a value ("mean")."""
+        mean, log_variance = cast(VaeAutoencoder, model).encode_distribution(batch.source)
+        mean, log_variance = mean.float(), log_variance.float()
+        noise = info.normal("posterior", tuple(mean.shape), mean.device)
+        parts = self.distortion(model.decode(reparameterise(mean, log_variance, noise)), batch.target)
+        kl = losses.kl_normal(mean, log_variance, self.config.free_bits).mean()
+        if self.config.reduction == "mean":
+            kl = kl / batch.target[0].numel()
+        weight = self.config.kl_weight * losses.warm(info.step, self.config.kl_warmup_steps)
+        return {**parts, "loss": parts["loss"] + weight * kl, "kl": kl.detach()}
+
+
+class RateDistortion(Reconstruction):
+    """Bits per pixel under a learned density plus lambda times distortion, over a range of quantiser steps at once.
+
+    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantiser at high rate, and the
+    loss is divided by sqrt(lambda), so that no rate outweighs the others.
+    """
+
+    def __init__(self, config: LossConfig, model: Autoencoder) -> None:
+        super().__init__(config)
+        self.density = FactorizedDensity(model.latent_channels)
+
+    def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
+        """Return `loss`, `rate_bpp` and each distortion of a batch."""
+        latent = model.encode(batch.source).float()
+        count, pixels = latent.shape[0], batch.target.shape[2] * batch.target.shape[3]
+        low, high = self.config.step_range
+        position = info.uniform("step", (count, 1), latent.device)
+        step = (low * (high / low) ** position)[:, :, None, None]
+        noise = info.uniform("quantiser", tuple(latent.shape), latent.device) - 0.5
+        rate = self.density(latent + noise * step, step).flatten(1).sum(1) / pixels
+        image = model.decode(round_through(latent / step) * step)
+        with torch.autocast(latent.device.type, enabled=False):
+            parts = losses.mixture(image.float(), batch.target, self.config.terms)
+        distortion = torch.stack([self.config.terms[name] * value for name, value in parts.items()]).sum(0)
+        weight = self.config.rate_lambda / step.flatten() ** 2
+        loss = ((rate + weight * SQUARED_RANGE * distortion) * (weight / self.config.rate_lambda) ** -0.5).mean()
+        means = {name: value.detach().mean() for name, value in parts.items()}
+        return {"loss": loss, "rate_bpp": rate.detach().mean(), **means}
+
+
+class Hyperprior(nn.Module):
+    """The flagship's objective (`aeedge.training.rate_distortion`): every image of a batch at its own quality."""
+
+    def __init__(self, model: HyperpriorAutoencoder) -> None:
+        super().__init__()
+        self.hyper_rate = HyperRate(model.config.hyper_channels)
+
+    def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
+        """Return `loss`, `rate_bpp`, `hyper_bpp` and `mse_255` of a batch."""
+        position = info.uniform("quality", (batch.target.shape[0], 1), batch.target.device)[:, 0]
+        generator = info.generator(batch.target.device)
+        hyperprior = cast(HyperpriorAutoencoder, model)
+        return rate_distortion(hyperprior, self.hyper_rate, batch.target, position, generator)
+
+
+def build_objective(config: LossConfig, model: Any) -> nn.Module:
+    """Return the objective of a config for a model.
+
+    Raises:
+        ArgumentError: the objective does not fit the model's family.
+    """
+    family = model.config.family
+    fits = {"vae": family == "vae", "hyperprior": family == "hyperprior"}.get(config.kind, family != "hyperprior")
+    if not fits:
+        raise ArgumentError(f'training.loss.kind: found "{config.kind}", which does not fit a {family} model')
+    if config.kind == "vae":
+        return Variational(config)
+    if config.kind == "rate-distortion":
+        return RateDistortion(config, model)
+    return Hyperprior(model) if config.kind == "hyperprior" else Reconstruction(config)

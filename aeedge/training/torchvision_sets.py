@@ -1,0 +1,50 @@
+"""MNIST, FashionMNIST, CIFAR10 and STL10 through torchvision; downloaded only when their files are missing."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_runtime.errors import AeedgeError, AeedgeWarning
+
+
+def read_torchvision(name: str, root: Path, *, test: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read one of torchvision's data sets into memory.
+
+    Args:
+        name: torchvision's class name.
+        root: where its files lie; they are downloaded to it, with a warning, when they are missing.
+        test: the test images instead of the training images.
+
+    Returns:
+        uint8 [N, H, W, C] and classes int64 [N].
+
+    Raises:
+        AeedgeError: the files are neither there nor downloadable.
+    """
+    from torchvision import datasets
+
+    kind = getattr(datasets, name)
+    options: dict[str, Any] = {"split": "test" if test else "train"} if name == "STL10" else {"train": not test}
+    try:
+        loaded = kind(str(root), download=False, **options)
+    except RuntimeError:
+        warnings.warn(f"{name} is not in {root.resolve()}: downloading it there", AeedgeWarning, stacklevel=6)
+        loaded = _download(kind, name, root, options)
+    pixels = np.asarray(loaded.data)
+    labels = np.asarray(loaded.labels if name == "STL10" else loaded.targets, dtype=np.int64)
+    if name == "STL10":
+        pixels = pixels.transpose(0, 2, 3, 1)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    return np.ascontiguousarray(pixels), labels
+
+
+def _download(kind: Any, name: str, root: Path, options: dict[str, Any]) -> Any:
+    try:
+        return kind(str(root), download=True, **options)
+    except (OSError, RuntimeError) as error:
+        message = f"{name} could not be downloaded to {root} ({error}); put its files there or use --data synthetic"
+        raise AeedgeError(message) from error
