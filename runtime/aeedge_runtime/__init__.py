@@ -1,0 +1,93 @@
+"""aeedge at run time: image <-> checked bytes with two ONNX graphs, without PyTorch.
+
+Importing this package does no work: numpy, onnxruntime and Pillow are loaded at first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+from .errors import (
+    AeedgeError,
+    AeedgeWarning,
+    ArgumentError,
+    BackendError,
+    BundleError,
+    DeviceError,
+    ImageError,
+    InputError,
+    LimitError,
+    MissingHalfError,
+    ModelError,
+    ModelNotFoundError,
+    NotReachedError,
+    StreamError,
+    UnsupportedStreamError,
+    WrongModelError,
+)
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .codec import Codec, StreamInfo, stream_info
+    from .doctor import Diagnosis, diagnose
+    from .image import Picture, load_image, save_picture
+    from .verify import Verification, verify_bundle
+
+__all__ = [
+    "AeedgeError",
+    "AeedgeWarning",
+    "ArgumentError",
+    "BackendError",
+    "Bundle",
+    "BundleError",
+    "Codec",
+    "DeviceError",
+    "Diagnosis",
+    "ImageError",
+    "InputError",
+    "LimitError",
+    "MissingHalfError",
+    "ModelError",
+    "ModelNotFoundError",
+    "NotReachedError",
+    "Picture",
+    "StreamError",
+    "StreamInfo",
+    "UnsupportedStreamError",
+    "Verification",
+    "WrongModelError",
+    "__version__",
+    "diagnose",
+    "load_image",
+    "save_picture",
+    "stream_info",
+    "verify_bundle",
+]
+
+_LAZY = {
+    "Bundle": "bundle",
+    "Codec": "codec",
+    "Diagnosis": "doctor",
+    "Picture": "image",
+    "StreamInfo": "codec",
+    "Verification": "verify",
+    "diagnose": "doctor",
+    "load_image": "image",
+    "save_picture": "image",
+    "stream_info": "codec",
+    "verify_bundle": "verify",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports the module of a public name when the name is first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, those not yet imported included."""
+    return sorted(__all__)
