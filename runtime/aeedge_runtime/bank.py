@@ -92,6 +92,16 @@ class FrequencyBank:
         """Bool [T]: symbols of this table are 0 and are not coded."""
         return np.equal(self.kind, CERTAIN)
 
+    def coded(self, tables: NDArray[np.uint8]) -> NDArray[np.intp]:
+        """Places of the elements that are coded, those under certain tables being left out.
+
+        Raises:
+            ArgumentError: a table index outside the bank.
+        """
+        if tables.size and (highest := int(tables.max())) >= self.tables:
+            raise ArgumentError(f"table index {highest} is outside the bank, which has {self.tables} tables")
+        return np.flatnonzero(~self.certain.take(tables))
+
     @cached_property
     def encoder_lookup(self) -> EncoderLookup:
         """Lookup from (table, symbol) to the coder's entry."""
@@ -121,7 +131,10 @@ class FrequencyBank:
         Raises:
             ArgumentError: a table index outside the bank, or a nonzero symbol under a certain table.
         """
-        entries = self.encoder_lookup.entries(table_index.ravel(), symbols.ravel())
+        tables, flat = table_index.ravel(), symbols.ravel()
+        coded = self.coded(tables)
+        check_certain(flat, coded)
+        entries = self.encoder_lookup.entries(tables, flat)
         frequency = (entries >> PRECISION_BITS) & FREQUENCY_MASK
         bits = PRECISION_BITS - np.log2(frequency.astype(np.float64))
         bits += ((entries & SIGNED) != 0) + 16.0 * ((entries & ESCAPE) != 0)
@@ -133,9 +146,6 @@ class EncoderLookup:
 
     def __init__(self, bank: FrequencyBank) -> None:
         magnitude = bank.kind == MAGNITUDE
-        self._tables = bank.tables
-        self._certain = bank.certain
-        self._any_certain = bool(self._certain.any())
         self._origin = np.where(magnitude, -(_WINDOW // 2) + 1, bank.minimum.astype(np.int32) - 1).astype(np.int32)
         self._entries = np.empty((bank.tables, _WINDOW), np.uint32)
         for table in range(bank.tables):
@@ -143,14 +153,7 @@ class EncoderLookup:
         self._entries.flags.writeable = False
 
     def entries(self, tables: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.uint32]:
-        """Entries of symbols, uint32 [n]; those under certain tables are NEUTRAL.
-
-        Raises:
-            ArgumentError: a table index outside the bank, or a nonzero symbol under a certain table.
-        """
-        check_tables(tables, self._tables)
-        if self._any_certain and np.count_nonzero(symbols) and np.any(symbols[self._certain.take(tables)]):
-            raise ArgumentError("a symbol under a certain table is not 0; an encoder must set such symbols to 0")
+        """Entries of symbols, uint32 [n]; those under certain tables are NEUTRAL. Table indices lie in the bank."""
         index = symbols - self._origin.take(tables)
         np.clip(index, 0, _WINDOW - 1, out=index)
         index += tables.astype(np.int32) << _WINDOW_BITS
@@ -195,10 +198,10 @@ class DecoderLookup:
         self.symbols[row] = symbol[token]
 
 
-def check_tables(tables: NDArray[np.uint8], limit: int) -> None:
-    """Raises ArgumentError unless every table index is below `limit`."""
-    if tables.size and (highest := int(tables.max())) >= limit:
-        raise ArgumentError(f"table index {highest} is outside the bank, which has {limit} tables")
+def check_certain(symbols: NDArray[np.int16], coded: NDArray[np.intp]) -> None:
+    """Raises ArgumentError unless all symbols at other places than `coded` are 0."""
+    if np.count_nonzero(symbols) != np.count_nonzero(symbols.take(coded)):
+        raise ArgumentError("a symbol under a certain table is not 0; an encoder must set such symbols to 0")
 
 
 def _encoder_row(bank: FrequencyBank, table: int) -> NDArray[np.uint32]:

@@ -16,29 +16,23 @@ from numpy.typing import NDArray
 from .bank import (
     ESCAPE,
     ESCAPED,
-    FREQUENCY_MASK,
     MAGNITUDE,
     NEGATIVE,
     NEUTRAL,
     PRECISION_BITS,
     SIGNED,
     FrequencyBank,
-    check_tables,
+    check_certain,
 )
 from .errors import ArgumentError, StreamError
+from .lanes import choose_lanes, read_states, write_states
 from .limits import MAX_LANES, MAX_STEPS
 from .rans import LOWEST_STATE, RansDecoder, RansEncoder
 
 Pass = tuple[NDArray[np.uint8], NDArray[np.int16]]
 """Table index and symbol of every element of one pass, in coding order."""
 
-ZERO_START = 12
-"""In place of log2(lanes): one lane that starts from state 0, which saves two bytes where nothing is raw."""
-
-_MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
 _BLOCK = 1 << 15  # symbols coded at a time: their work arrays stay in the second-level cache
-_LANE_COST = 0.0075  # share of the payload that lanes may cost, from 0.5 (free start) to 2.5 bytes each
-_STEPS_WORTH_A_LANE = 8
 
 
 def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
@@ -101,9 +95,8 @@ class ChunkDecoder:
         """
         if self._finished:
             raise ArgumentError("chunk: a pass was asked for after the last one")
-        check_tables(tables, self._bank.tables)
-        skipped = self._bank.certain.take(tables)
-        coded = tables if not skipped.any() else tables[~skipped]
+        place = self._bank.coded(tables)
+        coded = tables if len(place) == len(tables) else tables.take(place)
         found = self._decode_coded(coded)
         if found.size:
             self._add_raw(found, coded, last)
@@ -113,7 +106,7 @@ class ChunkDecoder:
         if len(coded) == len(tables):
             return found
         symbols = np.zeros(len(tables), np.int16)
-        symbols[~skipped] = found
+        symbols[place] = found
         return symbols
 
     def finish(self) -> None:
@@ -201,25 +194,6 @@ def hash_symbols(symbols: NDArray[np.int16], value: int = 0) -> int:
     return zlib.crc32(np.ascontiguousarray(symbols, "<i2").data, value)
 
 
-def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
-    """Number of lanes for these passes, a power of two: as many as the payload pays for and its length can use.
-
-    Args:
-        entries: the coder entries of each pass.
-        hidden: raw words of the last pass; so many lanes start for free.
-    """
-    longest = max(len(part) for part in entries)
-    budget = _LANE_COST * sum(_estimate_bits(part) for part in entries) + 16.0 * hidden
-    least = (-(-longest // MAX_STEPS) - 1).bit_length()
-    log2_lanes = least
-    while log2_lanes < _MAX_LOG2_LANES and (2 << log2_lanes) * _STEPS_WORTH_A_LANE <= longest:
-        lanes = 2 << log2_lanes
-        if 4.0 * lanes + 16.0 * max(lanes, hidden) > budget:
-            break
-        log2_lanes += 1
-    return 1 << log2_lanes
-
-
 @dataclass(frozen=True)
 class _Part:
     """One pass without its certain elements: coder entries, uint32 [m], and raw words, uint16 [r]."""
@@ -234,10 +208,13 @@ def _prepare(tables: NDArray[np.uint8], symbols: NDArray[np.int16], bank: Freque
             f"chunk: tables {tables.dtype} {tables.shape} and symbols {symbols.dtype} {symbols.shape}; "
             "expected uint8 [n] and int16 [n]"
         )
+    if len(tables) > MAX_LANES * MAX_STEPS:
+        raise ArgumentError(f"chunk: a pass of {len(tables)} symbols, the limit is {MAX_LANES * MAX_STEPS}")
+    coded = bank.coded(tables)
+    if len(coded) != len(tables):
+        check_certain(symbols, coded)
+        tables, symbols = tables.take(coded), symbols.take(coded)
     entries = bank.encoder_lookup.entries(tables, symbols)
-    coded = entries != NEUTRAL
-    if not coded.all():
-        entries, symbols = entries[coded], symbols[coded]
     escaped = symbols[(entries & ESCAPE) != 0]
     if (escaped == ESCAPED).any():
         raise ArgumentError("chunk: a symbol of -32768, expected -32767..32767; clip the symbols")
@@ -263,66 +240,3 @@ def _push(parts: Sequence[_Part], lanes: int, hidden: NDArray[np.uint16], lowest
 def _blocks(length: int, lanes: int) -> list[slice]:
     size = max(_BLOCK // lanes, 1) * lanes
     return [slice(first, min(first + size, length)) for first in range(0, length, size)]
-
-
-def _estimate_bits(entries: NDArray[np.uint32]) -> float:
-    """About the bits these entries will take, from at most 4096 of them."""
-    if not len(entries):
-        return 0.0
-    sample = entries[:: -(-len(entries) // 4096)]
-    frequency = (sample >> PRECISION_BITS) & FREQUENCY_MASK
-    bits = PRECISION_BITS - np.log2(frequency.astype(np.float32)) + ((sample & SIGNED) != 0)
-    return float(bits.mean(dtype=np.float64)) * len(entries)
-
-
-def write_states(states: NDArray[np.uint32], zero_start: bool) -> bytes:
-    """Coder header: lanes, the exponent of each state, its bits above 16, then the low 16 bits of each.
-
-    Args:
-        states: uint32 [L], each at least 2^16, L a power of two.
-        zero_start: the one lane started from state 0.
-    """
-    high = states >> np.uint32(16)
-    exponent = np.frexp(high.astype(np.float64))[1] - 1  # 0..15
-    mode = ZERO_START if zero_start else len(states).bit_length() - 1
-    place = np.arange(16)
-    nibbles = (np.concatenate([[mode], exponent])[:, None] >> place[:4]) & 1
-    below = place < exponent[:, None]
-    mantissas = ((high[:, None] >> place.astype(np.uint32)) & 1)[below]
-    bits = np.concatenate([nibbles.ravel(), mantissas]).astype(np.uint8)
-    return np.packbits(bits, bitorder="little").tobytes() + states.astype("<u2").tobytes()
-
-
-def read_states(data: bytes | memoryview) -> tuple[NDArray[np.uint32], bool, int]:
-    """Reads a coder header.
-
-    Returns:
-        States, uint32 [L]; whether the one lane started from state 0; bytes used.
-
-    Raises:
-        StreamError: the header is cut short, its lanes are unknown, its padding is not zero, or half a word follows it.
-    """
-    mode = data[0] & 15
-    if mode > ZERO_START:
-        raise StreamError(f"chunk: lane code {mode}, expected 0..{ZERO_START}; the stream is damaged, get it again")
-    lanes = 1 if mode == ZERO_START else 1 << mode
-    available = np.unpackbits(np.frombuffer(data, np.uint8, min(len(data), 4 * lanes)), bitorder="little")
-    nibbles = available[4 : 4 + 4 * lanes].astype(np.uint32)
-    if len(nibbles) < 4 * lanes:
-        raise StreamError(f"chunk: {len(data)} bytes cannot hold {lanes} lanes; the stream is cut short, get it again")
-    exponent = nibbles.reshape(lanes, 4) @ np.array([1, 2, 4, 8], np.uint32)
-    bits = available[4 + 4 * lanes :]
-    size = int(exponent.sum())
-    used = (4 + 4 * lanes + size + 7) // 8
-    if used + 2 * lanes > len(data):
-        raise StreamError(f"chunk: {len(data)} bytes cannot hold {lanes} lanes; the stream is cut short, get it again")
-    if (len(data) - used) % 2:
-        raise StreamError("chunk: half a word at the end; the stream is damaged, get it again")
-    if bits[size : used * 8 - 4 - 4 * lanes].any():
-        raise StreamError("chunk: the padding of the coder header is not zero; the stream is damaged, get it again")
-    place = np.arange(16, dtype=np.uint32)
-    mantissa = np.zeros((lanes, 16), np.uint32)
-    mantissa[place < exponent[:, None]] = bits[:size]
-    high = (mantissa << place).sum(axis=1, dtype=np.uint32) + (np.uint32(1) << exponent)
-    low = np.frombuffer(data, "<u2", lanes, used).astype(np.uint32)
-    return (high << np.uint32(16)) | low, mode == ZERO_START, used + 2 * lanes

@@ -61,7 +61,7 @@ class RansEncoder:
             np.multiply(quotient, other, out=quotient)  # x // f * 16384 + x % f = x + x // f * (16384 - f)
             np.add(state, quotient, out=state)
             np.add(state, first, out=target)
-        self._words.append(before[~kept].astype(np.uint16))
+        self._words.append(before.ravel().take(np.flatnonzero(~kept)).astype(np.uint16))  # twice as fast as a mask
 
     def words(self) -> NDArray[np.uint16]:
         """All words so far in the order in which a decoder reads them, uint16 [m]."""
