@@ -1,7 +1,7 @@
 """What every autoencoder of this package offers, whatever its family."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -65,12 +65,6 @@ class Autoencoder(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """Return the reconstruction of images [N, C, H, W] by way of the unquantised latent."""
         return self.decode(self.encode(image))
-
-    def freeze_encoder(self) -> Self:
-        """Stop training everything but the decoder, so that streams of the old model stay valid."""
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith("decoder."))
-        return self
 
 
 class Distribution(Protocol):

@@ -103,6 +103,7 @@ class TrainingConfig(Configuration):
         ema_decay: decay of the moving average of the weights; 0 keeps none. The average is what is validated and kept.
         precision: Lightning's name, "32-true" or "bf16-mixed".
         channels_last: keep weights and images in NHWC order.
+        trainable: "all", or "decoder" to keep encoder and latent as they are (see `aeedge train --decoder-only`).
         corrupt: damage done to the network's input but not to its target, e.g. "gaussian:0.3"; empty for none.
         validate_steps: optimiser steps between validations; 0 validates once an epoch.
         checkpoint_steps: steps between checkpoints beside those at every validation; 0 for none.
@@ -118,6 +119,7 @@ class TrainingConfig(Configuration):
     ema_decay: float = 0.0
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     channels_last: bool = False
+    trainable: Literal["all", "decoder"] = "all"
     corrupt: str = ""
     validate_steps: int = 0
     checkpoint_steps: int = 0

@@ -1,0 +1,28 @@
+"""A moving average of the weights, which generalises better than the last step's."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Average:
+    """An exponential moving average of a model ("Acceleration of stochastic approximation by averaging", 1992).
+
+    Args:
+        model: the model that is trained.
+        decay: share of the average kept at each step; early steps keep less, (1 + n) / (10 + n).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move the average towards the weights after optimiser step `step` (from 0); copy the buffers."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        mine, theirs = list(self.model.parameters()), [parameter.detach() for parameter in model.parameters()]
+        torch._foreach_lerp_(mine, theirs, 1 - decay)  # type: ignore[arg-type]
+        for kept, current in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(current)

@@ -1,0 +1,153 @@
+"""Checkpoints: one safetensors file each, which holds the counters too, so that a checkpoint is there whole or not at all.
+
+Tensors are named `model.*`, `ema.*`, `objective.*` and `optimizer.<parameter>.<state>`; the counters are JSON in the
+file's metadata, with a copy beside the file for people. Nothing is ever pickled.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from aeedge.configuration import Configuration
+from aeedge_runtime.errors import AeedgeError, InputError
+
+CHECKPOINT_SCHEMA = 1
+"""Version of the names and counters; a checkpoint of another version is refused."""
+
+METADATA_KEY = "aeedge"
+
+
+@dataclass(frozen=True)
+class Counters(Configuration):
+    """Where a run stands; with the weights it is all that a resume needs.
+
+    Attributes:
+        schema: version of the checkpoint layout.
+        step: optimiser steps done.
+        epoch: passes over the training images done, a fraction.
+        loss: validation loss at the last validation, or null before the first.
+        best_loss: smallest validation loss so far, or null.
+        best_step: step of that validation.
+        stale: validations since then.
+        sums: running sums of the training metrics since the last validation.
+        summed: optimiser steps in these sums.
+    """
+
+    schema: int = CHECKPOINT_SCHEMA
+    step: int = 0
+    epoch: float = 0.0
+    loss: float | None = None
+    best_loss: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    sums: Mapping[str, float] | None = None
+    summed: int = 0
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counters) -> None:
+    """Write a checkpoint under its final name in one move; a failure leaves what was there.
+
+    Raises:
+        AeedgeError: the disk is full or not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = json.dumps(counters.to_dict())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(plain, temporary, metadata={METADATA_KEY: text})
+        _synchronise(temporary)
+        temporary.replace(path)
+        _synchronise(path.parent)
+        _write_copy(path.with_suffix(".json"), text)
+    except (OSError, SafetensorError) as error:
+        raise AeedgeError(f"{path}: the checkpoint could not be written ({error}); the previous one is kept") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Counters]:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: the file is missing, damaged or of another version.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: found no checkpoint there; the run has not got that far") from error
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable checkpoint ({error}); it is damaged") from error
+    if text is None:
+        raise InputError(f"{path}: found no aeedge counters in it, expected a checkpoint of aeedge train")
+    values = json.loads(text)
+    if values.get("schema") != CHECKPOINT_SCHEMA:
+        found = values.get("schema")
+        raise InputError(f"{path}: found checkpoint version {found}, expected {CHECKPOINT_SCHEMA}; use that version")
+    return tensors, Counters.from_dict(values)
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose name starts with `prefix.`, without it."""
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], place: Path) -> None:
+    """Load weights into a module; every name and shape must fit.
+
+    Raises:
+        InputError: they do not.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{place}: its weights do not fit the model of the config ({reason})") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return an optimiser's state as `<parameter>.<state>` -> tensor; numbers become float64 scalars."""
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+        for index, entries in state.items()
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors of `optimizer_tensors` back; hyperparameters come from the config, not from the checkpoint."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:  # the same memory order as the parameter's
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _write_copy(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+
+
+def _synchronise(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

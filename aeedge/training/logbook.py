@@ -1,0 +1,63 @@
+"""The written record of a run: metrics.csv, TensorBoard events and a picture of the curves."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LEADING = ("step", "epoch", "learning_rate", "images_per_second", "seconds")
+"""First columns of metrics.csv; `train_*` and `val_*` follow."""
+
+
+class Logbook:
+    """Appends one row per validation.
+
+    Args:
+        run: the run folder.
+        step: step at which the run starts; rows beyond it, of a run that was killed later, are dropped.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = run / "metrics.csv"
+        self.rows = [row for row in read_metrics(self.path) if row["step"] <= step]
+        if self.path.exists():
+            self._rewrite()
+        self._events: Any = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Write a row everywhere."""
+        self.rows.append(dict(row))
+        self._rewrite()
+        for name, value in row.items():
+            if name not in ("step", "epoch"):
+                self._events.add_scalar(name.replace("_", "/", 1), value, int(row["step"]))
+        self._events.flush()
+
+    def add_step(self, step: int, values: Mapping[str, float]) -> None:
+        """Write the loss of a step to TensorBoard only."""
+        for name, value in values.items():
+            self._events.add_scalar(f"step/{name}", value, step)
+
+    def close(self) -> None:
+        """Close the TensorBoard file."""
+        self._events.close()
+
+    def _rewrite(self) -> None:
+        names = list(dict.fromkeys([*LEADING, *(name for row in self.rows for name in row)]))
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        temporary.replace(self.path)
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a metrics.csv, empty cells left out; no rows when there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

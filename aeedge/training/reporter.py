@@ -1,0 +1,36 @@
+"""How a run tells the outside where it is; the engine prints nothing itself."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Receives what happens; called in the first process only."""
+
+    def start(self, step: int, max_steps: int, images: int, parameters: int) -> None:
+        """Training begins at a step."""
+
+    def step(self, step: int, loss: float, images_per_second: float) -> None:
+        """A step is done."""
+
+    def validated(self, row: Mapping[str, float], best: bool) -> None:
+        """A validation is done; `row` is what metrics.csv gets."""
+
+    def finish(self, reason: str) -> None:
+        """Training ends."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, step: int, max_steps: int, images: int, parameters: int) -> None:
+        """Ignore the start."""
+
+    def step(self, step: int, loss: float, images_per_second: float) -> None:
+        """Ignore a step."""
+
+    def validated(self, row: Mapping[str, float], best: bool) -> None:
+        """Ignore a validation."""
+
+    def finish(self, reason: str) -> None:
+        """Ignore the end."""

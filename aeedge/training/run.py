@@ -1,0 +1,124 @@
+"""The run folder: config.json, checkpoints/, metrics.csv, curves.png, reconstructions/, tensorboard/."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from aeedge.configuration import Configuration
+from aeedge.models import Autoencoder, build_model
+from aeedge.training.checkpoint import Counters, load_weights, read_checkpoint, under
+from aeedge.training.config import RunConfig
+from aeedge_runtime.errors import ArgumentError, InputError
+
+CONFIG = "config.json"
+OURS = (CONFIG, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", "non-finite")
+"""What a run writes, and all that `--force` removes."""
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained run.
+
+    Attributes:
+        path: the run folder.
+        model: the model in evaluation mode, on the CPU in float32; the averaged weights where an average was kept.
+        config: the whole config.
+        summary: plain values for the manifest: preset, data source, steps, epochs, loss.
+    """
+
+    path: Path
+    model: Autoencoder
+    config: RunConfig
+    summary: Mapping[str, Any]
+
+
+def load_run(path: Path | str, which: Literal["best", "last"] = "best") -> LoadedRun:
+    """Load the model of a run folder; the last checkpoint when there is no best one yet.
+
+    Raises:
+        InputError: the folder is no run, or its checkpoint is missing, damaged or of another version.
+    """
+    path = Path(path)
+    config = read_config(path)
+    place = checkpoint_path(path, which)
+    if not place.exists():
+        place = checkpoint_path(path, "last")
+    tensors, counters = read_checkpoint(place)
+    model = build_model(config.model)
+    load_weights(model, under(tensors, "ema") or under(tensors, "model"), place)
+    return LoadedRun(path, model.eval(), config, _summary(config, counters))
+
+
+def checkpoint_path(run: Path, which: str) -> Path:
+    """Return where a run keeps its "best" or "last" checkpoint."""
+    return run / "checkpoints" / f"{which}.safetensors"
+
+
+def read_config(path: Path) -> RunConfig:
+    """Return the config of a run folder.
+
+    Raises:
+        InputError: there is no run, or its config is damaged or of another version.
+    """
+    place = path / CONFIG
+    try:
+        return RunConfig.from_dict(json.loads(place.read_text()))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: found no {CONFIG} in it, expected a folder that aeedge train wrote") from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def write_config(path: Path, config: Configuration) -> None:
+    """Write a config as the run's config.json in one move."""
+    temporary = path / f".{CONFIG}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    temporary.replace(path / CONFIG)
+
+
+def prepare_folder(path: Path, *, force: bool) -> None:
+    """Make an empty run folder.
+
+    Args:
+        path: where; it may exist if it is empty.
+        force: remove what an earlier run left there, and nothing else.
+
+    Raises:
+        ArgumentError: something is there already.
+    """
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"{path}: found a file, expected a folder for the run")
+    if path.exists() and any(path.iterdir()):
+        if not (path / CONFIG).exists():
+            raise ArgumentError(f"{path}: found other files in it, expected a new or empty folder; choose another --out")
+        if not force:
+            raise ArgumentError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
+        for name in OURS:
+            _remove(path / name)
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:
+    loss = counters.best_loss if counters.step == counters.best_step else counters.loss
+    source = config.data.source
+    return {
+        "preset": config.preset,
+        "data": Path(source).name if "/" in source else source,
+        "steps": counters.step,
+        "epochs": round(counters.epoch, 4),
+        "loss": loss,
+        "seed": config.training.seed,
+        "corrupt": config.training.corrupt,
+        "trainable": config.training.trainable,
+    }

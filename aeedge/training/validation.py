@@ -1,0 +1,81 @@
+"""Validation on held-out images: always the same crops, the same damage and the same noise."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aeedge.training.batches import VALIDATION_STEP, Batch, StepInfo, validation_batches
+from aeedge.training.config import TrainingConfig
+from aeedge.training.corruption import Corruption
+from aeedge.training.data import ImageSet
+from aeedge.training.metrics import ValidationMetrics
+from aeedge.training.pictures import save_grid
+
+MOST_PICTURED = 8
+"""Images in a reconstruction picture."""
+
+SMALL_SAMPLE = 64 * 64
+LARGEST_BATCH_SMALL = 250
+LARGEST_BATCH = 8
+"""Images per validation batch, for samples of at most 64x64 pixels and for larger ones."""
+
+
+class Validator:
+    """Measures a model on held-out images; every process takes its share.
+
+    Args:
+        fabric: the launched Fabric.
+        images: the held-out images.
+        size: rows and columns of a sample.
+        training: for memory order and seed.
+        corruption: the damage trained against, or None.
+    """
+
+    def __init__(
+        self, fabric: Any, images: ImageSet, size: tuple[int, int], training: TrainingConfig, corruption: Corruption | None
+    ) -> None:
+        self.fabric, self.images, self.size = fabric, images, size
+        self.training, self.corruption = training, corruption
+
+    @torch.no_grad()
+    def measure(self, model: Any, module: Any, picture: Path) -> dict[str, float]:
+        """Return the objective's parts and the picture metrics; draw a reconstruction grid.
+
+        Args:
+            model: the weights to measure.
+            module: the training module, for its objective.
+            picture: where the grid goes, written by the first process.
+        """
+        was_training = model.training
+        model.eval()
+        metrics = ValidationMetrics(self.fabric.device, self.size)
+        drawn = False
+        for first, batch in self._batches():
+            batch = batch.to(self.fabric.device, self.training.channels_last)
+            info = StepInfo(VALIDATION_STEP, module.max_steps, self.training.seed, first)
+            with self.fabric.autocast():
+                parts = module.objective(model, batch, info)
+                image = model.decode(model.encode(batch.source))
+            metrics.update(parts, image, batch.target)
+            if not drawn and self.fabric.is_global_zero:
+                save_grid(picture, _rows(batch, image))
+                drawn = True
+        model.train(was_training)
+        return metrics.compute()
+
+    def _batches(self) -> Any:
+        share = self.fabric.world_size
+        count = len(self.images)
+        per_process = -(-count // share)
+        start = min(self.fabric.global_rank * per_process, count - 1)  # nobody is left with nothing
+        places = list(range(start, min(start + per_process, count)))
+        size = LARGEST_BATCH_SMALL if self.size[0] * self.size[1] <= SMALL_SAMPLE else LARGEST_BATCH
+        return validation_batches(self.images, self.size, places, size, self.corruption, self.training.seed)
+
+
+def _rows(batch: Batch, image: Tensor) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    sources = [batch.target, batch.source, image] if batch.source is not batch.target else [batch.target, image]
+    return [value[:MOST_PICTURED].float().cpu().numpy() for value in sources]
