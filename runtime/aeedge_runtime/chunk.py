@@ -50,7 +50,7 @@ def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
         return b""
     hidden = parts[-1].raw
     lanes = choose_lanes([part.entries for part in parts], len(hidden))
-    zero_start = lanes == 1 and not len(hidden)
+    zero_start = lanes == 1 and not any(len(part.raw) for part in parts)
     coder = _push(parts, lanes, hidden, 0 if zero_start else LOWEST_STATE)
     if zero_start and coder.states[0] < LOWEST_STATE:  # too little to fill a state: a chunk of a few likely symbols
         zero_start, coder = False, _push(parts, lanes, hidden, LOWEST_STATE)
@@ -170,6 +170,8 @@ class ChunkDecoder:
         coder = self._coder
         if coder is None:
             return np.empty(0, np.uint32)
+        if count and coder.zero_start:
+            raise StreamError("chunk: raw words beside a lane that starts from 0; the stream is damaged, get it again")
         left = coder.end - coder.position
         if not last:
             if count > left:

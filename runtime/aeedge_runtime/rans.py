@@ -84,7 +84,7 @@ class RansDecoder:
         self.states = states
         self.words = words
         self.position, self.end = 0, len(words)
-        self._zero_start = zero_start
+        self.zero_start = zero_start
 
     def pop(self, bases: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
         """Pops rows of symbols and returns base + slot of each, [S, L].
@@ -113,7 +113,7 @@ class RansDecoder:
             if not count:
                 continue
             if position + count > end:
-                if self._zero_start and position == end:
+                if self.zero_start and position == end:
                     continue
                 raise StreamError(
                     "chunk: the coder needs more words than there are; the stream is damaged, get it again"
