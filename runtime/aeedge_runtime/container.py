@@ -32,7 +32,7 @@ FIRST_SKIPPABLE_SECTION = 128
 
 _FLAG_SECTIONS, _FLAG_GRAY = 1, 2
 _CHECK_BYTES, _TRAILER_BYTES = 2, 8
-_LEAST_BYTES = 28  # one image in one empty chunk
+_LEAST_BYTES = 27  # one image in one empty chunk
 _DAMAGED = "the stream is damaged or cut short, get it again"
 
 
@@ -90,14 +90,14 @@ def write_stream(stream: Stream) -> bytes:
     if not stream.chunks:
         raise ArgumentError("a stream has at least one chunk")
     for section, data in stream.sections.items():
-        if not 1 <= section <= 255 or not 1 <= len(data) <= MAX_SECTION_BYTES:
+        if not _is_known(section) or not 1 <= len(data) <= MAX_SECTION_BYTES:
             raise ArgumentError(
-                f"section {section} of {len(data)} bytes, expected id 1..255, 1..{MAX_SECTION_BYTES} bytes"
+                f"section {section} of {len(data)} bytes, expected id 1..4 or 128..255, 1..{MAX_SECTION_BYTES} bytes"
             )
     sections = sorted(stream.sections.items())
     flags = _FLAG_SECTIONS * bool(sections) | _FLAG_GRAY * stream.gray
     header = bytearray(SIGNATURE + bytes([VERSION, flags]) + stream.stream_id + bytes([stream.quality]))
-    for value in (stream.count, stream.width, stream.height, len(stream.chunks), *map(len, stream.chunks)):
+    for value in (stream.count, stream.width, stream.height, len(stream.chunks), *map(len, stream.chunks[:-1])):
         header += write_varint(value)
     if sections:
         header += write_varint(len(sections))
@@ -126,24 +126,24 @@ def read_header(data: bytes | memoryview) -> StreamHeader:
     quality = cursor.byte("quality")
     count, width, height = (cursor.varint(what) for what in ("image count", "width", "height"))
     chunks = cursor.varint("chunk count")
-    if chunks > cursor.left():
+    if not chunks:
+        raise StreamError(f"stream: no chunk, expected at least one; {_DAMAGED}")
+    if chunks - 1 > cursor.left():
         raise StreamError(f"stream: {chunks} chunks in {cursor.left()} bytes; {_DAMAGED}")
-    chunk_bytes = tuple(cursor.varint("chunk length") for _ in range(chunks))
+    lengths = [cursor.varint("chunk length") for _ in range(chunks - 1)]
     sections = _read_section_table(cursor) if flags & _FLAG_SECTIONS else {}
     found = binascii.crc_hqx(bytes(data[: cursor.position]), 0xFFFF)
     if found != struct.unpack("<H", cursor.take(_CHECK_BYTES, "header check"))[0]:
         raise StreamError(f"stream: the header does not match its check; {_DAMAGED}")
-    body = sum(chunk_bytes) + sum(sections.values())
-    if body != cursor.left():
-        raise StreamError(f"stream: {cursor.left()} bytes of sections and chunks, the header says {body}; {_DAMAGED}")
+    rest = cursor.left() - sum(lengths) - sum(sections.values())
+    if rest < 0:
+        raise StreamError(f"stream: sections and chunks are {-rest} bytes longer than the stream; {_DAMAGED}")
     symbol_hash = struct.unpack("<I", data[-_TRAILER_BYTES:-4])[0]
     gray = bool(flags & _FLAG_GRAY)
     header = StreamHeader(
-        stream_id, quality, count, width, height, gray, chunk_bytes, sections, cursor.position, symbol_hash
+        stream_id, quality, count, width, height, gray, (*lengths, rest), sections, cursor.position, symbol_hash
     )
     _check_fields(header, StreamError, _DAMAGED)
-    if not chunks:
-        raise StreamError(f"stream: no chunk, expected at least one; {_DAMAGED}")
     return header
 
 
@@ -259,7 +259,7 @@ def _read_section_table(cursor: _Cursor) -> dict[int, int]:
             raise StreamError(
                 f"stream: section {section} after section {max(sections)}, expected ascending; {_DAMAGED}"
             )
-        if section < FIRST_SKIPPABLE_SECTION and section not in (ALPHA, ICC, EXIF, NAMES):
+        if not _is_known(section):
             raise UnsupportedStreamError(f"stream with unknown section {section}; update aeedge")
         sections[section] = cursor.varint("section length")
         if not 1 <= sections[section] <= MAX_SECTION_BYTES:
@@ -267,6 +267,10 @@ def _read_section_table(cursor: _Cursor) -> dict[int, int]:
                 f"stream: section {section} of {sections[section]} bytes, expected 1..{MAX_SECTION_BYTES}; {_DAMAGED}"
             )
     return sections
+
+
+def _is_known(section: int) -> bool:
+    return section in (ALPHA, ICC, EXIF, NAMES) or FIRST_SKIPPABLE_SECTION <= section <= 255
 
 
 def _check_fields(stream: Stream | StreamHeader, error: type[StreamError] | type[ArgumentError], remedy: str) -> None:

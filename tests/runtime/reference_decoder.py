@@ -90,7 +90,7 @@ class Reader:
 def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes) -> Decoded:
     must(data[:3] == b"\xae\x45\x44", "signature")
     must(len(data) > 4 and data[3] == 0, "version")
-    must(28 <= len(data) < 2**31, "length")
+    must(27 <= len(data) < 2**31, "length")
     must(zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little"), "checksum")
     flags = data[4]
     must(flags < 4, "flags")
@@ -98,7 +98,8 @@ def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes
     reader.position = 5
     stream_id, quality = reader.take(8), reader.byte()
     count, width, height, number = reader.varint(), reader.varint(), reader.varint(), reader.varint()
-    lengths = [reader.varint() for _ in range(number)]
+    must(number >= 1, "no chunk")
+    lengths = [reader.varint() for _ in range(number - 1)]
     section_lengths: dict[int, int] = {}
     if flags & 1:
         section_count = reader.varint()
@@ -111,7 +112,8 @@ def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes
             must(1 <= section_lengths[section] <= 2**24, "section length")
     check = binascii.crc_hqx(data[: reader.position], 0xFFFF)
     must(int.from_bytes(reader.take(2), "little") == check, "header check")
-    must(reader.position + sum(lengths) + sum(section_lengths.values()) == reader.end, "sections and chunks fill")
+    lengths.append(reader.end - reader.position - sum(lengths) - sum(section_lengths.values()))
+    must(lengths[-1] >= 0, "sections and chunks longer than the stream")
     must(1 <= quality <= 100, "quality")
     must(1 <= count <= 2**24, "count")
     must(1 <= width <= 65535 and 1 <= height <= 65535, "size")
