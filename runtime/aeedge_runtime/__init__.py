@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .codec import Codec, StreamInfo, stream_info
     from .doctor import Diagnosis, diagnose
-    from .image import Picture, load_image, save_picture
+    from .image import Picture, load_image
+    from .imagewrite import save_picture
     from .verify import Verification, verify_bundle
 
 __all__ = [
@@ -73,7 +74,7 @@ _LAZY = {
     "Verification": "verify",
     "diagnose": "doctor",
     "load_image": "image",
-    "save_picture": "image",
+    "save_picture": "imagewrite",
     "stream_info": "codec",
     "verify_bundle": "verify",
 }

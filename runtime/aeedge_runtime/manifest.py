@@ -141,7 +141,9 @@ class Manifest:
     def _check_ids(self, values: Mapping[str, Any]) -> None:
         geometry = geometry_hash(values["image"], values["latent"], values["prior"])
         if geometry != self.stream_id_parts["geometry"]:
-            raise BundleError("manifest: the geometry hash does not fit image, latent and prior; export the bundle again")
+            raise BundleError(
+                "manifest: the geometry hash does not fit image, latent and prior; export the bundle again"
+            )
         computed = stream_id(self.stream_id_parts).hex()
         if computed != self.stream_id:
             raise BundleError(f"manifest: stream id is {self.stream_id!r}, its parts give {computed}; export again")

@@ -1,0 +1,95 @@
+"""The onnxruntime package: which distribution is installed, and one import of it for all modules."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import lru_cache
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+
+from .errors import BackendError
+
+DISTRIBUTIONS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-qnn",
+    "onnxruntime-webgpu",
+    "onnxruntime-rocm",
+    "onnxruntime-migraphx",
+    "onnxruntime-training",
+)
+"""They all install into one folder, `onnxruntime`, and overwrite each other."""
+
+INSTALL_CPU = 'pip install "aeedge[cpu]"'
+INSTALL_CUDA = 'pip uninstall -y onnxruntime && pip install "aeedge[cuda]"'
+
+
+def installed_backends() -> dict[str, str]:
+    """Installed distributions of onnxruntime and their versions."""
+    found = {}
+    for name in DISTRIBUTIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def backend_fault(installed: dict[str, str]) -> str:
+    """One sentence on what is wrong with the installed distributions and the command that mends it, or ""."""
+    if len(installed) < 2:
+        return ""
+    wanted = "cpu" if set(installed) <= {"onnxruntime", "onnxruntime-training"} else "cuda"
+    if "onnxruntime-gpu" not in installed:
+        wanted = "cpu"
+    return (
+        f"{' and '.join(sorted(installed))} are installed over each other; "
+        f'run: pip uninstall -y {" ".join(sorted(installed))} && pip install "aeedge[{wanted}]"'
+    )
+
+
+@lru_cache(maxsize=1)
+def load_backend() -> ModuleType:
+    """The onnxruntime module, imported at first use.
+
+    Raises:
+        BackendError: it is missing, broken, or two of its distributions are installed.
+    """
+    fault = backend_fault(installed_backends())
+    if fault:
+        raise BackendError(fault)
+    try:
+        return import_module("onnxruntime")
+    except ImportError as error:
+        hint = f'run: {INSTALL_CPU} (or, with an NVIDIA GPU: pip install "aeedge[cuda]")'
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            raise BackendError(f"onnxruntime is not installed; {hint}") from error
+        raise BackendError(f"onnxruntime is installed but does not load ({error}); reinstall it, {hint}") from error
+
+
+def default_threads() -> int:
+    """Physical cores that this process may use: hyper-threads and a container's quota are taken into account."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max((os.cpu_count() or 2) // 2, 1)
+    processors = sorted(os.sched_getaffinity(0))
+    cores = {_siblings(processor) for processor in processors}
+    return max(min(len(cores), _quota()), 1)
+
+
+def _siblings(processor: int) -> str:
+    path = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
+    try:
+        return path.read_text()
+    except OSError:
+        return str(processor)
+
+
+def _quota() -> int:
+    """Whole processors that the control group grants, a large number without a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):
+        return 1 << 16

@@ -1,0 +1,417 @@
+"""The codec: images to checked bytes and back, with one bundle on one device."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle, Place
+from .chunk import encode_chunk, hash_symbols
+from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_header, read_stream, write_stream
+from .errors import AeedgeWarning, ArgumentError, BundleError, StreamError, WrongModelError
+from .image import Picture, Source, load_image, to_gray
+from .layout import Geometry, check_size, chunk_spans
+from .limits import MAX_PIXELS
+from .networks import Floats, Networks, Pixels
+from .prior import SymbolReader, SymbolWriter
+from .sections import pack_alpha, pack_names, unpack_alpha, unpack_names
+from .session import SessionOptions
+from .stack import Stack, stack_images
+
+Data = bytes | bytearray | memoryview | str | os.PathLike[str]
+
+DEFAULT_QUALITY = 50
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a stream says about itself, without its model.
+
+    Attributes:
+        stream_id: 16 hex digits, the latent space it was written in.
+        quality: 1..100.
+        count: images.
+        width: columns of each in pixels.
+        height: rows of each in pixels.
+        gray: decoded pictures are gray.
+        total_bytes: the whole stream.
+        payload_bytes: coded symbols.
+        section_bytes: bytes of each optional section by name.
+        chunks: independent pieces of the payload.
+        bits_per_pixel: all bits of the stream per pixel of all images.
+    """
+
+    stream_id: str
+    quality: int
+    count: int
+    width: int
+    height: int
+    gray: bool
+    total_bytes: int
+    payload_bytes: int
+    section_bytes: Mapping[str, int]
+    chunks: int
+    bits_per_pixel: float
+
+
+class Codec:
+    """One bundle on one device. Safe to share by threads; pickles as its bundle's place, hash and options.
+
+    Attributes:
+        bundle: the model.
+        options: device and threads, as asked for.
+    """
+
+    def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
+        """Takes a loaded bundle; `load` is the usual way."""
+        self.bundle = bundle
+        self.options = options
+        self._networks = Networks(bundle, options)
+        if options.device != "cpu":
+            self._networks.session(bundle.manifest.halves[0])
+
+    @classmethod
+    def load(
+        cls,
+        place: Place | Bundle | None = None,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        tf32: bool = False,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Loads a bundle for a device. Graphs are opened at first use; on another device than the CPU, one at once.
+
+        Args:
+            place: folder, `.aeb` file, bytes of one, name of a shipped bundle, or a loaded bundle; None for `photo`.
+            device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
+            threads: threads inside one operator on the CPU; None for the physical cores available.
+            tf32: let CUDA use TF32: faster, and pixels may differ by more than 1.
+            provider_options: further options of the execution provider.
+
+        Raises:
+            ModelNotFoundError: no bundle there.
+            BundleError: a file of it is damaged or forged.
+            DeviceError: the device cannot be used; the message says what is missing.
+            ArgumentError: a value out of range.
+        """
+        options = SessionOptions(device, threads, tf32, dict(provider_options or {}))
+        return cls(place if isinstance(place, Bundle) else Bundle.load(place), options)
+
+    def compress(
+        self, image: Source, quality: int = DEFAULT_QUALITY, *, metadata: bool = True, max_pixels: int | None = None
+    ) -> bytes:
+        """Compresses one image to a stream.
+
+        Args:
+            image: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4]; the last of
+                2 or 4 channels is alpha, kept losslessly.
+            quality: 1 (smallest) .. 100 (best).
+            metadata: keep ICC profile and EXIF.
+            max_pixels: most pixels, padding included; None for the bundle's limit.
+
+        Raises:
+            ImageError: not an image, or a damaged one.
+            LimitError: too many pixels.
+            ArgumentError: another type, dtype or shape; quality out of range.
+            MissingHalfError: the bundle has no encoder.
+        """
+        limit = self._limit(max_pixels)
+        return self._compress(stack_images([image], self._channels, limit), quality, metadata, None, limit)
+
+    def compress_batch(
+        self,
+        images: Iterable[Source] | NDArray[np.uint8],
+        quality: int = DEFAULT_QUALITY,
+        *,
+        names: Sequence[str | bytes] | None = None,
+        metadata: bool = True,
+        max_pixels: int | None = None,
+    ) -> bytes:
+        """Compresses images of one size to one stream; they share its header and its coder.
+
+        Args:
+            images: images as `compress` takes them, or one uint8 array [N, H, W] or [N, H, W, C] (the fastest way).
+            quality: 1..100.
+            names: one per image, relative paths, kept in the stream.
+            metadata: keep an ICC profile or EXIF that all images share.
+            max_pixels: most pixels of all images together, padding included; None for the bundle's limit.
+
+        Raises:
+            The errors of `compress`; ArgumentError also for images of several sizes or names that do not fit.
+        """
+        limit = self._limit(max_pixels)
+        return self._compress(stack_images(images, self._channels, limit), quality, metadata, names, limit)
+
+    def decompress(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
+        """Restores the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
+
+        Args:
+            data: bytes of a stream, or the path of a file.
+            max_pixels: most pixels, padding included; None for the bundle's limit.
+
+        Raises:
+            StreamError: damaged, forged or not a stream.
+            WrongModelError: written with another model.
+            LimitError: too many pixels.
+            MissingHalfError: the bundle has no decoder.
+            ArgumentError: the stream holds several images.
+        """
+        pixels = self.decompress_batch(data, max_pixels=max_pixels)
+        _check_single(len(pixels))
+        first: Pixels = pixels[0]
+        return first
+
+    def decompress_batch(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
+        """Restores all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
+        pixels, stream = self._decompress(data, max_pixels)
+        if ALPHA not in stream.sections:
+            return pixels
+        return np.concatenate([pixels, _alpha(stream)[..., None]], axis=3)
+
+    def decompress_pictures(self, data: Data, *, max_pixels: int | None = None) -> list[Picture]:
+        """Restores all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
+        pixels, stream = self._decompress(data, max_pixels)
+        alpha = _alpha(stream) if ALPHA in stream.sections else None
+        return [
+            Picture(
+                pixels=pixels[index],
+                alpha=None if alpha is None else alpha[index],
+                icc=stream.sections.get(ICC),
+                exif=stream.sections.get(EXIF),
+                gray=pixels.shape[3] == 1,
+            )
+            for index in range(stream.count)
+        ]
+
+    def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
+        """All symbols of a stream in coding order, int16 [n]; needs no decoder half."""
+        _, symbols, _ = self._read(data, max_pixels)
+        return symbols
+
+    def encode(self, image: Source) -> Floats:
+        """Latent of an image, float32 [c, h, w]; `image` as in `compress`, its alpha is ignored."""
+        latent: Floats = self.encode_batch([image])[0]
+        return latent
+
+    def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
+        """Latents of images of one size, float32 [N, c, h, w]; `images` as in `compress_batch`."""
+        return self._encode(stack_images(images, self._channels, self._limit(None)))
+
+    def decode(self, latent: Floats, size: tuple[int, int]) -> Pixels:
+        """Image of a latent.
+
+        Args:
+            latent: float32 [c, h, w].
+            size: rows and columns of the image in pixels, which the latent's h and w must cover exactly.
+
+        Returns:
+            uint8 [H, W, C].
+
+        Raises:
+            ArgumentError: another dtype or shape, or a latent that is not finite.
+            MissingHalfError: the bundle has no decoder.
+        """
+        image: Pixels = self.decode_batch(np.asarray(latent)[None], size)[0]
+        return image
+
+    def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
+        """Images, uint8 [N, H, W, C], of latents, float32 [N, c, h, w]; see `decode`."""
+        self.bundle.require("decoder", "decode")
+        height, width = size
+        if min(size) < 1:
+            raise ArgumentError(f"decode: size is {size}, expected (rows, columns) of at least 1")
+        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self._limit(None))
+        expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
+        if latents.dtype != np.float32 or latents.ndim != 4 or latents.shape[1:] != expected or not len(latents):
+            raise ArgumentError(
+                f"decode: latent is {latents.dtype} {latents.shape}, expected float32 [N, {', '.join(map(str, expected))}]"
+            )
+        if not np.isfinite(latents).all():
+            raise ArgumentError("decode: the latent holds NaN or infinity")
+        return self._networks.decode(latents, height, width)
+
+    def names(self, data: Data) -> list[str] | None:
+        """Names of a stream's images, or None where it keeps none; undecodable bytes as `os.fsdecode` gives them."""
+        stream = read_stream(_data_bytes(data), geometry_for=self._geometry_for, max_pixels=self._limit(None))
+        if NAMES not in stream.sections:
+            return None
+        return [os.fsdecode(name) for name in unpack_names(stream.sections[NAMES], stream.count)]
+
+    def provider(self, role: str) -> str:
+        """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be."""
+        return self._networks.session(role).provider
+
+    def __repr__(self) -> str:
+        """Bundle and device."""
+        return f"Codec({self.bundle}, device={self.options.device!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Place, hash and options: a worker loads the bundle itself."""
+        return {"place": self.bundle.place, "hash": self.bundle.hash, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Loads the bundle again.
+
+        Raises:
+            BundleError: another bundle lies there now.
+        """
+        bundle = Bundle.load(state["place"])
+        if bundle.hash != state["hash"]:
+            raise BundleError(f"{bundle} is not the one that was pickled; load the codec again")
+        self.__init__(bundle, state["options"])  # type: ignore[misc]
+
+    @property
+    def _channels(self) -> int:
+        return self.bundle.manifest.image.channels
+
+    def _limit(self, max_pixels: int | None) -> int:
+        if max_pixels is None:
+            return min(self.bundle.manifest.limits.max_pixels, MAX_PIXELS)
+        if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
+            raise ArgumentError(f"max_pixels: found {max_pixels!r}, expected a positive integer")
+        return max_pixels
+
+    def _encode(self, stack: Stack) -> Floats:
+        self.bundle.require("encoder", "compress")
+        for note in stack.notes:
+            warnings.warn(note, AeedgeWarning, stacklevel=4)
+        latents = self._networks.encode(stack.pixels)
+        if not np.isfinite(latents).all():
+            raise BundleError(f"{self.bundle}: the encoder gave NaN or infinity; export the bundle again")
+        return latents
+
+    def _compress(
+        self, stack: Stack, quality: int, metadata: bool, names: Sequence[str | bytes] | None, limit: int
+    ) -> bytes:
+        quality = _check_quality(quality)
+        count, height, width, _ = stack.pixels.shape
+        sections = _sections(stack, metadata, names)
+        check_size(self.bundle.geometry, count, height, width, limit)
+        latents = self._encode(stack)
+        chunks, symbol_hash = self._write_chunks(latents, quality)
+        gray = stack.gray or self._channels == 1
+        stream_id = self.bundle.stream_id
+        return write_stream(Stream(stream_id, quality, count, width, height, gray, chunks, symbol_hash, sections))
+
+    def _write_chunks(self, latents: Floats, quality: int) -> tuple[tuple[bytes, ...], int]:
+        prior, bank = self._networks.prior(compress=True), self.bundle.tables.bank
+        count, _, h, w = latents.shape
+        chunks, symbol_hash = [], 0
+        for span in chunk_spans(self.bundle.geometry, count, h, w):
+            part = latents[span.first_image :, :, span.first_row :][: span.images, :, : span.rows]
+            side = SymbolWriter(bank)
+            prior.walk(quality, span, w, part, side)
+            chunks.append(encode_chunk(side.passes, bank))
+            for _, symbols in side.passes:
+                symbol_hash = hash_symbols(symbols, symbol_hash)
+        return tuple(chunks), symbol_hash
+
+    def _geometry_for(self, header: StreamHeader) -> Geometry:
+        if header.stream_id != self.bundle.stream_id:
+            raise WrongModelError(
+                f"the stream needs the model with stream id {header.stream_id.hex()}, "
+                f"{self.bundle} has {self.bundle.stream_id.hex()}; pass the bundle that wrote it"
+            )
+        return self.bundle.geometry
+
+    def _read(self, data: Data, max_pixels: int | None) -> tuple[Floats, NDArray[np.int16], Stream]:
+        """Latents, symbols in coding order, and the stream."""
+        stream = read_stream(_data_bytes(data), geometry_for=self._geometry_for, max_pixels=self._limit(max_pixels))
+        h, w = self.bundle.geometry.latent_size(stream.height, stream.width)
+        latents = np.empty((stream.count, self.bundle.geometry.latent_channels, h, w), np.float32)
+        prior, bank = self._networks.prior(compress=False), self.bundle.tables.bank
+        symbols: list[NDArray[np.int16]] = []
+        for span, payload in zip(chunk_spans(self.bundle.geometry, stream.count, h, w), stream.chunks, strict=True):
+            side = SymbolReader(payload, bank)
+            part = prior.walk(stream.quality, span, w, None, side)
+            latents[
+                span.first_image : span.first_image + span.images, :, span.first_row : span.first_row + span.rows
+            ] = part
+            symbols += side.passes
+        flat = np.concatenate(symbols)
+        if hash_symbols(flat) != stream.symbol_hash:
+            raise StreamError(
+                "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
+            )
+        return latents, flat, stream
+
+    def _decompress(self, data: Data, max_pixels: int | None) -> tuple[Pixels, Stream]:
+        self.bundle.require("decoder", "decompress")
+        latents, _, stream = self._read(data, max_pixels)
+        pixels = self._networks.decode(latents, stream.height, stream.width)
+        return (to_gray(pixels) if stream.gray else np.ascontiguousarray(pixels)), stream
+
+
+def stream_info(data: Data) -> StreamInfo:
+    """Facts of a stream; no bundle is needed.
+
+    Raises:
+        StreamError: damaged, forged or not a stream.
+    """
+    data = _data_bytes(data)
+    header = read_header(data)
+    known = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names"}
+    return StreamInfo(
+        stream_id=header.stream_id.hex(),
+        quality=header.quality,
+        count=header.count,
+        width=header.width,
+        height=header.height,
+        gray=header.gray,
+        total_bytes=len(data),
+        payload_bytes=sum(header.chunk_bytes),
+        section_bytes={known.get(key, f"section {key}"): size for key, size in header.section_bytes.items()},
+        chunks=len(header.chunk_bytes),
+        bits_per_pixel=8 * len(data) / (header.count * header.width * header.height),
+    )
+
+
+def _data_bytes(data: Data) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    if not isinstance(data, str | os.PathLike):
+        raise ArgumentError(f"stream: found {type(data).__name__}, expected bytes or a path")
+    try:
+        return Path(data).read_bytes()
+    except OSError as error:
+        raise StreamError(f"{os.fspath(data)}: cannot be read ({error.strerror})") from error
+
+
+def _check_quality(quality: object) -> int:
+    if isinstance(quality, bool) or not isinstance(quality, int | np.integer) or not 1 <= quality <= 100:
+        raise ArgumentError(f"quality: found {quality!r}, expected an integer in 1..100")
+    return int(quality)
+
+
+def _check_single(count: int) -> None:
+    if count != 1:
+        raise ArgumentError(f"the stream holds {count} images; use decompress_batch")
+
+
+def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None) -> dict[int, bytes]:
+    sections: dict[int, bytes] = {}
+    if stack.alpha is not None:
+        sections[ALPHA] = pack_alpha(stack.alpha)
+    if metadata and stack.icc:
+        sections[ICC] = stack.icc
+    if metadata and stack.exif:
+        sections[EXIF] = stack.exif
+    if names is not None:
+        if len(names) != len(stack.pixels):
+            raise ArgumentError(f"names: found {len(names)}, expected one for each of {len(stack.pixels)} images")
+        sections[NAMES] = pack_names([os.fsencode(name) for name in names])
+    return sections
+
+
+def _alpha(stream: Stream) -> Pixels:
+    return unpack_alpha(stream.sections[ALPHA], stream.count, stream.height, stream.width)

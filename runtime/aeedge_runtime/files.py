@@ -1,0 +1,90 @@
+"""Writing files so that a name is either absent, the old file, or the complete new one; never anything between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".aeedge-"
+"""Start of the name of every temporary file: short whatever the final name is, hidden, and easy to recognise."""
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, overwrite: bool = False) -> None:
+    """Writes `data` under `path`, complete or not at all, and flushed to the disk when it returns.
+
+    Without `overwrite` an existing file is kept even when it appears while this function runs. A device or pipe is
+    written to directly. An overwritten file keeps its permission bits.
+
+    Args:
+        path: final name.
+        data: bytes.
+        overwrite: replace an existing file.
+
+    Raises:
+        FileExistsError: the file exists and `overwrite` is false.
+        OSError: it cannot be written; nothing is left behind.
+    """
+    target = Path(path)
+    mode = _existing_mode(target)
+    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        target.write_bytes(data)
+        return
+    if mode is not None and not overwrite:
+        raise FileExistsError(f"{target} exists already")
+    temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
+    try:
+        _write(temporary, data, None if mode is None else stat.S_IMODE(mode))
+        _publish(temporary, target, overwrite)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _existing_mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, data: bytes | memoryview, mode: int | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+
+
+def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(target)
+    elif os.name == "nt":
+        temporary.rename(target)  # fails there when the target exists
+    else:
+        _link(temporary, target)
+
+
+def _link(temporary: Path, target: Path) -> None:
+    try:
+        os.link(temporary, target)
+        temporary.unlink()
+    except FileExistsError as error:
+        raise FileExistsError(f"{target} exists already") from error
+    except OSError:  # a file system without hard links: claim the name, then replace the claim
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        temporary.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # some file systems cannot flush a folder; the file itself is safe
+        os.fsync(descriptor)
+    os.close(descriptor)

@@ -1,0 +1,206 @@
+"""Pictures in: files, bytes, PIL images and arrays become 8-bit gray or RGB planes, and what changed is said.
+
+Rules: the EXIF orientation is applied and cleared; alpha and the ICC profile are kept; deeper samples are scaled, not
+clipped; of several frames the first is taken. Every change beyond that is a note in plain words.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentError, ImageError, LimitError
+from .limits import MAX_DIMENSION, MAX_PIXELS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pixels = NDArray[np.uint8]
+
+LUMA = (19595, 38470, 7471)
+"""ITU-R 601 luma of R, G, B in 1/65536, as Pillow has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture, ready for a codec or a file.
+
+    Attributes:
+        pixels: uint8 [H, W, C], C is 1 or 3.
+        alpha: uint8 [H, W], or None.
+        icc: ICC profile that fits the pixels, or None.
+        exif: EXIF block (TIFF bytes, orientation cleared), or None.
+        gray: whether the source was gray, also where `pixels` repeat it as RGB.
+        notes: what was changed or dropped while reading, one sentence each.
+        frames: frames of the source; one of them is here.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    gray: bool = False
+    notes: tuple[str, ...] = ()
+    frames: int = 1
+
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Image | NDArray[Any] | Picture"
+
+
+def load_image(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS, frame: int = 0) -> Picture:
+    """Reads one picture.
+
+    Args:
+        source: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4] (the last of 2
+            or 4 channels is alpha).
+        channels: 1 or 3, what the model takes; None for what the picture is.
+        max_pixels: most pixels; checked before any pixel is decoded.
+        frame: which frame of a file with several.
+
+    Raises:
+        ImageError: damaged, cut short, not an image, or of an unsupported kind.
+        LimitError: too many pixels.
+        ArgumentError: another type, dtype or shape.
+    """
+    if isinstance(source, Picture):
+        return match_channels(source, channels)
+    if isinstance(source, np.ndarray):
+        picture = _from_array(source, max_pixels)
+    elif isinstance(source, str | os.PathLike):
+        picture = _from_path(Path(source), max_pixels, frame)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        picture = _from_file(BytesIO(source), "image bytes", max_pixels, frame)
+    elif type(source).__module__.partition(".")[0] == "PIL" and hasattr(source, "getbands"):
+        picture = _from_opened(source, "PIL image", max_pixels)
+    else:
+        raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")
+    return match_channels(picture, channels)
+
+
+def match_channels(picture: Picture, channels: int | None) -> Picture:
+    """The same picture with the channels that a model takes, and a note where that changes something."""
+    found = picture.pixels.shape[2]
+    if channels in (None, found):
+        return picture
+    if channels == 3:
+        note = "a gray image in a colour model: coded as RGB, written back as gray"
+        return replace(picture, pixels=np.repeat(picture.pixels, 3, axis=2), gray=True, notes=(*picture.notes, note))
+    notes = (*picture.notes, "colour was reduced to gray: this model takes gray images")
+    if picture.icc:
+        notes = (*notes, "the ICC profile was dropped: it describes colour, and the image is gray now")
+    return replace(picture, pixels=to_gray(picture.pixels), icc=None, gray=True, notes=notes)
+
+
+def to_gray(pixels: Pixels) -> Pixels:
+    """Luma, uint8 [..., 1], of uint8 [..., 3] (or of [..., 1], as it is): (19595 R + 38470 G + 7471 B + 32768) >> 16."""
+    if pixels.shape[-1] == 1:
+        return pixels
+    total = pixels[..., 0] * np.uint32(LUMA[0])
+    total += pixels[..., 1] * np.uint32(LUMA[1])
+    total += pixels[..., 2] * np.uint32(LUMA[2])
+    total += np.uint32(1 << 15)
+    return (total >> 16).astype(np.uint8)[..., None]
+
+
+def check_array(array: NDArray[Any], dimensions: str) -> None:
+    """Checks dtype and sizes of an image array.
+
+    Raises:
+        ArgumentError: the message names what was found.
+    """
+    if array.dtype != np.uint8:
+        raise ArgumentError(f"image array: dtype is {array.dtype}, expected uint8 (0..255); convert it first")
+    if not array.size:
+        raise ArgumentError(f"image array: shape is {array.shape}, expected {dimensions} with at least one pixel")
+
+
+def check_size(width: int, height: int, max_pixels: int, name: str = "image") -> None:
+    """Refuses an image before its pixels are decoded.
+
+    Raises:
+        ImageError: no pixels.
+        LimitError: too many.
+    """
+    if width < 1 or height < 1:
+        raise ImageError(f"{name}: {width}x{height}, expected at least one pixel")
+    if width * height > max_pixels:
+        raise LimitError(
+            f"{name}: {width}x{height} is {width * height} pixels, the limit is {max_pixels}; raise max_pixels"
+        )
+    if max(width, height) > MAX_DIMENSION:
+        raise LimitError(f"{name}: {width}x{height}, a side is longer than {MAX_DIMENSION} pixels; cut the image")
+
+
+def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
+    check_array(array, "[H, W] or [H, W, C]")
+    planes = array[..., None] if array.ndim == 2 else array
+    if planes.ndim != 3 or not 1 <= planes.shape[2] <= 4:
+        raise ArgumentError(f"image array: shape is {array.shape}, expected [H, W] or [H, W, C] with C from 1 to 4")
+    check_size(planes.shape[1], planes.shape[0], max_pixels, "image array")
+    pixels, alpha = split_alpha(planes)
+    return Picture(pixels=pixels, alpha=alpha, gray=pixels.shape[2] == 1)
+
+
+def split_alpha(planes: Pixels) -> tuple[Pixels, Pixels | None]:
+    """Colour and alpha of [..., C]: the last of 2 or 4 channels is alpha."""
+    if planes.shape[-1] in (2, 4):
+        return planes[..., :-1], planes[..., -1]
+    return planes, None
+
+
+def _from_path(path: Path, max_pixels: int, frame: int) -> Picture:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImageError(f"{path}: not a plain file, expected an image; read a pipe yourself and pass its bytes")
+    with os.fdopen(descriptor, "rb") as file:
+        return _from_file(file, str(path), max_pixels, frame)
+
+
+def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            if frame:
+                image.seek(frame)
+            return _from_opened(image, name, max_pixels)
+    except (ImageError, LimitError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not an image, or of a kind that Pillow does not read") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LimitError(f"{name}: {_one_line(error)}") from error
+    except Exception as error:  # Pillow's plugins raise a dozen types on damaged files, not only OSError
+        raise ImageError(f"{name}: damaged or cut short ({_one_line(error)})") from error
+
+
+def _from_opened(image: Image, name: str, max_pixels: int) -> Picture:
+    from .imagemode import read_plain
+
+    check_size(*image.size, max_pixels, name)
+    try:
+        planes, icc, exif, notes = read_plain(image)
+        frames = int(getattr(image, "n_frames", 1))
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # as in _from_file
+        raise ImageError(f"{name}: damaged or cut short ({_one_line(error)})") from error
+    if frames > 1:
+        notes = (*notes, f"{frames} frames: frame {image.tell() + 1} was taken")
+    pixels, alpha = split_alpha(planes)
+    return Picture(pixels, alpha, icc, exif, pixels.shape[2] == 1, notes, frames)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

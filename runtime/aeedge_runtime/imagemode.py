@@ -1,0 +1,174 @@
+"""Every kind of Pillow image as 8-bit planes: gray or RGB, with or without alpha, and notes on what that changed."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from .errors import ImageError
+from .limits import MAX_SECTION_BYTES
+
+ORIENTATION = 0x0112
+"""EXIF tag."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_PREFIX = b"Exif\x00\x00"
+_PLAIN = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
+_SIMPLE = {
+    "La": ("LA", "premultiplied alpha was undone"),
+    "RGBa": ("RGBA", "premultiplied alpha was undone"),
+    "RGBX": ("RGB", "the unused fourth channel was dropped"),
+    "PA": ("RGBA", "the palette was expanded to RGB with alpha"),
+    "1": ("L", "1-bit pixels were expanded to 8-bit gray"),
+    "YCbCr": ("RGB", "YCbCr was converted to RGB"),
+    "HSV": ("RGB", "HSV was converted to RGB"),
+    "CMYK": ("RGB", "CMYK was converted to RGB"),
+}
+_COLOUR_SPACES = {b"GRAY": ("L", "LA"), b"RGB ": ("RGB", "RGBA")}
+
+
+def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, bytes | None, tuple[str, ...]]:
+    """Decodes an opened image.
+
+    Returns:
+        Planes, uint8 [H, W, 1 | 2 | 3 | 4]; ICC profile or None; EXIF without orientation or None; notes.
+
+    Raises:
+        ImageError: a kind of image that is not supported. Pillow's own errors pass through.
+    """
+    deep = _deep_samples(image)
+    image.load()
+    notes: list[str] = []
+    turn, exif = _read_exif(image, notes)
+    icc = _read_icc(image, notes)
+    plain, icc = _convert(image, icc, notes)
+    if deep:
+        notes.append("16-bit samples were reduced to 8 bits")
+    if turn in _TURNS:
+        plain = plain.transpose(_TURNS[turn])
+    if image.info.get("xmp"):
+        notes.append("XMP metadata was dropped")
+    planes = np.asarray(plain, np.uint8)
+    return planes[..., None] if planes.ndim == 2 else planes, icc, exif, tuple(notes)
+
+
+def _deep_samples(image: Image.Image) -> bool:
+    """Whether Pillow reduces 16-bit colour to 8 bits while it decodes."""
+    if image.mode not in _PLAIN:
+        return False
+    return any(";16" in str(getattr(tile, "args", tile[-1])) for tile in getattr(image, "tile", ()))
+
+
+def _convert(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Image.Image, bytes | None]:
+    mode = image.mode
+    if mode in ("CMYK", "LAB") and (converted := _through_profile(image, icc)) is not None:
+        notes.append(f"{mode} was converted to sRGB through its ICC profile")
+        return converted, None
+    if mode.startswith(("I", "F")):
+        plain = Image.fromarray(_scaled(np.asarray(image), mode, notes))
+        if "transparency" in image.info:
+            notes.append("the transparent colour was dropped")
+    elif mode == "P" or (mode in ("1", "L", "RGB") and "transparency" in image.info):
+        plain = _expand(image, notes)
+    elif mode in _PLAIN:
+        plain = image
+    elif mode in _SIMPLE:
+        target, note = _SIMPLE[mode]
+        notes.append(note)
+        plain = image.convert(target)
+    else:
+        raise ImageError(f"image mode {mode} is not supported; convert it to RGB first")
+    if icc and plain.mode not in _COLOUR_SPACES.get(icc[16:20], ()):
+        notes.append("the ICC profile was dropped: it is for another colour space than the pixels")
+        icc = None
+    return plain, icc
+
+
+def _expand(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A palette, or one colour marked as transparent, as plain channels."""
+    gray = image.mode in ("1", "L")
+    if image.has_transparency_data:
+        notes.append("the palette or transparent colour was expanded to channels with alpha")
+        colour = image.convert("RGBA")
+        return colour.convert("LA") if gray else colour
+    notes.append("the palette was expanded to RGB")
+    return image.convert("RGB")
+
+
+def _scaled(values: NDArray[Any], mode: str, notes: list[str]) -> NDArray[np.uint8]:
+    """8-bit gray of 16-bit, 32-bit or float gray: the range is scaled, nothing is clipped.
+
+    Raises:
+        ImageError: NaN or infinity.
+    """
+    exact = values.astype(np.float64)
+    if not np.isfinite(exact).all():
+        raise ImageError("gray values hold NaN or infinity")
+    low, high = float(exact.min()), float(exact.max())
+    if mode.startswith("I;16") or (mode == "I" and 0 <= low and 255 < high <= 65535):
+        low, high, text = 0.0, 65535.0, "16-bit gray was scaled to 8 bits"
+    elif mode == "I" and 0 <= low and high <= 255:
+        low, high, text = 0.0, 255.0, "32-bit gray within 0..255 was taken as 8-bit"
+    elif mode == "F" and 0 <= low and high <= 1:
+        low, high, text = 0.0, 1.0, "float gray within 0..1 was scaled to 8 bits"
+    else:
+        text = f"32-bit gray was scaled from {low:g}..{high:g} to 0..255"
+    notes.append(text)
+    return np.rint((exact - low) * (255.0 / max(high - low, np.finfo(np.float64).tiny))).astype(np.uint8)
+
+
+def _through_profile(image: Image.Image, icc: bytes | None) -> Image.Image | None:
+    """sRGB by the colour engine; None where the engine or a fitting profile is missing."""
+    try:
+        source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
+        source = ImageCms.ImageCmsProfile(BytesIO(icc)) if icc and image.mode == "CMYK" else source
+        if source is None:
+            return None
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, ImportError, OSError, ValueError):
+        return None
+
+
+def _read_icc(image: Image.Image, notes: list[str]) -> bytes | None:
+    icc = image.info.get("icc_profile")
+    if not isinstance(icc, bytes) or not icc:
+        return None
+    if not 128 <= len(icc) <= MAX_SECTION_BYTES:
+        notes.append(f"the ICC profile of {len(icc)} bytes was dropped: expected 128 bytes to 16 MiB")
+        return None
+    return icc
+
+
+def _read_exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
+    """Orientation 1..8, and the EXIF block without it."""
+    raw = image.info.get("exif")
+    try:
+        exif = image.getexif()
+        turn = exif.get(ORIENTATION, 1)
+        if turn in _TURNS and raw:
+            del exif[ORIENTATION]
+            raw = exif.tobytes()
+    except (
+        Exception
+    ):  # a damaged block raises struct.error, KeyError, SyntaxError and others; the pixels are still good
+        notes.append("the EXIF block is damaged and was dropped")
+        return 1, None
+    if not isinstance(raw, bytes) or not raw.removeprefix(_EXIF_PREFIX):
+        return turn, None
+    raw = raw.removeprefix(_EXIF_PREFIX)
+    if len(raw) > MAX_SECTION_BYTES:
+        notes.append(f"the EXIF block of {len(raw)} bytes was dropped: more than 16 MiB")
+        return turn, None
+    return turn, raw

@@ -1,0 +1,208 @@
+"""Sessions of onnxruntime that run where they were told to, or say why not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
+from .errors import AeedgeWarning, ArgumentError, BundleError, DeviceError
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+_DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")
+_PRINTS = threading.Lock()
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """The caller's wishes.
+
+    Attributes:
+        device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
+        threads: threads inside one operator on the CPU; None for the physical cores available.
+        tf32: let CUDA round float32 products to 10 bits of mantissa: faster, and pixels may differ by more than 1.
+        provider_options: further options of the execution provider, passed on as they are.
+    """
+
+    device: str = "cpu"
+    threads: int | None = None
+    tf32: bool = False
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ArgumentError: the message names the value.
+        """
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            raise ArgumentError(
+                f"device: found {self.device!r}, expected 'cpu', 'cuda', 'cuda:N', 'auto' or 'provider:NAME'"
+            )
+        if self.threads is not None and (not isinstance(self.threads, int) or not 1 <= self.threads <= 1024):
+            raise ArgumentError(f"threads: found {self.threads!r}, expected an integer in 1..1024, or None")
+        if self.provider_options and self.device == "cpu":
+            raise ArgumentError(
+                "provider_options: the device cpu takes none; name a provider, as in 'provider:OpenVINO'"
+            )
+
+
+class Session:
+    """One graph, ready to run; safe to share by threads.
+
+    Attributes:
+        provider: the execution provider that runs it, as the session itself reports.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.provider: str = inner.get_providers()[0]
+        self.outputs: list[str] = [value.name for value in inner.get_outputs()]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Outputs of the graph, in its order.
+
+        Raises:
+            DeviceError: onnxruntime failed; out of memory, most often.
+        """
+        try:
+            return list(self._inner.run(None, dict(feeds)))
+        except Exception as error:  # onnxruntime's exceptions derive from Exception only
+            raise DeviceError(
+                f"{self.provider} failed: {_one_line(error)}; try smaller images or device='cpu'"
+            ) from error
+
+
+def open_session(model: bytes, options: SessionOptions, *, role: str) -> Session:
+    """Opens a graph on the device asked for.
+
+    Args:
+        model: bytes of an .onnx file, already verified; external data is refused.
+        options: device and threads.
+        role: name of the graph, for messages.
+
+    Raises:
+        DeviceError: an explicit device cannot be used; the message says what is missing.
+        BackendError: onnxruntime is missing or doubled.
+        BundleError: onnxruntime does not accept the graph.
+    """
+    runtime = load_backend()
+    if options.device == "cpu":
+        return _create(runtime, model, options, [CPU], role)
+    if options.device == "auto":
+        try:
+            return _open_provider(runtime, model, options, CUDA, role)
+        except DeviceError as error:
+            warnings.warn(f"device auto uses the CPU: {error}", AeedgeWarning, stacklevel=2)
+            return _create(runtime, model, options, [CPU], role)
+    name = CUDA if options.device.startswith("cuda") else provider_name(options.device)
+    return _open_provider(runtime, model, options, name, role)
+
+
+def provider_name(device: str) -> str:
+    """Full name of the execution provider of "provider:NAME"; the suffix ExecutionProvider may be left out."""
+    name = device.partition(":")[2]
+    return name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider"
+
+
+def _open_provider(runtime: ModuleType, model: bytes, options: SessionOptions, name: str, role: str) -> Session:
+    if name not in runtime.get_available_providers():
+        raise DeviceError(_missing_provider(runtime, name))
+    if name == CPU:
+        return _create(runtime, model, options, [CPU], role)
+    settings = {**_cuda_options(options), **options.provider_options} if name == CUDA else options.provider_options
+    with _stdout_to_stderr():
+        if name == CUDA and hasattr(runtime, "preload_dlls"):
+            runtime.preload_dlls()
+        session = _create(runtime, model, options, [(name, dict(settings)), CPU], role)
+    if session.provider != name:
+        raise DeviceError(
+            f"{name} did not start, {session.provider} would run {role} instead; {_what_is_missing(name)}"
+        )
+    return session
+
+
+def _create(runtime: ModuleType, model: bytes, options: SessionOptions, providers: list[Any], role: str) -> Session:
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = options.threads or default_threads()
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3  # errors only, and those on stderr
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return Session(runtime.InferenceSession(model, settings, providers=providers, enable_fallback=0))
+    except Exception as error:  # onnxruntime's exceptions derive from Exception only
+        if providers != [CPU] and _cpu_accepts(runtime, model):
+            raise DeviceError(f"{providers[0][0]} refused {role}: {_one_line(error)}; use device='cpu'") from error
+        raise BundleError(
+            f"{role}: onnxruntime does not accept this graph ({_one_line(error)}); export again"
+        ) from error
+
+
+def _cpu_accepts(runtime: ModuleType, model: bytes) -> bool:
+    try:
+        runtime.InferenceSession(model, providers=[CPU], enable_fallback=0)
+    except Exception:  # the caller reports the first error
+        return False
+    return True
+
+
+def _cuda_options(options: SessionOptions) -> dict[str, str]:
+    """EXHAUSTIVE search costs up to a second for every new image size; the arena grows by what is asked for."""
+    return {
+        "device_id": options.device.partition(":")[2] or "0",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": str(int(options.tf32)),
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def _missing_provider(runtime: ModuleType, name: str) -> str:
+    available = ", ".join(runtime.get_available_providers())
+    if name == CUDA:
+        found = ", ".join(f"{key} {version}" for key, version in installed_backends().items()) or "an unknown build"
+        return f"CUDA needs the onnxruntime-gpu wheel, found {found}; run: {INSTALL_CUDA}"
+    return f"this onnxruntime has no {name} (it has {available}); install the wheel that brings it"
+
+
+def _what_is_missing(name: str) -> str:
+    if name != CUDA:
+        return "a library of that provider is missing, or no such hardware is there; see `aeedge doctor`"
+    from .hardware import cuda_fault
+
+    return cuda_fault()
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Sends what native code and onnxruntime print on stdout to stderr, so that stdout stays the caller's.
+
+    One thread at a time; another thread's prints during these milliseconds also go to stderr.
+    """
+    with _PRINTS, contextlib.redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+        except OSError:  # no stdout to keep clean
+            yield
+            return
+        try:
+            os.dup2(2, 1)
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

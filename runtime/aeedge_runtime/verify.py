@@ -1,0 +1,195 @@
+"""Replays the golden vectors of a bundle on this machine: the same symbols exactly, the same pixels within 1."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle, Place
+from .codec import Codec, stream_info
+from .errors import AeedgeError, BundleError
+from .image import load_image
+from .tables import read_array
+
+MAX_PIXEL_DIFFERENCE = 1
+"""What float32 decoders of the same symbols may differ by."""
+
+MAX_CHANGED_SHARE = 1e-4
+"""Share of symbols that may differ, by 1, between two machines that compress the same image."""
+
+_STREAM = re.compile(r"golden/(?P<case>[^/]+)\.aee")
+
+
+@dataclass(frozen=True)
+class GoldenResult:
+    """What one golden stream showed. A field is None where the bundle lacks the half or the file it needs.
+
+    Attributes:
+        name: of the golden case.
+        quality: of its stream.
+        symbols: symbols in it.
+        symbols_equal: whether it decodes to exactly the exported symbols.
+        pixel_difference: largest difference from the exported pixels.
+        changed_symbols: symbols that differ when its input is compressed here.
+        symbol_difference: largest of these differences.
+        compress_ms: time to compress the input.
+        decompress_ms: time to decompress the stream.
+        fault: what failed, or "".
+    """
+
+    name: str
+    quality: int
+    symbols: int
+    symbols_equal: bool
+    pixel_difference: int | None
+    changed_symbols: int | None
+    symbol_difference: int | None
+    compress_ms: float | None
+    decompress_ms: float | None
+    fault: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of `verify_bundle`.
+
+    Attributes:
+        passed: whether everything held.
+        bundle: name of the bundle.
+        stream_id: 16 hex digits.
+        device: as asked for.
+        providers: execution provider that really ran each graph.
+        files: files whose hash was checked.
+        golden: one entry per golden stream.
+        faults: everything that failed, one line each.
+    """
+
+    passed: bool
+    bundle: str
+    stream_id: str
+    device: str
+    providers: Mapping[str, str]
+    files: int
+    golden: tuple[GoldenResult, ...]
+    faults: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def verify_bundle(
+    place: Place | Bundle | None = None, device: str = "cpu", *, threads: int | None = None, tf32: bool = False
+) -> Verification:
+    """Checks every file of a bundle and replays its golden vectors on a device.
+
+    Args:
+        place: as in `Codec.load`.
+        device: as in `Codec.load`.
+        threads: as in `Codec.load`.
+        tf32: as in `Codec.load`.
+
+    Raises:
+        BundleError: a file is damaged or forged, or there are no golden vectors.
+        ModelNotFoundError, DeviceError: from `Codec.load`.
+    """
+    codec = Codec.load(place, device=device, threads=threads, tf32=tf32)
+    manifest = codec.bundle.manifest
+    cases = sorted(match["case"] for name in manifest.files if (match := _STREAM.fullmatch(name)))
+    if not cases:
+        raise BundleError(f"{codec.bundle} holds no golden streams; export it again")
+    golden = tuple(_replay(codec, case) for case in cases)
+    faults = [f"{result.name}: {result.fault}" for result in golden if result.fault]
+    faults += _changed_too_much(golden)
+    graphs = [name.removesuffix(".onnx") for name in manifest.files if name.endswith(".onnx")]
+    return Verification(
+        passed=not faults,
+        bundle=manifest.name,
+        stream_id=manifest.stream_id,
+        device=device,
+        providers={role: codec.provider(role) for role in sorted(graphs)},
+        files=len(manifest.files),
+        golden=golden,
+        faults=tuple(faults),
+    )
+
+
+def _replay(codec: Codec, case: str) -> GoldenResult:
+    bundle = codec.bundle
+    stream = bundle.read(f"golden/{case}.aee")
+    expected = _golden_symbols(bundle, case)
+    quality = stream_info(stream).quality
+    facts: dict[str, Any] = {"symbols_equal": False, "pixel_difference": None, "changed_symbols": None}
+    facts |= {"symbol_difference": None, "compress_ms": None, "decompress_ms": None, "fault": ""}
+    try:
+        facts["symbols_equal"] = bool(np.array_equal(codec.decompress_symbols(stream), expected))
+        if "decoder" in bundle.manifest.halves:
+            facts |= _replay_decoder(codec, case, stream)
+        if "encoder" in bundle.manifest.halves and f"golden/{case}.png" in bundle.manifest.files:
+            facts |= _replay_encoder(codec, case, quality, expected)
+    except AeedgeError as error:
+        facts["fault"] = str(error)
+    result = GoldenResult(name=case, quality=quality, symbols=len(expected), **facts)
+    return result if result.fault else GoldenResult(**{**asdict(result), "fault": _fault(result)})
+
+
+def _replay_decoder(codec: Codec, case: str, stream: bytes) -> dict[str, Any]:
+    codec.decompress_batch(stream)  # opens the sessions, so that the next call is what a call costs
+    start = time.perf_counter()
+    pixels = codec.decompress_batch(stream)[0]
+    elapsed = (time.perf_counter() - start) * 1e3
+    name = f"golden/{case}.decoded.png"
+    if name not in codec.bundle.manifest.files:
+        return {"decompress_ms": elapsed}
+    expected = load_image(codec.bundle.read(name), pixels.shape[2]).pixels
+    if expected.shape != pixels.shape:
+        raise BundleError(f"{name} is {expected.shape}, the stream decodes to {pixels.shape}")
+    difference = np.abs(expected.astype(np.int16) - pixels).max()
+    return {"decompress_ms": elapsed, "pixel_difference": int(difference)}
+
+
+def _replay_encoder(codec: Codec, case: str, quality: int, expected: NDArray[np.int16]) -> dict[str, Any]:
+    picture = load_image(codec.bundle.read(f"golden/{case}.png"), codec.bundle.manifest.image.channels)
+    codec.compress(picture, quality)
+    start = time.perf_counter()
+    stream = codec.compress(picture, quality)
+    elapsed = (time.perf_counter() - start) * 1e3
+    found = codec.decompress_symbols(stream)
+    if found.shape != expected.shape:
+        raise BundleError(f"golden/{case}.png gives {len(found)} symbols, expected {len(expected)}")
+    difference = np.abs(found.astype(np.int32) - expected)
+    changed, largest = int(np.count_nonzero(difference)), int(difference.max())
+    return {"compress_ms": elapsed, "changed_symbols": changed, "symbol_difference": largest}
+
+
+def _golden_symbols(bundle: Bundle, case: str) -> NDArray[np.int16]:
+    symbols = read_array(bundle.read(f"golden/{case}.symbols.npy"))
+    if symbols.dtype != np.int16 or symbols.ndim != 1:
+        raise BundleError(f"golden/{case}.symbols.npy is {symbols.dtype} {symbols.shape}, expected int16 [n]")
+    return symbols
+
+
+def _fault(result: GoldenResult) -> str:
+    if not result.symbols_equal:
+        return "the stream decodes to other symbols than at export"
+    if result.pixel_difference is not None and result.pixel_difference > MAX_PIXEL_DIFFERENCE:
+        return f"pixels differ by {result.pixel_difference}, at most {MAX_PIXEL_DIFFERENCE} is allowed"
+    if result.symbol_difference is not None and result.symbol_difference > 1:
+        return f"compressed symbols differ by {result.symbol_difference}, at most 1 is allowed"
+    return ""
+
+
+def _changed_too_much(golden: tuple[GoldenResult, ...]) -> list[str]:
+    """The share of changed symbols counts over all cases: a small one alone cannot show 1 in 10,000."""
+    measured = [result for result in golden if result.changed_symbols is not None]
+    changed = sum(result.changed_symbols or 0 for result in measured)
+    allowed = max(1, int(MAX_CHANGED_SHARE * sum(result.symbols for result in measured)))
+    if changed <= allowed:
+        return []
+    return [f"{changed} compressed symbols differ from the export, at most {allowed} may"]
