@@ -98,27 +98,27 @@ class RansDecoder:
         """
         found = np.empty(bases.shape, np.intp)
         state = self.states
-        step, low = np.empty_like(state), np.empty(state.shape, np.bool_)
+        step, frequency, low = np.empty_like(state), np.empty_like(state), np.empty(state.shape, np.bool_)
         position, words, end = self.position, self.words, self.end
         for base, index in zip(bases, found, strict=True):
             np.bitwise_and(state, _SLOTS, out=step)
             np.add(step, base, out=index)
             steps.take(index, out=step, mode="clip")  # never clips; the mode only spares a copy
             np.right_shift(state, _SLOT_BITS, out=state)
-            np.multiply(state, step >> _SLOT_BITS, out=state)
+            np.right_shift(step, _SLOT_BITS, out=frequency)
+            np.multiply(state, frequency, out=state)
             np.bitwise_and(step, _SLOTS, out=step)
             np.add(state, step, out=state)
             np.less(state, _LOWEST, out=low)
-            count = int(np.count_nonzero(low))
+            hungry = low.nonzero()[0]  # twice as fast as indexing by the mask
+            count = len(hungry)
             if not count:
                 continue
             if position + count > end:
                 if self.zero_start and position == end:
                     continue
-                raise StreamError(
-                    "chunk: the coder needs more words than there are; the stream is damaged, get it again"
-                )
-            state[low] = (state[low] << _WORD_BITS) | words[position : position + count]
+                raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
+            state[hungry] = (state[hungry] << _WORD_BITS) | words[position : position + count]
             position += count
         self.position = position
         return found
