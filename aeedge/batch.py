@@ -8,15 +8,18 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.console import complain, count, note, printable, say, warn
+from aeedge.console import complain, note, print_json, printable, say, warn
 from aeedge.failures import TRACEBACK_VARIABLE, explain
 from aeedge.outputs import Job
 from aeedge.progress import Progress
 from aeedge_runtime.errors import AeedgeWarning
+
+if TYPE_CHECKING:
+    from aeedge_runtime import Codec
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> Non
 
 
 def _with_name(name: str, message: str) -> str:
+    """Put the input's name in front, in place of what the library calls bytes that have no name."""
+    for prefix in ("image bytes: ", "stream: "):
+        message = message.removeprefix(prefix)
     return message if message.startswith(f"{name}:") else f"{name}: {message}"
 
 
@@ -116,15 +122,28 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return failed[0].exit_code if len(outcomes) == 1 else 1
 
 
-def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
-    """Return how many were written, skipped and failed, and how long that took."""
+def report(
+    command: str, codec: "Codec", outcomes: Sequence[Outcome], seconds: float, *, as_json: bool, quiet: bool
+) -> int:
+    """Print the end of a batch and return its exit code.
+
+    Args:
+        command: the command's name.
+        codec: what was used, for JSON.
+        outcomes: what became of the inputs.
+        seconds: how long that took.
+        as_json: print the one object of `--json`.
+        quiet: print nothing, as stdout carries the result.
+    """
     states = [outcome.status for outcome in outcomes]
-    return {state: states.count(state) for state in ("written", "skipped", "failed")} | {"seconds": round(seconds, 3)}
-
-
-def summary_line(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """Return the summary as text."""
-    totals = summary(outcomes, seconds)
-    parts = [f"{count(totals['written'], 'file')} written"]
-    parts += [f"{totals[state]:,} {state}" for state in ("skipped", "failed") if totals[state]]
-    return f"{', '.join(parts)} in {seconds:.1f} s"
+    totals = {state: states.count(state) for state in ("written", "skipped", "failed")}
+    if as_json:
+        results = [outcome.to_json() for outcome in outcomes]
+        summary = totals | {"seconds": round(seconds, 3)}
+        manifest = codec.bundle.manifest
+        model = {"name": manifest.name, "stream_id": manifest.stream_id, "device": codec.options.device}
+        print_json({"command": command, "model": model, "results": results, "summary": summary})
+    elif len(outcomes) > 1 and not quiet:
+        parts = [f"{totals[state]:,} {state}" for state in totals if totals[state] or state == "written"]
+        say(f"{', '.join(parts)} in {seconds:.1f} s")
+    return exit_code(outcomes)

@@ -20,18 +20,17 @@ model_option = click.option(
 )
 device_option = click.option(
     "--device",
-    metavar="cpu|cuda|auto",
-    type=click.Choice(["cpu", "cuda", "auto"]),
+    metavar="NAME",
     default="cpu",
     show_default=True,
-    help="Where the networks run; only auto may fall back.",
+    help="cpu, cuda, cuda:N, auto (which may fall back) or provider:NAME.",
 )
 threads_option = click.option(
     "--threads",
     metavar="N",
     type=click.IntRange(min=1),
     default=None,
-    help="Threads of the networks.  [default: all cores]",
+    help="Threads of the networks.  [default: one per core]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 force_option = click.option("--force", is_flag=True, help="Replace existing outputs.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from aeedge.console import printable
-from aeedge.sources import STDIN, STREAM_SUFFIX, Source, kind_of
+from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 IMAGE_SUFFIX = ".png"
@@ -122,16 +122,17 @@ class OutputGuard:
         """Return whether to go ahead: False for an existing output with `--skip-existing`.
 
         Raises:
-            ArgumentError: the place holds an input, or something that is no file.
+            ArgumentError: the place holds an input, or a folder.
             AeedgeError: it holds a file, and there is no `--force`.
         """
         if not os.path.lexists(output):
             return True
         if _identity(output) in self._inputs:
             raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
+        if output.is_dir():
+            raise ArgumentError(f"{printable(output)}: found a folder, expected a file or a free name; choose another")
         if output.exists() and not output.is_file():
-            found = kind_of(output.stat().st_mode)
-            raise ArgumentError(f"{printable(output)}: found {found}, expected a file or a free name; choose another")
+            return True  # a device or a FIFO, such as /dev/stdout, has nothing to lose
         if self.skip_existing:
             return False
         if not self.force:

@@ -1,0 +1,54 @@
+"""`aeedge compress`: images to streams, one each or many in one."""
+
+import time
+from typing import Any
+
+import click
+
+from aeedge.batch import report, run_batch
+from aeedge.options import codec_options
+from aeedge.outputs import OutputGuard, compressed_name, plan
+from aeedge.sources import IMAGE_SUFFIXES, STDIN, find_sources
+
+
+@click.command()
+@click.argument("images", metavar="IMG...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="OUT", help="A file for one image, else a folder; - is stdout.")
+@click.option("--pack", metavar="OUT.aee", help="Put all images, of one size, into one stream; names are kept.")
+@click.option(
+    "-q",
+    "--quality",
+    metavar="1..100",
+    type=click.IntRange(1, 100),
+    default=50,
+    show_default=True,
+    help="Fewest bytes to best picture.",
+)
+@click.option("--verify", is_flag=True, help="Decode and read back what was written before reporting success.")
+@click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
+@click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF.")
+@codec_options
+def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_json: bool, **options: Any) -> int:
+    """Compress images, folders of images, or standard input (-).
+
+    IMG becomes IMG.aee beside it or in the folder OUT; a folder keeps its structure.
+    """
+    if pack and (output or options["all_frames"]):
+        raise click.UsageError("found --pack with -o or --all-frames, expected --pack alone")
+    to_stdout = STDIN in (output, pack) or (images == (STDIN,) and not (output or pack))
+    if as_json and to_stdout:
+        raise click.UsageError("found --json and a stream for stdout, expected one of them; name a file with -o")
+    sources = find_sources(images, IMAGE_SUFFIXES)
+    guard = OutputGuard(sources, force=options["force"], skip_existing=options["skip_existing"])
+    jobs = [] if pack else plan(sources, output, compressed_name)
+
+    from aeedge.compression import Compressor
+
+    compressor = Compressor.load(guard, options)
+    start = time.monotonic()
+    if pack:
+        outcomes = compressor.pack(sources, pack)
+    else:
+        outcomes = run_batch(jobs, compressor.compress, quiet=as_json or to_stdout)
+    seconds = time.monotonic() - start
+    return report("compress", compressor.codec, outcomes, seconds, as_json=as_json, quiet=to_stdout)

@@ -1,0 +1,178 @@
+"""What `aeedge compress` does with each image: read, compress, check, write."""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from aeedge.batch import Outcome, Result, run_batch
+from aeedge.console import count, printable, say, size, write_stdout
+from aeedge.outputs import Job, OutputGuard
+from aeedge.packing import names_to_pack
+from aeedge.sources import STDIN, Source
+from aeedge_runtime import (
+    AeedgeError,
+    AeedgeWarning,
+    ArgumentError,
+    Codec,
+    Picture,
+    load_image,
+    stream_info,
+)
+from aeedge_runtime.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """A codec and how it is to be used.
+
+    Attributes:
+        codec: the model on its device.
+        guard: decides where may be written.
+        quality: 1..100.
+        verify: decode and read back before reporting success.
+        all_frames: keep every frame.
+        metadata: keep ICC profile and EXIF.
+        max_pixels: most pixels of an input; None for the codec's own limit.
+    """
+
+    codec: Codec
+    guard: OutputGuard
+    quality: int
+    verify: bool
+    all_frames: bool
+    metadata: bool
+    max_pixels: int | None
+
+    @classmethod
+    def load(cls, guard: OutputGuard, options: Mapping[str, Any]) -> Self:
+        """Load the codec that the command's options ask for."""
+        codec = Codec.load(options["model"], device=options["device"], threads=options["threads"])
+        codec.bundle.require("encoder", "compress")
+        return cls(
+            codec=codec,
+            guard=guard,
+            quality=options["quality"],
+            verify=options["verify"],
+            all_frames=options["all_frames"],
+            metadata=not options["no_metadata"],
+            max_pixels=options["max_pixels"],
+        )
+
+    def compress(self, job: Job) -> Result | None:
+        """Compress one image (or all its frames) to its output; None if that exists and is to be skipped."""
+        if job.output is not None and not self.guard.wants(job.output):
+            return None
+        data = job.source.read()
+        frames = _frames(data, self.max_pixels) if self.all_frames else 1
+        if frames == 1:
+            stream = self.codec.compress(data, self.quality, metadata=self.metadata, max_pixels=self.max_pixels)
+        else:
+            pictures = (self._load(data, frame=frame) for frame in range(frames))
+            stream = self.codec.compress_batch(
+                pictures, self.quality, metadata=self.metadata, max_pixels=self.max_pixels
+            )
+        return self._finish(stream, job.output)
+
+    def pack(self, sources: Sequence[Source], output: str) -> list[Outcome]:
+        """Put images of one size into one stream at `output` (`-` is stdout); those that cannot be read are left out.
+
+        Raises:
+            ArgumentError: images of several sizes, or names that would meet.
+        """
+        path = None if output == STDIN else Path(output)
+        if path is not None and not self.guard.wants(path):
+            return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources]
+        names_to_pack(sources)
+        loaded: dict[Source, Picture] = {}
+
+        def load(job: Job) -> Result:
+            loaded[job.source] = self._load(job.source.read())
+            return Result(output, "packed")
+
+        outcomes = run_batch([Job(source, path) for source in sources], load, quiet=True)
+        if loaded:
+            _check_one_size(loaded)
+            stream = self.codec.compress_batch(
+                list(loaded.values()),
+                self.quality,
+                names=names_to_pack(list(loaded)),
+                metadata=self.metadata,
+                max_pixels=self.max_pixels,
+            )
+            result = self._finish(stream, path)
+            if path is not None:
+                say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
+        return outcomes
+
+    def _load(self, data: bytes, frame: int = 0) -> Picture:
+        channels = self.codec.bundle.manifest.image.channels
+        limit = {} if self.max_pixels is None else {"max_pixels": self.max_pixels}
+        picture = load_image(data, channels, frame=frame, **limit)
+        for note in picture.notes:
+            if not (self.all_frames and note.startswith(f"{picture.frames} frames")):
+                warnings.warn(note, AeedgeWarning, stacklevel=2)
+        return picture
+
+    def _finish(self, stream: bytes, path: Path | None) -> Result:
+        if self.verify:
+            self._decode(stream)
+        if path is None:
+            write_stdout(stream)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, stream, overwrite=self.guard.force)
+            if self.verify and path.is_file():
+                _check_written(path, stream)
+        facts = stream_info(stream)
+        images = f"{facts.count:,} x " if facts.count > 1 else ""
+        line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bits per pixel"
+        return Result(
+            STDIN if path is None else os.fspath(path),
+            line,
+            {
+                "images": facts.count,
+                "width": facts.width,
+                "height": facts.height,
+                "quality": facts.quality,
+                "bytes": len(stream),
+                "bits_per_pixel": facts.bits_per_pixel,
+                "verified": self.verify,
+            },
+        )
+
+    def _decode(self, stream: bytes) -> None:
+        """Decode a stream as far as the bundle can: to pixels, or to symbols where it holds the encoder alone."""
+        whole = "decoder" in self.codec.bundle.manifest.halves
+        decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
+        decode(stream, max_pixels=self.max_pixels)
+
+
+def _frames(data: bytes, max_pixels: int | None) -> int:
+    limit = {} if max_pixels is None else {"max_pixels": max_pixels}
+    return load_image(data, **limit).frames
+
+
+def _check_one_size(loaded: Mapping[Source, Picture]) -> None:
+    (first, picture), *others = loaded.items()
+    expected = picture.pixels.shape[:2]
+    for source, other in others:
+        height, width = other.pixels.shape[:2]
+        if (height, width) != expected:
+            raise ArgumentError(
+                f"{source.name}: found {width}x{height}, expected {expected[1]}x{expected[0]} as of {first.name}; "
+                "leave it out, or compress without --pack"
+            )
+
+
+def _check_written(path: Path, stream: bytes) -> None:
+    """Read a file back and take it away if it is not what was written.
+
+    Raises:
+        AeedgeError: it is not.
+    """
+    if path.read_bytes() != stream:
+        path.unlink()
+        raise AeedgeError(f"{printable(path)}: read back other bytes than were written; removed, check the disk")

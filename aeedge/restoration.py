@@ -1,0 +1,132 @@
+"""What `aeedge decompress` does with each stream: one image to a file, several to a folder."""
+
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from aeedge.batch import Result
+from aeedge.console import printable, write_stdout
+from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, restored_folder
+from aeedge.packing import places_to_restore
+from aeedge.sources import STDIN
+from aeedge_runtime import AeedgeWarning, ArgumentError, Codec, Picture, StreamInfo, stream_info
+from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
+from aeedge_runtime.imagewrite import picture_bytes
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A codec and how it is to be used.
+
+    Attributes:
+        codec: the model on its device.
+        guard: decides where may be written.
+        folder: where the images of a packed stream go; None for a folder named like the stream.
+        max_pixels: most pixels of a stream; None for the codec's own limit.
+    """
+
+    codec: Codec
+    guard: OutputGuard
+    folder: Path | None
+    max_pixels: int | None
+
+    @classmethod
+    def load(cls, guard: OutputGuard, folder: Path | None, options: Mapping[str, Any]) -> Self:
+        """Load the codec that the command's options ask for."""
+        codec = Codec.load(options["model"], device=options["device"], threads=options["threads"])
+        codec.bundle.require("decoder", "decompress")
+        return cls(codec, guard, folder, options["max_pixels"])
+
+    def restore(self, job: Job) -> Result | None:
+        """Restore one stream to its output; None if all of that exists and is to be skipped."""
+        data = job.source.read()
+        info = stream_info(data)
+        if info.count > 1 or "names" in info.section_bytes:
+            return self._restore_folder(data, info, self._folder(job))
+        return self._restore_file(data, info, job.output)
+
+    def _restore_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
+        if path is not None and not self.guard.wants(path):
+            return None
+        (picture,) = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
+        content = _image_bytes(picture, path)
+        if path is None:
+            write_stdout(content)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, content, overwrite=self.guard.force)
+        return _result(info, path, len(content))
+
+    def _folder(self, job: Job) -> Path:
+        if self.folder is not None:
+            folder = self.folder
+        elif job.output is not None and job.source.path is not None:
+            folder = job.output.with_name(restored_folder(job.source.path.name))
+        else:
+            raise ArgumentError("found a packed stream, expected a single image for stdout; name a folder with -o")
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ArgumentError(
+                f"{printable(folder)}: found a file, expected a folder for a packed stream; name it with -o"
+            )
+        return folder
+
+    def _restore_folder(self, data: bytes, info: StreamInfo, folder: Path) -> Result | None:
+        names = self.codec.names(data)
+        places = places_to_restore([os.fsencode(name) for name in names] if names else None, info.count)
+        wanted = [place for place in places if self.guard.wants(folder / place)]
+        if not wanted:
+            return None
+        pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
+        contents = {
+            place: _image_bytes(picture, place)
+            for place, picture in zip(places, pictures, strict=True)
+            if place in set(wanted)
+        }
+        write_folder(folder, contents, overwrite=self.guard.force)
+        return _result(info, folder, sum(map(len, contents.values())))
+
+
+def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    """Write files below a folder; a new folder appears under its name only when all of them are in it.
+
+    Args:
+        folder: where.
+        contents: relative place -> bytes.
+        overwrite: replace existing files.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():
+        _write_all(folder, contents, overwrite=overwrite)
+        return
+    temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
+    try:
+        _write_all(temporary, contents, overwrite=False)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    for place, content in contents.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / place, content, overwrite=overwrite)
+
+
+def _image_bytes(picture: Picture, path: Path | None) -> bytes:
+    """Return an image file's bytes; its format follows the suffix, PNG where there is none."""
+    content, notes = picture_bytes(picture, path.suffix if path and path.suffix else IMAGE_SUFFIX)
+    for note in notes:
+        warnings.warn(note, AeedgeWarning, stacklevel=2)
+    return content
+
+
+def _result(info: StreamInfo, place: Path | None, size: int) -> Result:
+    images = f"{info.count:,} x " if info.count > 1 else ""
+    facts = {"images": info.count, "width": info.width, "height": info.height, "bytes": size}
+    return Result(STDIN if place is None else os.fspath(place), f"{images}{info.width}x{info.height}", facts)

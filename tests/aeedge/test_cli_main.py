@@ -1,0 +1,164 @@
+import errno
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from aeedge import __version__, cli, console
+from aeedge.failures import explain
+from aeedge.progress import Progress, progress_line
+from aeedge_runtime.errors import ArgumentError, DeviceError, ModelNotFoundError, NotReachedError, StreamError
+
+COMMAND = (sys.executable, "-m", "aeedge")
+
+SLEEPY = """
+import time, aeedge.cli, aeedge.commands.info
+aeedge.commands.info.info.callback = lambda **_: (print("on", flush=True), time.sleep(60))
+raise SystemExit(aeedge.cli.main(["info", "x"]))
+"""
+
+
+def test_without_arguments_it_shows_the_help(aeedge):
+    done = aeedge()
+    assert done.code == 0
+    assert done.text == aeedge("--help").text
+    assert [name for name in cli.aeedge.list_commands(click.Context(cli.aeedge)) if name not in done.text] == []
+
+
+def test_every_command_exists_and_its_help_fits_100_columns(aeedge):
+    for name in cli.aeedge.list_commands(click.Context(cli.aeedge)):
+        done = aeedge(name, "--help")
+        assert done.code == 0, done.stderr
+        assert done.text.startswith(f"Usage: aeedge {name}")
+        assert max(map(len, done.text.splitlines())) <= 100
+
+
+def test_version(aeedge):
+    assert aeedge("--version").text == f"aeedge {__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error_with_the_nearest_name(aeedge):
+    done = aeedge("compres")
+    assert done.code == 2
+    assert done.stderr == "error: found no command named compres; did you mean compress?  (see aeedge --help)\n"
+
+
+def test_an_unknown_option_is_a_usage_error_on_one_line(aeedge):
+    done = aeedge("compress", "x.png", "--qualty", "3")
+    assert done.code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "--quality" in done.errors[0]
+
+
+def test_json_prints_one_object_for_a_usage_error_too(aeedge):
+    done = aeedge("info", "--nonsense", "--json")
+    assert done.code == done.json["exit_code"] == 2
+    assert done.json["schema"] == console.JSON_SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ArgumentError("x"), 2),
+        (StreamError("x"), 3),
+        (ModelNotFoundError("x"), 4),
+        (DeviceError("x"), 5),
+        (NotReachedError("x"), 1),
+        (click.UsageError("x"), 2),
+        (KeyboardInterrupt(), 130),
+        (MemoryError(), 1),
+        (OSError(errno.ENOSPC, "No space left on device", "out.aee"), 1),
+        (ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"), 1),
+        (KeyError("x"), 1),
+    ],
+)
+def test_every_error_is_one_line_and_an_exit_code(error, code):
+    message, found = explain(error)
+    assert found == code
+    assert "\n" not in message
+    assert message
+
+
+def test_missing_torch_names_the_pip_command(aeedge, monkeypatch):
+    monkeypatch.setitem(cli.SECTIONS["Models"], "train", "")
+
+    def missing(_name):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(cli.importlib, "import_module", missing)
+    done = aeedge("train", "dense-mnist")
+    assert done.code == 1
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "aeedge[train]"' in done.stderr
+
+
+def test_printable_names_are_on_one_line():
+    assert console.printable("a b#ä") == "a b#ä"
+    assert console.printable(b"\xff\n\x1b[31m") == "\\xff\\n\\x1b[31m"
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"), [(1, "1 byte"), (999, "999 bytes"), (1234, "1.23 kB"), (45_600_000, "45.6 MB")]
+)
+def test_sizes_for_people(octets, text):
+    assert console.size(octets) == text
+
+
+def test_progress_line_has_count_rate_and_time_left():
+    assert progress_line(120, 1000, 2.0, "images") == "  120 of 1,000 images, 60.0 a second, 0:15 left"
+    assert progress_line(0, 10, 1.0, "images") == " 0 of 10 images"
+    assert progress_line(1, 10_000, 1.0, "images").endswith("2:46:39 left")
+
+
+def test_progress_is_silent_when_stderr_is_no_terminal(capsys):
+    with Progress(3) as progress:
+        progress._start -= 10
+        assert list(progress.track([1, 2, 3])) == [1, 2, 3]
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_shows_and_vanishes_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Progress(3) as progress:
+        progress._start -= 10
+        list(progress.track([1, 2, 3]))
+    drawn = capsys.readouterr().err
+    assert "of 3 images" in drawn
+    assert drawn.endswith("\r\x1b[2K")
+
+
+def test_a_broken_pipe_is_quiet():
+    process = subprocess.Popen([*COMMAND, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() in (0, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_an_error():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rb"error: .*No space left.*\n", done.stderr)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_its_code_and_without_a_traceback(number, code):
+    process = subprocess.Popen([sys.executable, "-c", SLEEPY], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"on\n"
+    time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert b"Traceback" not in err
+
+
+def test_python_dash_m_is_the_command():
+    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"aeedge {__version__}\n"

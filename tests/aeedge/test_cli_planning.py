@@ -1,0 +1,180 @@
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from aeedge.outputs import Job, OutputGuard, compressed_name, plan, restored_folder, restored_name
+from aeedge.packing import names_to_pack, places_to_restore
+from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
+from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError, StreamError
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(path.name.encode())
+    return paths
+
+
+def outputs(arguments: list[Path], output: str | None) -> list[str]:
+    jobs = plan(find_sources([str(item) for item in arguments], IMAGE_SUFFIXES), output, compressed_name)
+    return [str(job.output) for job in jobs]
+
+
+def test_names_never_meet_whatever_their_suffix():
+    names = ["a.png", "a.jpg", "a", "a.tar.png", ".png"]
+    assert len({compressed_name(name) for name in names}) == len(names)
+    assert [restored_name(compressed_name(name)) for name in names] == [
+        "a.png",
+        "a.jpg.png",
+        "a.png",
+        "a.tar.png",
+        ".png",
+    ]
+
+
+def test_restored_names():
+    assert restored_name("x.AEE") == "x.png"
+    assert restored_name("x.PNG.aee") == "x.PNG"
+    assert restored_name(".aee") == ".aee.png"
+    assert restored_folder("pack.aee") == "pack"
+
+
+def test_a_file_goes_beside_itself(tmp_path):
+    (path,) = touch(tmp_path, "a.jpg")
+    assert outputs([path], None) == [f"{path}.aee"]
+
+
+def test_one_file_goes_to_the_name_given_or_into_the_folder_given(tmp_path):
+    (path,) = touch(tmp_path, "a.jpg")
+    assert outputs([path], str(tmp_path / "new")) == [str(tmp_path / "new")]
+    assert outputs([path], str(tmp_path / "new/")) == [str(tmp_path / "new")]
+    assert outputs([path], f"{tmp_path}/new/") == [str(tmp_path / "new/a.jpg.aee")]
+    assert outputs([path], str(tmp_path)) == [str(tmp_path / "a.jpg.aee")]
+
+
+def test_one_folder_keeps_its_structure(tmp_path):
+    touch(tmp_path / "in", "b.png", "a.png", "a.jpg", "deep/er/a.png", "x.png/y.PNG")
+    found = outputs([tmp_path / "in"], "out")
+    assert found == [f"out/{name}.aee" for name in ("a.jpg", "a.png", "b.png", "deep/er/a.png", "x.png/y.PNG")]
+
+
+def test_several_folders_keep_their_names(tmp_path):
+    touch(tmp_path, "one/a.png", "two/a.png", "c.png")
+    found = outputs([tmp_path / "one", tmp_path / "two", tmp_path / "c.png"], "out")
+    assert found == ["out/one/a.png.aee", "out/two/a.png.aee", "out/c.png.aee"]
+
+
+def test_inputs_that_would_meet_are_refused(tmp_path):
+    one, two = touch(tmp_path, "one/a.png", "two/a.png")
+    with pytest.raises(ArgumentError, match="would both be written to"):
+        outputs([one, two], "out")
+
+
+def test_what_is_no_image_is_left_out_of_a_folder_and_counted(tmp_path, capsys):
+    touch(tmp_path, "a.png", "notes.txt", "b.aee")
+    os.mkfifo(tmp_path / "f.png")
+    assert len(outputs([tmp_path], "out")) == 1
+    assert "3 files left out" in capsys.readouterr().err
+
+
+def test_a_folder_without_images_is_an_error(tmp_path):
+    touch(tmp_path, "notes.txt")
+    with pytest.raises(InputError, match="found 1 other file"):
+        outputs([tmp_path], "out")
+
+
+@pytest.mark.parametrize("arguments", [["-", "-"], ["a.png", "-", "-"]])
+def test_standard_input_comes_once(arguments):
+    with pytest.raises(click.UsageError):
+        find_sources(arguments, IMAGE_SUFFIXES)
+
+
+def test_standard_input_goes_to_standard_output():
+    (source,) = find_sources(["-"], IMAGE_SUFFIXES)
+    assert plan([source], None, compressed_name) == [Job(source, None)]
+    assert plan([source], "x.aee", compressed_name) == [Job(source, Path("x.aee"))]
+
+
+def test_a_file_named_minus_is_a_file():
+    (source,) = find_sources(["./-"], IMAGE_SUFFIXES)
+    assert source.path == Path("-")
+
+
+def test_outputs_that_do_not_fit_the_inputs_are_refused(tmp_path):
+    one, two = touch(tmp_path, "in/a.png", "b.png")
+    for arguments, output in (
+        ([one, two], "-"),
+        ([one, two], str(two)),
+        ([tmp_path / "in"], None),
+        (["-"], str(tmp_path)),
+    ):
+        with pytest.raises(click.UsageError):
+            plan(find_sources([str(item) for item in arguments], IMAGE_SUFFIXES), output, compressed_name)
+
+
+def test_a_fifo_is_refused_and_nothing_waits(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(InputError, match="found a FIFO"):
+        Source(tmp_path / "x.png", Path("x.png")).read()
+
+
+@pytest.mark.parametrize("name", ["absent.png", "folder"])
+def test_what_cannot_be_read_is_an_input_error(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        Source(tmp_path / name, Path(name)).read()
+
+
+def test_links_to_folders_are_not_followed(tmp_path):
+    touch(tmp_path, "in/a.png")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    assert len(outputs([tmp_path / "in"], "out")) == 1
+
+
+def test_the_guard_protects_inputs_even_with_force(tmp_path):
+    (path,) = touch(tmp_path, "a.png")
+    (tmp_path / "link.aee").symlink_to(path)
+    guard = OutputGuard([Source(path, Path("a.png"))], force=True, skip_existing=False)
+    for output in (path, tmp_path / "link.aee"):
+        with pytest.raises(ArgumentError, match="is also an input"):
+            guard.wants(output)
+
+
+def test_the_guard_keeps_existing_files(tmp_path):
+    (path,) = touch(tmp_path, "out.aee")
+    with pytest.raises(AeedgeError, match="exists; --force"):
+        OutputGuard([], force=False, skip_existing=False).wants(path)
+    assert OutputGuard([], force=True, skip_existing=False).wants(path)
+    assert not OutputGuard([], force=False, skip_existing=True).wants(path)
+    assert OutputGuard([], force=False, skip_existing=False).wants(tmp_path / "free")
+    with pytest.raises(ArgumentError, match="found a folder"):
+        OutputGuard([], force=True, skip_existing=False).wants(tmp_path)
+    with pytest.raises(click.UsageError):
+        OutputGuard([], force=True, skip_existing=True)
+
+
+def test_packed_names_keep_every_byte():
+    sources = [Source(Path("in") / name, Path(name)) for name in ("a.jpg", "deep/b.png", os.fsdecode(b"\xff\n.png"))]
+    names = names_to_pack(sources)
+    assert names == [b"a.jpg", b"deep/b.png", b"\xff\n.png"]
+    assert places_to_restore(names, 3) == [Path("a.jpg.png"), Path("deep/b.png"), Path(os.fsdecode(b"\xff\n.png"))]
+
+
+def test_packed_names_that_would_meet_are_refused():
+    with pytest.raises(ArgumentError, match=r"under one name, a\.png"):
+        names_to_pack([Source(Path("a"), Path("a")), Source(Path("a.png"), Path("a.png"))])
+    with pytest.raises(StreamError, match="images 1 and 2"):
+        places_to_restore([b"a", b"a.png"], 2)
+
+
+def test_packed_images_without_names_are_numbered():
+    assert places_to_restore(None, 2) == [Path("0001.png"), Path("0002.png")]
+    assert places_to_restore(None, 12345)[0] == Path("00001.png")
+
+
+def test_packed_names_never_lead_out_of_the_folder():
+    with pytest.raises(StreamError, match="expected a relative one"):
+        places_to_restore([b"../a.png"], 1)
