@@ -28,10 +28,11 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .bundle import Bundle
-    from .codec import Codec, StreamInfo, stream_info
+    from .codec import Codec
     from .doctor import Diagnosis, diagnose
     from .image import Picture, load_image
     from .imagewrite import save_picture
+    from .streaminfo import StreamInfo, stream_info, stream_names
     from .verify import Verification, verify_bundle
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "load_image",
     "save_picture",
     "stream_info",
+    "stream_names",
     "verify_bundle",
 ]
 
@@ -70,12 +72,13 @@ _LAZY = {
     "Codec": "codec",
     "Diagnosis": "doctor",
     "Picture": "image",
-    "StreamInfo": "codec",
+    "StreamInfo": "streaminfo",
     "Verification": "verify",
     "diagnose": "doctor",
     "load_image": "image",
     "save_picture": "imagewrite",
-    "stream_info": "codec",
+    "stream_info": "streaminfo",
+    "stream_names": "streaminfo",
     "verify_bundle": "verify",
 }
 

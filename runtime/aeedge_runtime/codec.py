@@ -5,60 +5,25 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle, Place
-from .chunk import encode_chunk, hash_symbols
-from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_header, read_stream, write_stream
-from .errors import AeedgeWarning, ArgumentError, BundleError, StreamError, WrongModelError
-from .image import Picture, Source, load_image, to_gray
-from .layout import Geometry, check_size, chunk_spans
+from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
+from .errors import AeedgeWarning, ArgumentError, BundleError, WrongModelError
+from .image import Picture, Source, to_gray
+from .layout import Geometry, check_size
 from .limits import MAX_PIXELS
 from .networks import Floats, Networks, Pixels
-from .prior import SymbolReader, SymbolWriter
-from .sections import pack_alpha, pack_names, unpack_alpha, unpack_names
+from .sections import pack_alpha, pack_names, unpack_alpha
 from .session import SessionOptions
 from .stack import Stack, stack_images
-
-Data = bytes | bytearray | memoryview | str | os.PathLike[str]
+from .streaminfo import Data, stream_bytes, stream_names
+from .symbols import read_chunks, write_chunks
 
 DEFAULT_QUALITY = 50
-
-
-@dataclass(frozen=True)
-class StreamInfo:
-    """What a stream says about itself, without its model.
-
-    Attributes:
-        stream_id: 16 hex digits, the latent space it was written in.
-        quality: 1..100.
-        count: images.
-        width: columns of each in pixels.
-        height: rows of each in pixels.
-        gray: decoded pictures are gray.
-        total_bytes: the whole stream.
-        payload_bytes: coded symbols.
-        section_bytes: bytes of each optional section by name.
-        chunks: independent pieces of the payload.
-        bits_per_pixel: all bits of the stream per pixel of all images.
-    """
-
-    stream_id: str
-    quality: int
-    count: int
-    width: int
-    height: int
-    gray: bool
-    total_bytes: int
-    payload_bytes: int
-    section_bytes: Mapping[str, int]
-    chunks: int
-    bits_per_pixel: float
 
 
 class Codec:
@@ -123,6 +88,7 @@ class Codec:
             ArgumentError: another type, dtype or shape; quality out of range.
             MissingHalfError: the bundle has no encoder.
         """
+        self.bundle.require("encoder", "compress")
         limit = self._limit(max_pixels)
         return self._compress(stack_images([image], self._channels, limit), quality, metadata, None, limit)
 
@@ -147,6 +113,7 @@ class Codec:
         Raises:
             The errors of `compress`; ArgumentError also for images of several sizes or names that do not fit.
         """
+        self.bundle.require("encoder", "compress")
         limit = self._limit(max_pixels)
         return self._compress(stack_images(images, self._channels, limit), quality, metadata, names, limit)
 
@@ -231,19 +198,15 @@ class Codec:
         check_size(self.bundle.geometry, max(len(latents), 1), height, width, self._limit(None))
         expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
         if latents.dtype != np.float32 or latents.ndim != 4 or latents.shape[1:] != expected or not len(latents):
-            raise ArgumentError(
-                f"decode: latent is {latents.dtype} {latents.shape}, expected float32 [N, {', '.join(map(str, expected))}]"
-            )
+            wanted = f"float32 [N, {', '.join(map(str, expected))}]"
+            raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
         if not np.isfinite(latents).all():
             raise ArgumentError("decode: the latent holds NaN or infinity")
         return self._networks.decode(latents, height, width)
 
     def names(self, data: Data) -> list[str] | None:
-        """Names of a stream's images, or None where it keeps none; undecodable bytes as `os.fsdecode` gives them."""
-        stream = read_stream(_data_bytes(data), geometry_for=self._geometry_for, max_pixels=self._limit(None))
-        if NAMES not in stream.sections:
-            return None
-        return [os.fsdecode(name) for name in unpack_names(stream.sections[NAMES], stream.count)]
+        """Names of a stream's images, or None where it keeps none; see `stream_names`."""
+        return stream_names(data)
 
     def provider(self, role: str) -> str:
         """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be."""
@@ -296,23 +259,11 @@ class Codec:
         sections = _sections(stack, metadata, names)
         check_size(self.bundle.geometry, count, height, width, limit)
         latents = self._encode(stack)
-        chunks, symbol_hash = self._write_chunks(latents, quality)
+        prior = self._networks.prior(compress=True)
+        chunks, symbol_hash = write_chunks(latents, quality, self.bundle, prior)
         gray = stack.gray or self._channels == 1
         stream_id = self.bundle.stream_id
         return write_stream(Stream(stream_id, quality, count, width, height, gray, chunks, symbol_hash, sections))
-
-    def _write_chunks(self, latents: Floats, quality: int) -> tuple[tuple[bytes, ...], int]:
-        prior, bank = self._networks.prior(compress=True), self.bundle.tables.bank
-        count, _, h, w = latents.shape
-        chunks, symbol_hash = [], 0
-        for span in chunk_spans(self.bundle.geometry, count, h, w):
-            part = latents[span.first_image :, :, span.first_row :][: span.images, :, : span.rows]
-            side = SymbolWriter(bank)
-            prior.walk(quality, span, w, part, side)
-            chunks.append(encode_chunk(side.passes, bank))
-            for _, symbols in side.passes:
-                symbol_hash = hash_symbols(symbols, symbol_hash)
-        return tuple(chunks), symbol_hash
 
     def _geometry_for(self, header: StreamHeader) -> Geometry:
         if header.stream_id != self.bundle.stream_id:
@@ -324,67 +275,16 @@ class Codec:
 
     def _read(self, data: Data, max_pixels: int | None) -> tuple[Floats, NDArray[np.int16], Stream]:
         """Latents, symbols in coding order, and the stream."""
-        stream = read_stream(_data_bytes(data), geometry_for=self._geometry_for, max_pixels=self._limit(max_pixels))
-        h, w = self.bundle.geometry.latent_size(stream.height, stream.width)
-        latents = np.empty((stream.count, self.bundle.geometry.latent_channels, h, w), np.float32)
-        prior, bank = self._networks.prior(compress=False), self.bundle.tables.bank
-        symbols: list[NDArray[np.int16]] = []
-        for span, payload in zip(chunk_spans(self.bundle.geometry, stream.count, h, w), stream.chunks, strict=True):
-            side = SymbolReader(payload, bank)
-            part = prior.walk(stream.quality, span, w, None, side)
-            latents[
-                span.first_image : span.first_image + span.images, :, span.first_row : span.first_row + span.rows
-            ] = part
-            symbols += side.passes
-        flat = np.concatenate(symbols)
-        if hash_symbols(flat) != stream.symbol_hash:
-            raise StreamError(
-                "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
-            )
-        return latents, flat, stream
+        limit = self._limit(max_pixels)
+        stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
+        latents, symbols = read_chunks(stream, self.bundle, self._networks.prior(compress=False))
+        return latents, symbols, stream
 
     def _decompress(self, data: Data, max_pixels: int | None) -> tuple[Pixels, Stream]:
         self.bundle.require("decoder", "decompress")
         latents, _, stream = self._read(data, max_pixels)
         pixels = self._networks.decode(latents, stream.height, stream.width)
         return (to_gray(pixels) if stream.gray else np.ascontiguousarray(pixels)), stream
-
-
-def stream_info(data: Data) -> StreamInfo:
-    """Facts of a stream; no bundle is needed.
-
-    Raises:
-        StreamError: damaged, forged or not a stream.
-    """
-    data = _data_bytes(data)
-    header = read_header(data)
-    known = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names"}
-    return StreamInfo(
-        stream_id=header.stream_id.hex(),
-        quality=header.quality,
-        count=header.count,
-        width=header.width,
-        height=header.height,
-        gray=header.gray,
-        total_bytes=len(data),
-        payload_bytes=sum(header.chunk_bytes),
-        section_bytes={known.get(key, f"section {key}"): size for key, size in header.section_bytes.items()},
-        chunks=len(header.chunk_bytes),
-        bits_per_pixel=8 * len(data) / (header.count * header.width * header.height),
-    )
-
-
-def _data_bytes(data: Data) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, bytearray | memoryview):
-        return bytes(data)
-    if not isinstance(data, str | os.PathLike):
-        raise ArgumentError(f"stream: found {type(data).__name__}, expected bytes or a path")
-    try:
-        return Path(data).read_bytes()
-    except OSError as error:
-        raise StreamError(f"{os.fspath(data)}: cannot be read ({error.strerror})") from error
 
 
 def _check_quality(quality: object) -> int:

@@ -99,7 +99,7 @@ def match_channels(picture: Picture, channels: int | None) -> Picture:
 
 
 def to_gray(pixels: Pixels) -> Pixels:
-    """Luma, uint8 [..., 1], of uint8 [..., 3] (or of [..., 1], as it is): (19595 R + 38470 G + 7471 B + 32768) >> 16."""
+    """Luma of uint8 [..., 3], uint8 [..., 1]: (19595 R + 38470 G + 7471 B + 32768) >> 16; gray is returned as it is."""
     if pixels.shape[-1] == 1:
         return pixels
     total = pixels[..., 0] * np.uint32(LUMA[0])

@@ -117,20 +117,20 @@ def _scaled(values: NDArray[Any], mode: str, notes: list[str]) -> NDArray[np.uin
     if not np.isfinite(exact).all():
         raise ImageError("gray values hold NaN or infinity")
     low, high = float(exact.min()), float(exact.max())
-    if mode.startswith("I;16") or (mode == "I" and 0 <= low and 255 < high <= 65535):
+    if mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
         low, high, text = 0.0, 65535.0, "16-bit gray was scaled to 8 bits"
-    elif mode == "I" and 0 <= low and high <= 255:
+    elif mode == "I" and low >= 0 and high <= 255:
         low, high, text = 0.0, 255.0, "32-bit gray within 0..255 was taken as 8-bit"
-    elif mode == "F" and 0 <= low and high <= 1:
+    elif mode == "F" and low >= 0 and high <= 1:
         low, high, text = 0.0, 1.0, "float gray within 0..1 was scaled to 8 bits"
     else:
         text = f"32-bit gray was scaled from {low:g}..{high:g} to 0..255"
     notes.append(text)
-    return np.rint((exact - low) * (255.0 / max(high - low, np.finfo(np.float64).tiny))).astype(np.uint8)
+    return np.rint((exact - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
 
 
 def _through_profile(image: Image.Image, icc: bytes | None) -> Image.Image | None:
-    """sRGB by the colour engine; None where the engine or a fitting profile is missing."""
+    """Converts to sRGB by the colour engine; None where the engine or a fitting profile is missing."""
     try:
         source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
         source = ImageCms.ImageCmsProfile(BytesIO(icc)) if icc and image.mode == "CMYK" else source

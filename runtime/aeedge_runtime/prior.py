@@ -118,7 +118,8 @@ class FactorizedPrior:
         offset = _by_channel(self._tables.offsets)
         wanted = None if latent is None else ((latent - offset) / step).ravel()
         symbols = side.exchange(index.ravel(), wanted, last=True).reshape(shape)
-        return offset + _shrunk(symbols, _by_channel(self._tables.shrink[quality - 1])) * step
+        result: Floats = offset + _shrunk(symbols, _by_channel(self._tables.shrink[quality - 1])) * step
+        return result
 
 
 class Graph(Protocol):
@@ -209,7 +210,7 @@ class HyperPrior:
 
 
 def _passes(count: int, span: Span, width: int) -> list[NDArray[np.intp]]:
-    """Flat positions in a plane [rows, w] of each pass: all, or even and then odd squares of the whole image's board."""
+    """Flat positions in a plane [rows, w] of each pass: all, or the board's even squares and then the odd ones."""
     rows = np.arange(span.first_row, span.first_row + span.rows)
     odd = (rows[:, None] + np.arange(width)) % 2
     return [np.flatnonzero(odd == parity) for parity in range(2)] if count == 2 else [np.arange(odd.size)]

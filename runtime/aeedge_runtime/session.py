@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
@@ -23,6 +22,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")
 _PRINTS = threading.Lock()
+_RECORD = "session.record_ep_graph_assignment_info"
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,14 @@ class Session:
 
     Attributes:
         provider: the execution provider that runs it, as the session itself reports.
+        nodes: operators that each provider was given; empty where onnxruntime does not tell (before 1.24).
+        outputs: names of the graph's outputs.
     """
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self.provider: str = inner.get_providers()[0]
+        self.nodes: Mapping[str, int] = _assigned_nodes(inner)
         self.outputs: list[str] = [value.name for value in inner.get_outputs()]
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -127,6 +130,8 @@ def _open_provider(runtime: ModuleType, model: bytes, options: SessionOptions, n
         if name == CUDA and hasattr(runtime, "preload_dlls"):
             runtime.preload_dlls()
         session = _create(runtime, model, options, [(name, dict(settings)), CPU], role)
+    if session.nodes and name not in session.nodes:
+        raise DeviceError(f"{name} takes none of the operators of {role}, the CPU would run it; use device='cpu'")
     if session.provider != name:
         raise DeviceError(
             f"{name} did not start, {session.provider} would run {role} instead; {_what_is_missing(name)}"
@@ -140,6 +145,8 @@ def _create(runtime: ModuleType, model: bytes, options: SessionOptions, provider
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3  # errors only, and those on stderr
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if providers != [CPU]:
+        settings.add_session_config_entry(_RECORD, "1")
     try:
         return Session(runtime.InferenceSession(model, settings, providers=providers, enable_fallback=0))
     except Exception as error:  # onnxruntime's exceptions derive from Exception only
@@ -148,6 +155,16 @@ def _create(runtime: ModuleType, model: bytes, options: SessionOptions, provider
         raise BundleError(
             f"{role}: onnxruntime does not accept this graph ({_one_line(error)}); export again"
         ) from error
+
+
+def _assigned_nodes(inner: Any) -> dict[str, int]:
+    """Operators per provider. A provider may register and then take no operator at all, which get_providers hides."""
+    if not hasattr(inner, "get_provider_graph_assignment_info") or inner.get_providers() == [CPU]:
+        return {}
+    nodes: dict[str, int] = {}
+    for part in inner.get_provider_graph_assignment_info():
+        nodes[part.ep_name] = nodes.get(part.ep_name, 0) + len(part.get_nodes())
+    return nodes
 
 
 def _cpu_accepts(runtime: ModuleType, model: bytes) -> bool:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle, Place
-from .codec import Codec, stream_info
+from .codec import Codec
 from .errors import AeedgeError, BundleError
 from .image import load_image
+from .streaminfo import stream_info
 from .tables import read_array
 
 MAX_PIXEL_DIFFERENCE = 1
