@@ -32,7 +32,7 @@ FIRST_SKIPPABLE_SECTION = 128
 
 _FLAG_SECTIONS, _FLAG_GRAY = 1, 2
 _CHECK_BYTES, _TRAILER_BYTES = 2, 8
-_LEAST_BYTES = 27  # one image in one empty chunk
+_LEAST_BYTES = 28  # one image in one empty chunk
 _DAMAGED = "the stream is damaged or cut short, get it again"
 
 

@@ -90,7 +90,7 @@ class Reader:
 def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes) -> Decoded:
     must(data[:3] == b"\xae\x45\x44", "signature")
     must(len(data) > 4 and data[3] == 0, "version")
-    must(27 <= len(data) < 2**31, "length")
+    must(28 <= len(data) < 2**31, "length")
     must(zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little"), "checksum")
     flags = data[4]
     must(flags < 4, "flags")

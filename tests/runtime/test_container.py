@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_decoder import Model, RuleBrokenError, decode_stream
 
+from aeedge_runtime import container
 from aeedge_runtime.bank import FrequencyBank
 from aeedge_runtime.chunk import encode_chunk, hash_symbols
 from aeedge_runtime.container import (
@@ -175,6 +176,13 @@ def test_a_writer_refuses_what_a_reader_would(change, match):
         write_stream(Stream(**{**vars(EMPTY), **change}))
 
 
+def test_a_writer_keeps_a_stream_within_its_limit(monkeypatch):
+    monkeypatch.setattr(container, "MAX_STREAM_BYTES", 100)
+    assert len(write_stream(Stream(**{**vars(EMPTY), "chunks": (bytes(72),)}))) == 100
+    with pytest.raises(ArgumentError, match="101 bytes, the limit is 100"):
+        write_stream(Stream(**{**vars(EMPTY), "chunks": (bytes(73),)}))
+
+
 # What a reader refuses: `seal` makes streams whose checksums are right and whose fields are not.
 
 
@@ -214,7 +222,7 @@ def test_an_unknown_flag(flags):
 
 
 def test_a_stream_too_short():
-    refuse(b"\xaeED\0" + bytes(22), "26 bytes, expected 27")
+    refuse(b"\xaeED\0" + bytes(23), "27 bytes, expected 28")
 
 
 def test_a_wrong_header_check():
@@ -255,7 +263,8 @@ def test_a_varint_longer_than_five_bytes():
 
 
 def test_a_header_that_does_not_end():
-    refuse(seal(STREAM_ID + b"\x32\x01\x04\x04\x02" + b"\x80\x80"), "stream: ")
+    data = b"\xaeED\0\0" + STREAM_ID + b"\x32\x01\x04\x80\x80\x80\x80" + bytes(4)
+    refuse(data + struct.pack("<I", zlib.crc32(data)), "0 bytes where the height needs 1")
 
 
 def test_no_chunk():
