@@ -2,15 +2,16 @@
 
 import copy
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aeedge_export.errors import ExportError
+from aeedge_runtime.identity import canonical_json
 
 HALVES = ("encoder", "decoder")
 
@@ -108,7 +109,7 @@ def weight_hash(model: ExportableModel, prefixes: tuple[str, ...]) -> str:
     for name, tensor in sorted(chosen.items()):
         values = np.ascontiguousarray(tensor.detach().cpu().to(torch.float32).numpy(), dtype="<f4")
         digest.update(name.encode())
-        digest.update(json.dumps(list(tensor.shape)).encode())
+        digest.update(canonical_json(list(tensor.shape)))
         digest.update(values.tobytes())
     return digest.hexdigest() if chosen else ""
 
@@ -126,17 +127,20 @@ def frozen_copy(model: ExportableModel) -> ExportableModel:
     return cast(ExportableModel, copied.requires_grad_(False))
 
 
+def double_copy(model: ExportableModel) -> ExportableModel:
+    """Return a float64 copy."""
+    return cast(ExportableModel, copy.deepcopy(cast(nn.Module, model)).double())
+
+
+def learned_steps(model: ExportableModel, qualities: int) -> NDArray[np.float64]:
+    """Return the quantiser steps `[qualities, c]` that training found, coarsest first."""
+    steps: Tensor = cast(Any, model).steps_for_quality(qualities)
+    return steps.double().numpy()
+
+
 def _fixed_convolution(layer: nn.Module) -> nn.Conv2d:
     weight, bias = cast(Any, layer).quantised()
     outputs, inputs, kernel, _ = weight.shape
     fixed = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     fixed.load_state_dict({"weight": weight.detach(), "bias": bias.detach()})
     return fixed.eval()
-
-
-def describe(model: ExportableModel) -> Mapping[str, Any]:
-    """Return the config of a model as plain JSON values."""
-    config = cast(Any, model).config
-    if hasattr(config, "to_dict"):
-        return cast(Mapping[str, Any], config.to_dict())
-    return cast(Mapping[str, Any], json.loads(json.dumps(vars(config))))

@@ -1,0 +1,132 @@
+"""The integer tables of a factorised prior, from the latents of real images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_export.steps import QUALITIES
+from aeedge_export.tables import CERTAIN_TABLE, WINDOW, cluster, count_symbols, fit_table, pack
+
+CERTAIN_SHARE = 0.9995
+"""A channel is not coded at a quality where at least this share of its symbols is 0 ..."""
+
+CERTAIN_REACH = 1.0
+"""... and no calibration latent lay further than this many steps from the offset: what is lost is bounded."""
+
+MOST_SAMPLES = 1 << 20
+"""Latent values that are counted per quality; more change no table."""
+
+SHRINK_UNITS = 256
+"""Shrinks are multiples of 1/256."""
+
+SHRINK_PRIOR = 16
+"""Imagined symbols without shrink, so that a few rare ones do not decide."""
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration found.
+
+    Attributes:
+        arrays: content of `entropy.npz`.
+        bits: `[100]` model cost per latent position.
+        dead: channels that are never coded, at any quality.
+    """
+
+    arrays: Arrays
+    bits: NDArray[np.float64]
+    dead: int
+
+
+def factorized_tables(latent: NDArray[np.float32], steps: NDArray[np.float64], offset: NDArray[np.float64]) -> Calibration:
+    """Fit the bank, the table index and the shrink of every quality and channel.
+
+    Args:
+        latent: `[M, c]` of real images.
+        steps: `[100, c]`.
+        offset: `[c]`.
+    """
+    kept = latent[:: -(-latent.size // MOST_SAMPLES)].astype(np.float64) - offset
+    channels = latent.shape[1]
+    counts = np.empty((QUALITIES, channels, 2 * WINDOW + 2))
+    shrink = np.zeros((QUALITIES, channels))
+    certain = np.zeros((QUALITIES, channels), bool)
+    for row in range(QUALITIES):
+        scaled = kept / steps[row]
+        symbols = np.rint(scaled).astype(np.int64)
+        counts[row] = count_symbols(symbols)
+        shrink[row] = fit_shrink(scaled, symbols)
+        zeros = counts[row, :, WINDOW] / len(kept)
+        certain[row] = (zeros >= CERTAIN_SHARE) & (np.abs(scaled).max(axis=0) <= CERTAIN_REACH)
+    return _bank(counts, shrink, certain, steps, offset)
+
+
+def fit_shrink(scaled: NDArray[np.float64], symbols: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how far a nonzero symbol's mean latent lies nearer to 0 than the symbol, `[c]`, in steps, 0 to below 0.5."""
+    magnitude = np.abs(symbols)
+    excess = np.where(magnitude > 0, magnitude - np.abs(scaled), 0).sum(axis=0)
+    share = excess / ((magnitude > 0).sum(axis=0) + SHRINK_PRIOR)
+    return np.clip(np.rint(share * SHRINK_UNITS), 0, SHRINK_UNITS // 2 - 1) / SHRINK_UNITS
+
+
+def _bank(
+    counts: NDArray[np.float64],
+    shrink: NDArray[np.float64],
+    certain: NDArray[np.bool_],
+    steps: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> Calibration:
+    bits_weight = 1 / np.maximum(_entropy(counts).sum(axis=1), 1e-3)
+    weights = np.repeat(bits_weight, counts.shape[1]).reshape(certain.shape)
+    index = np.zeros(certain.shape, np.uint8)
+    tables = [CERTAIN_TABLE]
+    coded = ~certain
+    if coded.any():
+        group = cluster(counts[coded], weights[coded])
+        for number in range(int(group.max()) + 1):
+            tables.append(fit_table(counts[coded][group == number].sum(axis=0)))
+        index[coded] = 1 + group
+    arrays: Arrays = {
+        **pack(tables),
+        "steps": steps.astype(np.float32),
+        "offsets": offset.astype(np.float32),
+        "shrink": np.where(certain, 0, shrink).astype(np.float32),
+        "table_index": index,
+    }
+    return Calibration(arrays, _cost(counts, arrays).sum(axis=1), int(certain.all(axis=0).sum()))
+
+
+def _entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bits per symbol of histograms `[..., b]`."""
+    share = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
+    return -(share * np.log2(np.maximum(share, 1e-12))).sum(axis=-1)
+
+
+def _cost(counts: NDArray[np.float64], arrays: Arrays) -> NDArray[np.float64]:
+    """Bits per symbol `[100, c]` of the histograms under the integer tables."""
+    bits = table_bits(arrays)
+    share = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
+    return np.einsum("qcb,qcb->qc", share, bits[arrays["table_index"].astype(np.int64)])
+
+
+def table_bits(arrays: Arrays) -> NDArray[np.float64]:
+    """Bits of every symbol -255..255 and of one beyond, under every table, `[T, 512]`; 0 under a certain table."""
+    kinds, sizes = arrays["bank_kind"].astype(int), arrays["bank_sizes"].astype(int)
+    bits = np.zeros((len(kinds), 2 * WINDOW + 2))
+    for row, (kind, size) in enumerate(zip(kinds, sizes, strict=True)):
+        token = 14 - np.log2(arrays["bank_frequencies"][row, :size].astype(np.float64))
+        if kind == 2:
+            continue
+        bits[row] = token[-1] + 16
+        if kind == 1:
+            bits[row, WINDOW : WINDOW + size - 1] = token[:-1]
+            bits[row, WINDOW - size + 2 : WINDOW + 1] = token[:-1][::-1]
+            nonzero = np.r_[WINDOW - size + 2 : WINDOW, WINDOW + 1 : WINDOW + size - 1]
+            bits[row, nonzero] += 1
+        else:
+            first = int(arrays["bank_minimum"][row]) + WINDOW
+            bits[row, first : first + size - 1] = token[:-1]
+    return bits

@@ -1,0 +1,135 @@
+"""The files of a bundle before they are written: graphs, tables, manifest."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir
+from numpy.typing import NDArray
+
+from aeedge_export.canonical import array_bytes, graph_bytes, zip_bytes
+from aeedge_export.graphs import HYPER_STRIDE
+from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, weight_hash
+from aeedge_export.reach import network_reach
+from aeedge_runtime._version import __version__
+from aeedge_runtime.bundle import Bundle
+from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
+from aeedge_runtime.limits import MAX_PIXELS
+from aeedge_runtime.manifest import SCHEMA, Manifest
+
+BAND_PIXELS = 1 << 25
+"""Pixels from which on the runtime cuts an image into bands: 32 megapixels need about 4 GB in the networks."""
+
+GRAPH_HALVES = {
+    "encoder": ("encoder",),
+    "decoder": ("decoder",),
+    "hyper_encoder": ("encoder",),
+    "prior": HALVES,
+}
+"""Role of a graph -> halves that need it."""
+
+
+@dataclass
+class Draft:
+    """A bundle in memory.
+
+    Attributes:
+        model: in evaluation mode.
+        name: of the bundle.
+        family: of the model.
+        preset: that the run started from, or "".
+        training: free summary.
+        graphs: role -> canonical graph.
+        arrays: content of `entropy.npz`.
+        extra: further files, golden vectors and parity.json.
+    """
+
+    model: ExportableModel
+    name: str
+    family: str
+    preset: str
+    training: Mapping[str, Any]
+    graphs: dict[str, onnx_ir.Model]
+    arrays: dict[str, NDArray[np.generic]]
+    extra: dict[str, bytes] = field(default_factory=dict)
+
+    def files(self, halves: tuple[str, ...] = HALVES) -> dict[str, bytes]:
+        """Return name -> bytes of everything, manifest included.
+
+        Args:
+            halves: which sides the bundle serves; files of the other are left out.
+        """
+        identity = self.identity()
+        files = {"entropy.npz": array_bytes(self.arrays)}
+        for role, graph in self.graphs.items():
+            if set(GRAPH_HALVES[role]) & set(halves):
+                files[f"{role}.onnx"] = graph_bytes(graph, self._properties(role, identity["stream_id"]))
+        files |= {name: data for name, data in self.extra.items() if _belongs(name, halves)}
+        files["manifest.json"] = self._manifest(files, halves, identity)
+        return files
+
+    def bundle(self) -> Bundle:
+        """Return the draft as the runtime sees it, both halves."""
+        return Bundle.load(zip_bytes(self.files()))
+
+    def identity(self) -> dict[str, Any]:
+        """Return stream id and its parts."""
+        sections = self._sections()
+        parts = {
+            "encoder": weight_hash(self.model, ("encoder.",)),
+            "prior": weight_hash(self.model, ("hyper_encoder.", "prior.")),
+            "tables": arrays_hash(self.arrays),
+            "geometry": geometry_hash(*sections.values()),
+        }
+        return {"stream_id": stream_id(parts).hex(), "stream_id_parts": parts}
+
+    def _sections(self) -> dict[str, Any]:
+        """The manifest's sections that the geometry hash covers, in its order."""
+        prior: dict[str, Any] = {"kind": "factorized"}
+        if has_hyperprior(self.model):
+            channels, passes = self.arrays["hyper_table_index"].shape[1], int(getattr(self.model, "passes", 2))
+            prior = {"kind": "hyperprior", "channels": channels, "stride": HYPER_STRIDE, "passes": passes}
+        image = {"channels": self.model.channels, "stride": list(self.model.stride), "patched": self.model.patched}
+        return {"image": image, "latent": {"channels": self.model.latent_channels}, "prior": prior}
+
+    def _properties(self, role: str, stream: str) -> dict[str, str]:
+        values = {
+            "role": role,
+            "family": self.family,
+            "preset": self.preset,
+            "stride": "x".join(map(str, self.model.stride)),
+            "channels": str(self.model.channels),
+            "latent_channels": str(self.model.latent_channels),
+            "stream_id": stream,
+        }
+        return {f"aeedge.{key}": value for key, value in values.items()}
+
+    def _manifest(self, files: Mapping[str, bytes], halves: tuple[str, ...], identity: Mapping[str, Any]) -> bytes:
+        facts = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+        values = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "family": self.family,
+            "preset": self.preset,
+            "created_by": f"aeedge {__version__}",
+            **identity,
+            **self._sections(),
+            "halves": list(halves),
+            "files": facts,
+            "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": network_reach(self.model)},
+            "anomaly": None,
+            "training": dict(self.training),
+        }
+        data = (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+        Manifest.from_bytes(data)  # what the runtime would refuse is not written
+        return data
+
+
+def _belongs(name: str, halves: tuple[str, ...]) -> bool:
+    """Whether a golden file serves one of the halves: inputs need an encoder, decoded pictures a decoder."""
+    if name.endswith(".decoded.png"):
+        return "decoder" in halves
+    return "encoder" in halves or not name.endswith(".png")

@@ -1,0 +1,235 @@
+"""From a trained run to a bundle: graphs, calibration, parity gate, golden vectors, files."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_export.calibration import Calibration, calibrate
+from aeedge_export.cases import parity_cases
+from aeedge_export.draft import Draft
+from aeedge_export.errors import ExportError
+from aeedge_export.gate import Gate
+from aeedge_export.golden import golden_files
+from aeedge_export.graphs import export_graph, graph_specs
+from aeedge_export.model import HALVES, ExportableModel, check_exact, check_weights, double_copy, frozen_copy, weight_hash
+from aeedge_export.parity import Parity
+from aeedge_export.writer import check_target, write_bundle
+from aeedge_runtime.bundle import Bundle, Place
+from aeedge_runtime.codec import Codec
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+from aeedge_runtime.tables import read_arrays
+
+PATCHED_IMAGES, CONVOLUTIONAL_IMAGES = 2000, 24
+"""Calibration images: each gives one latent position, or hundreds."""
+
+CHECK_IMAGES = 12
+"""Held-out images for the gate and the golden vectors; a patched model takes as many as its symbols need."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    Attributes:
+        model: any `aeedge.models.base.Autoencoder`.
+        name: of the bundle.
+        family: "dense", "conv", "vae" or "hyperprior".
+        preset: that the run started from, or "".
+        training: free summary for the manifest, plain values.
+        calibration: images to fit tables on, uint8 `[H, W, C]`.
+        held_out: images that the gate compares on.
+    """
+
+    model: ExportableModel
+    name: str
+    family: str
+    preset: str
+    training: Mapping[str, Any]
+    calibration: Sequence[NDArray[np.uint8]]
+    held_out: Sequence[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Attributes:
+        path: folder or `.aeb` file.
+        stream_id: 16 hex digits.
+        files: name -> bytes of each file of the bundle.
+        total_bytes: of all files.
+        parity: what the gate measured.
+        facts: tables, dead channels, bits per latent position at some qualities.
+        next_commands: to go on with.
+    """
+
+    path: Path
+    stream_id: str
+    files: Mapping[str, int]
+    total_bytes: int
+    parity: Parity
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    next_commands: tuple[str, ...] = ()
+
+
+def export_run(
+    run: Path | str,
+    out: Path | str,
+    *,
+    only: Literal["encoder", "decoder"] | None = None,
+    precision: str = "fp32",
+    force: bool = False,
+    checkpoint: Literal["best", "last"] = "best",
+    tables_from: Place | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a run folder as a bundle.
+
+    Args:
+        run: folder that `aeedge train` wrote.
+        out: folder, or a name that ends in `.aeb` for one file.
+        only: write one half of the bundle, for a device that needs one side.
+        precision: "fp32".
+        force: replace a bundle that is there.
+        checkpoint: "best" or "last".
+        tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept: for a decoder that was
+            trained anew.
+        progress: called with one line per stage.
+
+    Raises:
+        ArgumentError: the target exists, or an option does not apply.
+        InputError: the run is damaged.
+        ExportError: the model cannot be exported.
+        ParityError: the graphs do not compute what PyTorch computes; nothing is written.
+    """
+    check_options(Path(out), only, precision, force=force)
+    return export_model(
+        load_source(run, checkpoint), out, only=only, force=force, tables_from=tables_from, progress=progress
+    )
+
+
+def export_model(
+    source: Source,
+    out: Path | str,
+    *,
+    only: Literal["encoder", "decoder"] | None = None,
+    force: bool = False,
+    tables_from: Place | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a model that is in memory; see `export_run`."""
+    target, say = Path(out), progress or (lambda line: None)
+    check_options(target, only, "fp32", force=force)
+    draft, calibration = build_draft(source, tables_from, say)
+    say("parity gate: PyTorch against the bundle")
+    parity = run_gate(draft, source)
+    parity.require()
+    codec = Codec.load(draft.bundle())
+    draft.extra["parity.json"] = (json.dumps(parity.as_dict(), indent=2) + "\n").encode()
+    draft.extra |= golden_files(codec, source.held_out)
+    files = draft.files((only,) if only else HALVES)
+    write_bundle(target, files, force=force)
+    sizes = {name: len(data) for name, data in sorted(files.items())}
+    stream = codec.bundle.manifest.stream_id
+    facts = calibration.facts if calibration else {}
+    return ExportReport(target, stream, sizes, sum(sizes.values()), parity, facts, next_commands(target, only))
+
+
+def check_options(target: Path, only: str | None, precision: str, *, force: bool) -> None:
+    """Refuse what cannot be done, before anything is loaded.
+
+    Raises:
+        ArgumentError: naming the option and what it takes.
+    """
+    if precision != "fp32":
+        raise ArgumentError(f'precision: found "{precision}"; only "fp32" can be exported so far')
+    if only is not None and only not in HALVES:
+        raise ArgumentError(f'only: found "{only}", expected "encoder" or "decoder"')
+    check_target(target, force=force)
+
+
+def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -> Source:
+    """Load a run with the images that calibration and gate need.
+
+    Raises:
+        InputError: the run is damaged.
+        ArgumentError: its data is not there any more.
+    """
+    from aeedge.training.data import calibration_images, sample_images
+    from aeedge.training.run import load_run
+
+    loaded = load_run(run, checkpoint)
+    model = cast(ExportableModel, loaded.model)
+    return Source(
+        model=model,
+        name=loaded.config.preset or str(loaded.config.model.get("family", "model")),
+        family=str(loaded.config.model["family"]),
+        preset=loaded.config.preset,
+        training=loaded.summary,
+        calibration=calibration_images(loaded.config, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
+        held_out=sample_images(loaded.config, "held-out", PATCHED_IMAGES if model.patched else CHECK_IMAGES),
+    )
+
+
+def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tuple[Draft, Calibration | None]:
+    """Export the graphs and fit the tables, or take them from another bundle.
+
+    Raises:
+        ExportError: the model cannot be exported.
+    """
+    check_weights(source.model)
+    check_exact(source.model)
+    model = frozen_copy(source.model)
+    say("graphs: torch.onnx.export")
+    graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
+    draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, {})
+    if tables_from is not None:
+        draft.arrays = tables_of(Bundle.load(tables_from), source.model)
+        return draft, None
+    if source.training.get("trainable") == "decoder":
+        message = "only the decoder was trained, but new tables give a new stream id; keep the old with --tables-from"
+        warnings.warn(message, AeedgeWarning, stacklevel=3)
+    say(f"tables: calibration on {len(source.calibration)} images")
+    calibration = calibrate(model, graphs, source.calibration)
+    draft.arrays = calibration.arrays
+    return draft, calibration
+
+
+def tables_of(bundle: Bundle, model: ExportableModel) -> dict[str, NDArray[np.generic]]:
+    """Return the tables of a bundle that has the same encoder and prior.
+
+    Raises:
+        ArgumentError: it is of another model.
+    """
+    parts = bundle.manifest.stream_id_parts
+    ours = weight_hash(model, ("encoder.",)), weight_hash(model, ("hyper_encoder.", "prior."))
+    if ours != (parts["encoder"], parts["prior"]):
+        raise ArgumentError(f"{bundle} has another encoder than the run; its tables do not fit, leave out --tables-from")
+    return dict(read_arrays(bundle.read("entropy.npz")))
+
+
+def run_gate(draft: Draft, source: Source) -> Parity:
+    """Compare the draft with PyTorch on held-out images."""
+    if not source.held_out:
+        raise ExportError("the run's data has no held-out images to compare PyTorch and the bundle on")
+    model = frozen_copy(source.model)
+    gate = Gate(model, double_copy(model), Codec.load(draft.bundle()))
+    return gate.measure(parity_cases(model, source.held_out))
+
+
+def next_commands(target: Path, only: str | None) -> tuple[str, ...]:
+    """Return the commands that a user is likely to run next."""
+    commands = [f"aeedge verify {target}"]
+    if only != "decoder":
+        commands.append(f"aeedge compress IMAGE -m {target} -o IMAGE.aee")
+    if only != "encoder":
+        commands.append(f"aeedge decompress IMAGE.aee -m {target} -o IMAGE.png")
+    return tuple(commands)

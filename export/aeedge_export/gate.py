@@ -1,0 +1,231 @@
+"""The parity gate: the bundle must compute what PyTorch computes, or it does not ship.
+
+PyTorch and the runtime, at the optimisation level that ships, see the same real images at several sizes, odd ones
+included, in batches of 1 and 3. There is no tolerance beside the limits of `aeedge_export.parity`. Symbols are compared given the
+same past: PyTorch's walk continues with the runtime's symbols, so that one difference is counted once.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aeedge_export.latents import Floats, torch_latents, torch_pixels
+from aeedge_export.model import ExportableModel, hyper_encoder_of, prior_of
+from aeedge_export.parity import (
+    BYTES_SHARE,
+    LATENT_LIMIT,
+    PIXEL_LIMIT,
+    PSNR_LIMIT_DB,
+    SYMBOL_LIMIT,
+    SYMBOL_SHARE,
+    Check,
+    Parity,
+)
+from aeedge_runtime.bank import FrequencyBank
+from aeedge_runtime.chunk import Pass, encode_chunk
+from aeedge_runtime import stream_info
+from aeedge_runtime.codec import Codec
+from aeedge_runtime.layout import Geometry, Span, chunk_spans
+from aeedge_runtime.networks import Networks
+from aeedge_runtime.prior import FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter
+
+QUALITIES = (100, 50, 1)
+"""The finest steps are the hardest; the others show that tables and shrink go the same way."""
+
+
+@dataclass
+class Tally:
+    """Running measurements of one gate; those per quality are keyed by it, pairs are the runtime's and PyTorch's."""
+
+    latent: float = 0.0
+    mean: float = 0.0
+    hyper: float = 0.0
+    indices: int = 0
+    largest: int = 0
+    pixels: int = 0
+    differing: dict[int, int] = field(default_factory=lambda: dict.fromkeys(QUALITIES, 0))
+    symbols: dict[int, int] = field(default_factory=lambda: dict.fromkeys(QUALITIES, 0))
+    squared: dict[int, NDArray[np.float64]] = field(default_factory=lambda: {q: np.zeros(2) for q in QUALITIES})
+    payload: dict[int, NDArray[np.float64]] = field(default_factory=lambda: {q: np.zeros(2) for q in QUALITIES})
+
+
+class TorchHyperEncoder:
+    """PyTorch's hyper-encoder, run like a session."""
+
+    def __init__(self, model: ExportableModel) -> None:
+        self._model = model
+
+    @torch.no_grad()
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the hyper-latent."""
+        return [hyper_encoder_of(self._model)(_tensor(feeds["latent_steps"])).numpy()]
+
+
+class TorchPrior:
+    """PyTorch's prior, run like a session."""
+
+    names = ("hyper_symbols", "context_symbols", "context_latent", "known")
+
+    def __init__(self, model: ExportableModel, dtype: torch.dtype = torch.float32) -> None:
+        self._model = model
+        self._dtype = dtype
+
+    @torch.no_grad()
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return table index and mean."""
+        index, mean = prior_of(self._model)(*[_tensor(feeds[name]).to(self._dtype) for name in self.names])
+        return [index.to(torch.uint8).numpy(), mean.float().numpy()]
+
+
+class ComparedHyperEncoder:
+    """The runtime's hyper-encoder; PyTorch's sees the same input."""
+
+    def __init__(self, session: Graph, model: ExportableModel, tally: Tally) -> None:
+        self._session, self._torch, self._tally = session, TorchHyperEncoder(model), tally
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the runtime's outputs."""
+        outputs = self._session.run(feeds)
+        self._tally.hyper = larger(self._tally.hyper, outputs[0] - self._torch.run(feeds)[0])
+        return outputs
+
+
+class ComparedPrior:
+    """The runtime's prior; PyTorch's sees the same input, in float64 too: there no sum can round."""
+
+    def __init__(self, session: Graph, model: ExportableModel, exact: ExportableModel, tally: Tally) -> None:
+        self._session, self._tally = session, tally
+        self._torch, self._exact = TorchPrior(model), TorchPrior(exact, torch.float64)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the runtime's outputs."""
+        outputs = self._session.run(feeds)
+        self._tally.mean = larger(self._tally.mean, outputs[1] - self._torch.run(feeds)[1])
+        self._tally.indices += int(np.count_nonzero(outputs[0] != self._exact.run(feeds)[0]))
+        return outputs
+
+
+class Follower(SymbolWriter):
+    """Rounds and keeps PyTorch's symbols, then goes on with the runtime's."""
+
+    def __init__(self, bank: FrequencyBank, reference: list[Pass]) -> None:
+        super().__init__(bank)
+        self._reference = reference
+
+    def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
+        """See `aeedge_runtime.prior.Exchange`."""
+        super().exchange(tables, wanted, last)
+        return self._reference[len(self.passes) - 1][1]
+
+
+class Gate:
+    """Compares one model with one bundle.
+
+    Args:
+        model: PyTorch's, as exported, float32 on the CPU.
+        exact: the same in float64.
+        codec: the bundle, on the CPU.
+    """
+
+    def __init__(self, model: ExportableModel, exact: ExportableModel, codec: Codec) -> None:
+        self._model, self._codec, self._tally = model, codec, Tally()
+        self._tables = codec.bundle.tables
+        self._networks = networks = Networks(codec.bundle, codec.options)
+        self._hyper = codec.bundle.manifest.prior.kind == "hyperprior"
+        self._ours: Prior = FactorizedPrior(self._tables) if not self._hyper else networks.prior(compress=True)
+        self._theirs = self._ours
+        if self._hyper:
+            facts = codec.bundle.manifest.prior
+            prior = ComparedPrior(networks.session("prior"), model, exact, self._tally)
+            hyper_encoder = ComparedHyperEncoder(networks.session("hyper_encoder"), model, self._tally)
+            self._ours = HyperPrior(self._tables, facts, prior, hyper_encoder)
+            self._theirs = HyperPrior(self._tables, facts, TorchPrior(model), TorchHyperEncoder(model))
+
+    def measure(self, cases: Sequence[NDArray[np.uint8]]) -> Parity:
+        """Compare on stacks of real images, `[N, H, W, C]` each."""
+        for images in cases:
+            ours, theirs = self._networks.encode(images), torch_latents(self._model, images)
+            difference = (ours - theirs) / self._tables.steps[-1][:, None, None]
+            self._tally.latent = larger(self._tally.latent, difference)
+            for quality in QUALITIES:
+                self._compare_symbols(quality, images, ours, theirs)
+                self._compare_codecs(quality, images, theirs)
+        shapes = tuple((len(images), images.shape[1], images.shape[2]) for images in cases)
+        return Parity(tuple(_checks(self._tally, self._hyper)), QUALITIES, shapes, self._tally.symbols[QUALITIES[0]])
+
+    def _compare_symbols(self, quality: int, images: NDArray[np.uint8], ours: Floats, theirs: Floats) -> None:
+        """Compare symbols given the same past, then the pixels of the same symbols."""
+        shared, bank = np.empty_like(ours), self._tables.bank
+        for span, place in spans(self._codec.bundle.geometry, ours):
+            writer = SymbolWriter(bank)
+            shared[place] = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
+            follower = Follower(bank, writer.passes)
+            self._theirs.walk(quality, span, ours.shape[3], theirs[place], follower)
+            for (tables, symbols), (their_tables, their_symbols) in zip(writer.passes, follower.passes, strict=True):
+                difference = np.abs(symbols.astype(np.int32) - their_symbols)
+                self._tally.differing[quality] += int(np.count_nonzero(difference))
+                self._tally.symbols[quality] += len(difference)
+                self._tally.largest = max(self._tally.largest, int(difference.max(initial=0)))
+                self._tally.indices += int(np.count_nonzero(tables != their_tables))
+        size = images.shape[1], images.shape[2]
+        pixels = self._networks.decode(shared, *size).astype(np.int16)
+        difference = np.abs(pixels - torch_pixels(self._model, shared, size))
+        self._tally.pixels = max(self._tally.pixels, int(difference.max()))
+
+    def _compare_codecs(self, quality: int, images: NDArray[np.uint8], theirs: Floats) -> None:
+        """Let either side compress and restore by itself: squared error and bytes of payload."""
+        restored, payload, bank = np.empty_like(theirs), 0, self._tables.bank
+        for span, place in spans(self._codec.bundle.geometry, theirs):
+            writer = SymbolWriter(bank)
+            restored[place] = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
+            payload += len(encode_chunk(writer.passes, bank))
+        stream = self._codec.compress_batch(images, quality)
+        decoded = self._codec.decompress_batch(stream)
+        pixels = torch_pixels(self._model, restored, (images.shape[1], images.shape[2]))
+        errors = [float(np.square(found.astype(np.float64) - images).sum()) for found in (decoded, pixels)]
+        self._tally.squared[quality] += errors
+        self._tally.payload[quality] += [stream_info(stream).payload_bytes, payload]
+
+
+def larger(so_far: float, difference: NDArray[Any]) -> float:
+    """Return the larger of a running maximum and the largest magnitude; NaN stays NaN and fails every limit."""
+    return float(np.max([so_far, np.abs(difference).max(initial=0)]))
+
+
+def spans(geometry: Geometry, latents: Floats) -> Iterator[tuple[Span, tuple[slice, slice, slice]]]:
+    """Give each chunk of a stack of latents `[N, c, h, w]` and where its part lies."""
+    count, _, rows, columns = latents.shape
+    for span in chunk_spans(geometry, count, rows, columns):
+        images = slice(span.first_image, span.first_image + span.images)
+        yield span, (images, slice(None), slice(span.first_row, span.first_row + span.rows))
+
+
+def _checks(tally: Tally, hyper: bool) -> Iterator[Check]:
+    yield Check("latent difference", tally.latent, LATENT_LIMIT, "of a step at quality 100")
+    if hyper:
+        yield Check("hyper-latent difference", tally.hyper, LATENT_LIMIT, "of a step")
+        yield Check("mean difference", tally.mean, LATENT_LIMIT, "of a step")
+        yield Check("table indices that differ", tally.indices, 0, "")
+    share = max(tally.differing[quality] / max(tally.symbols[quality], 1) for quality in QUALITIES)
+    yield Check("symbols that differ", share, SYMBOL_SHARE, "of all, at the worst quality")
+    yield Check("symbol difference", tally.largest, SYMBOL_LIMIT, "")
+    yield Check("pixel difference, same symbols", tally.pixels, PIXEL_LIMIT, "of 255")
+    decibels = max(_decibels(*tally.squared[quality]) for quality in QUALITIES)
+    yield Check("PSNR difference", decibels, PSNR_LIMIT_DB, "dB, at the worst quality")
+    shares = max(abs(ours - theirs) / max(theirs, 1.0) for ours, theirs in tally.payload.values())
+    yield Check("payload difference", shares, BYTES_SHARE, "of the bytes, at the worst quality")
+
+
+def _decibels(ours: float, theirs: float) -> float:
+    if ours == theirs:
+        return 0.0
+    return abs(10 * math.log10(ours / theirs)) if ours and theirs else math.inf
+
+
+def _tensor(values: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values))

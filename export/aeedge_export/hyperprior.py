@@ -1,0 +1,207 @@
+"""The integer tables of a hyperprior, from the symbols it really makes.
+
+The network chooses one of 64 indices for each symbol. What an index means is measured: its table is the histogram of the
+magnitudes seen under it, blended with the normal distribution of the scale it was trained for.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_export.calibrate import SHRINK_UNITS, Arrays
+from aeedge_export.steps import QUALITIES, coarse
+from aeedge_export.tables import (
+    CERTAIN_TABLE,
+    RARE,
+    WINDOW,
+    Table,
+    cluster,
+    count_symbols,
+    fit_table,
+    magnitude_table,
+    pack,
+)
+from aeedge_runtime.layout import Span
+from aeedge_runtime.manifest import PriorFacts
+from aeedge_runtime.prior import Graph, HyperPrior
+from aeedge_runtime.tables import SCALES, EntropyTables
+
+ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+"""Qualities at which symbols are counted; the others lie between."""
+
+HYPER_TABLES = 120
+"""Most tables for hyper-symbols: with 64 for the scales the bank stays well below 256."""
+
+SMALLEST_SCALE, LARGEST_SCALE = 0.11, 128.0
+"""Standard deviation, in steps, that indices 0 and 63 were trained for."""
+
+GAUSSIAN_SYMBOLS = 300.0
+"""Imagined symbols of the trained shape in each table ..."""
+
+GAUSSIAN_SHARE = 0.002
+"""... and as a share of those counted."""
+
+CERTAIN_SHARE, CERTAIN_ENERGY, CERTAIN_COUNT = 0.9995, 1e-3, 10_000
+"""An index is not coded where at least this share of its symbols is 0, their mean square is below this, over so many."""
+
+SHRINK_PRIOR = 64.0
+
+
+@dataclass
+class SymbolCounter:
+    """Takes the place of the coder on a walk over an image: counts hyper-symbols, then symbols by index.
+
+    Attributes:
+        channels: hyper-channels.
+        hyper: `[cz, 512]` counts of hyper-symbols.
+        scales: `[64, 256]` counts of magnitudes by index; the last column is everything beyond.
+        energy: `[64]` sums of squared symbols by index.
+        excess: sums over the symbols that are not 0 of their distance towards 0 from the latent, by magnitude 1, 2, 3...
+    """
+
+    channels: int
+    hyper: NDArray[np.float64] = field(init=False)
+    scales: NDArray[np.float64] = field(init=False)
+    energy: NDArray[np.float64] = field(init=False)
+    excess: NDArray[np.float64] = field(init=False)
+    number: NDArray[np.float64] = field(init=False)
+    latent_channels: int = 0
+    _calls: int = 0
+
+    def __post_init__(self) -> None:
+        """Start at zero."""
+        self.hyper = np.zeros((self.channels, 2 * WINDOW + 2))
+        self.scales = np.zeros((SCALES, WINDOW + 2))
+        self.energy = np.zeros(SCALES)
+        self.excess = np.zeros(self.latent_channels)
+        self.number = np.zeros(self.latent_channels)
+
+    def exchange(self, tables: NDArray[np.uint8], wanted: NDArray[np.float32] | None, last: bool) -> NDArray[np.int16]:
+        """Round half to even and count; see `aeedge_runtime.prior.Exchange`."""
+        if wanted is None:
+            raise ValueError("SymbolCounter needs values")
+        symbols = np.clip(np.rint(wanted), -32767, 32767).astype(np.int64)
+        if self._calls == 0:
+            self.hyper += count_symbols(symbols.reshape(1, self.channels, -1)[0].T)
+        else:
+            self._count(tables.astype(np.int64), symbols, wanted)
+        self._calls = 0 if last else self._calls + 1
+        return symbols.astype(np.int16)
+
+    def _count(self, index: NDArray[np.int64], symbols: NDArray[np.int64], wanted: NDArray[np.float32]) -> None:
+        magnitude = np.abs(symbols)
+        flat = index * (WINDOW + 2) + np.minimum(magnitude, WINDOW + 1)
+        self.scales += np.bincount(flat, minlength=self.scales.size).reshape(self.scales.shape)
+        self.energy += np.bincount(index, weights=np.square(symbols.astype(np.float64)), minlength=SCALES)
+        per_channel = magnitude.reshape(self.latent_channels, -1)
+        nearer = np.where(per_channel > 0, per_channel - np.abs(wanted.reshape(per_channel.shape)), 0)
+        self.excess += nearer.sum(axis=1)
+        self.number += (per_channel > 0).sum(axis=1)
+
+
+def hyperprior_tables(
+    latents: list[NDArray[np.float32]], steps: NDArray[np.float64], facts: PriorFacts, prior: Graph, hyper_encoder: Graph
+) -> Arrays:
+    """Fit the bank, the scale tables, the hyper-tables and the shrink.
+
+    Args:
+        latents: `[1, c, h, w]` of real images.
+        steps: `[100, c]`, learned.
+        facts: sizes of the prior.
+        prior: the exact graph.
+        hyper_encoder: the graph from a latent in steps to the hyper-latent.
+    """
+    steps = coarse(steps)
+    counters = _count(latents, steps, facts, HyperPrior(_plain_tables(steps, facts), facts, prior, hyper_encoder))
+    scale_counts = np.sum([counter.scales for counter in counters], axis=0)
+    energy = np.sum([counter.energy for counter in counters], axis=0)
+    tables: list[Table] = [CERTAIN_TABLE]
+    scale_tables = np.zeros(SCALES, np.uint8)
+    for index in range(SCALES):
+        if not _is_certain(scale_counts[index], energy[index]):
+            scale_tables[index] = len(tables)
+            tables.append(_scale_table(scale_counts[index], index))
+    hyper = _between_anchors(np.stack([counter.hyper for counter in counters]))
+    group = cluster(hyper.reshape(-1, hyper.shape[2]), np.ones(hyper.shape[0] * hyper.shape[1]), HYPER_TABLES)
+    hyper_index = (len(tables) + group).reshape(hyper.shape[:2])
+    for number in range(int(group.max()) + 1):
+        tables.append(fit_table(hyper.reshape(-1, hyper.shape[2])[group == number].sum(axis=0)))
+    return {
+        **pack(tables),
+        "steps": steps.astype(np.float32),
+        "offsets": np.zeros(steps.shape[1], np.float32),
+        "shrink": _shrink(counters).astype(np.float32),
+        "hyper_table_index": hyper_index.astype(np.uint8),
+        "scale_tables": scale_tables,
+    }
+
+
+def _count(
+    latents: list[NDArray[np.float32]], steps: NDArray[np.float64], facts: PriorFacts, prior: HyperPrior
+) -> list[SymbolCounter]:
+    counters = []
+    for quality in ANCHORS:
+        counter = SymbolCounter(facts.channels, latent_channels=steps.shape[1])
+        for latent in latents:
+            prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, counter)
+        counters.append(counter)
+    return counters
+
+
+def _plain_tables(steps: NDArray[np.float64], facts: PriorFacts) -> EntropyTables:
+    """Tables under which the walk hands out the network's own index; its bank is never used."""
+    from aeedge_runtime.bank import FrequencyBank
+
+    bank = FrequencyBank.from_arrays(pack([CERTAIN_TABLE]))
+    return EntropyTables(
+        bank=bank,
+        steps=steps.astype(np.float32),
+        offsets=np.zeros(steps.shape[1], np.float32),
+        shrink=np.zeros(steps.shape, np.float32),
+        table_index=None,
+        hyper_table_index=np.zeros((QUALITIES, facts.channels), np.uint8),
+        scale_tables=np.arange(SCALES, dtype=np.uint8),
+    )
+
+
+def _is_certain(counts: NDArray[np.float64], energy: float) -> bool:
+    total = counts.sum()
+    return bool(total >= CERTAIN_COUNT and counts[0] >= CERTAIN_SHARE * total and energy <= CERTAIN_ENERGY * total)
+
+
+def _scale_table(counts: NDArray[np.float64], index: int) -> Table:
+    """Blend counts of magnitudes `[257]` with the trained shape; every magnitude up to the last likely one is a token."""
+    total = counts.sum()
+    shape = _gaussian(SMALLEST_SCALE * (LARGEST_SCALE / SMALLEST_SCALE) ** (index / (SCALES - 1)))
+    blended = counts[:-1] + (GAUSSIAN_SYMBOLS + GAUSSIAN_SHARE * total) * shape
+    share = (blended + RARE) / (blended.sum() + counts[-1] + RARE)
+    return magnitude_table(share)
+
+
+def _gaussian(scale: float) -> NDArray[np.float64]:
+    """Probabilities of magnitudes 0..255 under a normal distribution of this standard deviation, with a heavier tail."""
+    edges = (np.arange(WINDOW + 2) - 0.5) / (scale * math.sqrt(2))
+    below = np.array([math.erf(edge) for edge in edges])
+    share = np.diff(below)
+    share[0] = below[1]
+    tail = np.exp(-np.arange(WINDOW + 1) / (2 * scale + 0.1))
+    return 0.99 * share + 0.01 * tail / tail.sum()
+
+
+def _between_anchors(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolate `[anchors, ...]` linearly to `[100, ...]`."""
+    places = np.interp(np.arange(1, QUALITIES + 1), ANCHORS, np.arange(len(ANCHORS)))
+    below = np.minimum(places.astype(int), len(ANCHORS) - 2)
+    share = (places - below).reshape(-1, *[1] * (values.ndim - 1))
+    return values[below] * (1 - share) + values[below + 1] * share
+
+
+def _shrink(counters: list[SymbolCounter]) -> NDArray[np.float64]:
+    """Mean distance towards 0 of the latents behind nonzero symbols, `[100, c]`; channels with few lean on the others."""
+    excess = np.stack([counter.excess for counter in counters])
+    number = np.stack([counter.number for counter in counters])
+    usual = excess.sum(axis=1, keepdims=True) / np.maximum(number.sum(axis=1, keepdims=True), 1)
+    share = _between_anchors((excess + SHRINK_PRIOR * usual) / (number + SHRINK_PRIOR))
+    return np.clip(np.rint(share * SHRINK_UNITS), 0, SHRINK_UNITS // 2 - 1) / SHRINK_UNITS
