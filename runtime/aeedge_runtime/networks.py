@@ -19,7 +19,7 @@ from .errors import BundleError
 from .prior import FactorizedPrior, HyperPrior, Prior
 from .session import CPU, Session, SessionOptions, open_session
 
-SLICE_PIXELS = 1 << 20
+SLICE_PIXELS = 1 << 19
 """Pixels of one run of a graph where several images or patches wait: bounds memory, and stays near the caches."""
 
 Pixels = NDArray[np.uint8]

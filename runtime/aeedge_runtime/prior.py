@@ -86,7 +86,9 @@ class SymbolReader:
 class Prior(Protocol):
     """A model of symbols."""
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Floats:
+    def walk(
+        self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange
+    ) -> tuple[NDArray[Any], Floats]:
         """Visits the passes of a chunk.
 
         Args:
@@ -97,8 +99,23 @@ class Prior(Protocol):
             side: writer or reader.
 
         Returns:
-            Latent for the decoder, float32 [n, c, rows, w].
+            Symbols, [n, c, rows, w], and the means they are residuals to, float32 in steps, for `restore_latent`.
         """
+
+
+def restore_latent(tables: EntropyTables, quality: int, symbols: NDArray[Any], means: Floats) -> Floats:
+    """Latent for the decoder, float32 [n, c, rows, w]: offset + (symbol - shrink * sign(symbol) + mean) * step.
+
+    The shrink is there because the mean of what rounds to a symbol lies a little nearer to zero than the symbol.
+    """
+    values = symbols.astype(np.float32)
+    shrink = tables.shrink[quality - 1]
+    if shrink.any():
+        values -= _by_channel(shrink) * np.sign(values)
+    values += means
+    values *= _by_channel(tables.steps[quality - 1])
+    values += _by_channel(tables.offsets)
+    return values
 
 
 class FactorizedPrior:
@@ -110,16 +127,19 @@ class FactorizedPrior:
         self._tables = tables
         self._index = tables.table_index
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Floats:
+    def walk(
+        self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange
+    ) -> tuple[NDArray[Any], Floats]:
         """See Prior."""
         shape = (span.images, self._index.shape[1], span.rows, width)
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._index[quality - 1]), shape))
-        step = _by_channel(self._tables.steps[quality - 1])
-        offset = _by_channel(self._tables.offsets)
-        wanted = None if latent is None else ((latent - offset) / step).ravel()
-        symbols = side.exchange(index.ravel(), wanted, last=True).reshape(shape)
-        result: Floats = offset + _shrunk(symbols, _by_channel(self._tables.shrink[quality - 1])) * step
-        return result
+        wanted = None
+        if latent is not None:
+            wanted = latent - _by_channel(self._tables.offsets)
+            wanted /= _by_channel(self._tables.steps[quality - 1])
+            wanted = wanted.ravel()
+        symbols = side.exchange(index.ravel(), wanted, last=True)
+        return symbols.reshape(shape), np.zeros((1, 1, 1, 1), np.float32)
 
 
 class Graph(Protocol):
@@ -149,19 +169,18 @@ class HyperPrior:
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Floats:
+    def walk(
+        self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange
+    ) -> tuple[NDArray[Any], Floats]:
         """See Prior."""
-        step = _by_channel(self._tables.steps[quality - 1])
-        target = None if latent is None else latent / step
+        target = None if latent is None else latent / _by_channel(self._tables.steps[quality - 1])
         hyper = self._exchange_hyper(quality, span, width, target, side)
         shape = (span.images, self._tables.steps.shape[1], span.rows, width)
         symbols, means = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         known = np.zeros((span.images, 1, span.rows, width), np.float32)
         for number, places in enumerate(_passes(self._facts.passes, span, width)):
             self._exchange_pass(places, hyper, (symbols, means, known), target, side, number + 1 == self._facts.passes)
-        shrunk = _shrunk(symbols, _by_channel(self._tables.shrink[quality - 1]))
-        result: Floats = (shrunk + means) * step
-        return result
+        return symbols, means
 
     def _exchange_hyper(
         self, quality: int, span: Span, width: int, target: Floats | None, side: Exchange
@@ -228,14 +247,6 @@ def _at(values: NDArray[Any], places: NDArray[np.intp]) -> NDArray[Any]:
 def _by_channel(row: NDArray[Any]) -> NDArray[Any]:
     """A view [1, c, 1, 1] of [c]."""
     return row.reshape(1, -1, 1, 1)
-
-
-def _shrunk(symbols: NDArray[Any], shrink: Floats) -> Floats:
-    """Symbols pulled towards zero: the mean of what rounds to a symbol lies a little nearer to zero than it."""
-    values = symbols.astype(np.float32)
-    if shrink.any():
-        values -= shrink * np.sign(values)
-    return values
 
 
 def _check_output(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:

@@ -10,7 +10,7 @@ from .chunk import encode_chunk, hash_symbols
 from .container import Stream
 from .errors import StreamError
 from .layout import chunk_spans
-from .prior import Prior, SymbolReader, SymbolWriter
+from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
 
 Floats = NDArray[np.float32]
 
@@ -55,7 +55,8 @@ def read_chunks(stream: Stream, bundle: Bundle, prior: Prior) -> tuple[Floats, N
     for span, payload in zip(chunk_spans(bundle.geometry, stream.count, h, w), stream.chunks, strict=True):
         images, rows = _slices(span.first_image, span.images), _slices(span.first_row, span.rows)
         side = SymbolReader(payload, bundle.tables.bank)
-        latents[images, :, rows] = prior.walk(stream.quality, span, w, None, side)
+        coded = prior.walk(stream.quality, span, w, None, side)
+        latents[images, :, rows] = restore_latent(bundle.tables, stream.quality, *coded)
         found += side.passes
     symbols = np.concatenate(found)
     if hash_symbols(symbols) != stream.symbol_hash:

@@ -69,6 +69,8 @@ class EntropyTables:
         bank = FrequencyBank.from_arrays(arrays)
         found = {name: _checked(name, arrays[name], *expected) for name, expected in shapes.items()}
         _check_values(found, bank.tables)
+        if hyper and found["offsets"].any():
+            raise BundleError("entropy.npz: offsets are not 0, which a hyperprior needs; export the bundle again")
         return cls(
             bank=bank,
             steps=found["steps"],
