@@ -48,11 +48,6 @@ class StepInfo:
         """Return standard normal float32 numbers of a shape [N, ...]."""
         return torch.from_numpy(randomness.normal(self.seed, self.step, purpose, self.first, shape)).to(device)
 
-    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """Return a torch generator for the whole part at hand; unlike the others it depends on how a batch is divided."""
-        seed = randomness.derived_seed(self.seed, self.step, self.first, "generator")
-        return torch.Generator(device).manual_seed(seed)
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -157,7 +152,12 @@ def random_crop(
 
 
 def validation_batches(
-    images: ImageSet, size: tuple[int, int], places: list[int], batch_size: int, corruption: Corruption | None, seed: int
+    images: ImageSet,
+    size: tuple[int, int],
+    places: list[int],
+    batch_size: int,
+    corruption: Corruption | None,
+    seed: int,
 ) -> Iterator[tuple[int, Batch]]:
     """Yield (first place, batch) of centre crops of the images at `places`, always the same."""
     edges = [*range(0, len(places), batch_size), len(places)]
@@ -167,7 +167,9 @@ def validation_batches(
         yield first, make_batch(pixels, corruption, seed, VALIDATION_STEP, first)
 
 
-def sample_size(images: ImageSet, crop: tuple[int, int] | None, stride: tuple[int, int], patched: bool) -> tuple[int, int]:
+def sample_size(
+    images: ImageSet, crop: tuple[int, int] | None, stride: tuple[int, int], patched: bool
+) -> tuple[int, int]:
     """Return rows and columns of a training sample: the crop, a patch, or whole images of one size.
 
     Raises:
@@ -182,7 +184,8 @@ def sample_size(images: ImageSet, crop: tuple[int, int] | None, stride: tuple[in
         crop = sizes.pop()
     if crop[0] % stride[0] or crop[1] % stride[1]:
         raise ArgumentError(
-            f"samples of {crop[0]}x{crop[1]} are no multiple of the model's stride, {stride[0]}x{stride[1]}; set data.crop"
+            f"found samples of {crop[0]}x{crop[1]}, expected multiples of the model's stride, "
+            f"{stride[0]}x{stride[1]}; set data.crop"
         )
     if any(rows < crop[0] or columns < crop[1] for rows, columns in sizes):
         raise ArgumentError(f"found images smaller than the training sample of {crop[0]}x{crop[1]}; use larger images")

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, which holds the counters too, so that a checkpoint is there whole or not at all.
+"""Checkpoints: one safetensors file each, which holds the counters too, so that it is there whole or not at all.
 
 Tensors are named `model.*`, `ema.*`, `objective.*` and `optimizer.<parameter>.<state>`; the counters are JSON in the
 file's metadata, with a copy beside the file for people. Nothing is ever pickled.

@@ -37,7 +37,9 @@ class Corruption:
         try:
             value = float(strength)
         except ValueError as error:
-            raise ArgumentError(f'corrupt: found the strength "{strength}", expected a number: {KINDS[kind]}') from error
+            raise ArgumentError(
+                f'corrupt: found the strength "{strength}", expected a number: {KINDS[kind]}'
+            ) from error
         if not 0 < value <= 1:
             raise ArgumentError(f"corrupt: found the strength {value}, expected above 0 and at most 1: {KINDS[kind]}")
         return cls(kind, value)

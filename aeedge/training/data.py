@@ -51,7 +51,8 @@ class ArrayImages:
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return image `index` as uint8 [H, W, C]."""
-        return self.images[index]
+        image: NDArray[np.uint8] = self.images[index]
+        return image
 
     def label(self, index: int) -> int | None:
         """Return its class, or None."""
@@ -80,7 +81,8 @@ class Subset:
 def open_dataset(data: DataConfig, channels: int, split: Split = "train", *, seed: int = 0) -> ImageSet:
     """Open one split of a data source; the same arguments give the same images in the same order.
 
-    A folder with the folders `train` and `test` in it is split by them; in any other the test images are the held-out ones.
+    A folder with the folders `train` and `test` in it is split by them; in any other the test images are the held-out
+    ones.
 
     Args:
         data: the source and how much of it to hold out.

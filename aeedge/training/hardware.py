@@ -1,4 +1,4 @@
-"""What a machine decides about a run: devices and how they work together. Results do not depend on it, beyond rounding."""
+"""What a machine decides about a run: devices and how they work together; results depend on it by rounding only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ class Hardware:
     nodes: int = 1
     strategy: str = "auto"
 
-    def fabric(self, precision: str) -> Any:
+    def fabric(self, precision: Any) -> Any:
         """Return a `lightning.fabric.Fabric` for these devices."""
         from lightning.fabric import Fabric
 

@@ -49,8 +49,8 @@ def bce(image: Tensor, target: Tensor) -> Tensor:
 def ms_ssim(image: Tensor, target: Tensor) -> Tensor:
     """1 - MS-SSIM of each image, [N], over as many of the five scales as the size allows.
 
-    "Multi-scale structural similarity for image quality assessment" (Asilomar 2003). Sides below 176 pixels leave out the
-    coarsest scales, whose weights are then shared out.
+    "Multi-scale structural similarity for image quality assessment" (Asilomar 2003). Sides below 176 pixels leave out
+    the coarsest scales, whose weights are then shared out.
 
     Raises:
         ArgumentError: a side is below 11 pixels, the size of the window.

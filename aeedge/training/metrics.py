@@ -1,4 +1,4 @@
-"""What validation measures, by torchmetrics: loss parts, squared error, PSNR and MS-SSIM; they add up over processes."""
+"""What validation measures, by torchmetrics: loss parts, squared error, PSNR, MS-SSIM; summed over processes."""
 
 import warnings
 from collections.abc import Mapping

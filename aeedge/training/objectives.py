@@ -62,8 +62,8 @@ class Variational(Reconstruction):
 class RateDistortion(Reconstruction):
     """Bits per pixel under a learned density plus lambda times distortion, over a range of quantiser steps at once.
 
-    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantiser at high rate, and the
-    loss is divided by sqrt(lambda), so that no rate outweighs the others.
+    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantiser at high rate, and
+    the loss is divided by sqrt(lambda), so that no rate outweighs the others.
     """
 
     def __init__(self, config: LossConfig, model: Autoencoder) -> None:
@@ -99,9 +99,17 @@ class Hyperprior(nn.Module):
     def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
         """Return `loss`, `rate_bpp`, `hyper_bpp` and `mse_255` of a batch."""
         position = info.uniform("quality", (batch.target.shape[0], 1), batch.target.device)[:, 0]
-        generator = info.generator(batch.target.device)
         hyperprior = cast(HyperpriorAutoencoder, model)
-        return rate_distortion(hyperprior, self.hyper_rate, batch.target, position, generator)
+        count, _, height, width = batch.target.shape
+        rows, columns = height // hyperprior.stride[0], width // hyperprior.stride[1]
+        fine = (count, hyperprior.latent_channels, rows, columns)
+        coarse_size = rows // hyperprior.hyper_stride, columns // hyperprior.hyper_stride
+        coarse = (count, hyperprior.config.hyper_channels, *coarse_size)
+        noise = (
+            info.uniform("latent", fine, batch.target.device) - 0.5,
+            info.uniform("hyper", coarse, batch.target.device) - 0.5,
+        )
+        return rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise)
 
 
 def build_objective(config: LossConfig, model: Any) -> nn.Module:

@@ -15,12 +15,12 @@ Parameters = Iterable[nn.Parameter]
 
 
 def _adam(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
-    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay, "fused": True}
     return torch.optim.Adam(parameters, **options)  # type: ignore[arg-type]
 
 
 def _adamw(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
-    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay, "fused": True}
     return torch.optim.AdamW(parameters, **options)  # type: ignore[arg-type]
 
 

@@ -80,12 +80,12 @@ def write_config(path: Path, config: Configuration) -> None:
     temporary.replace(path / CONFIG)
 
 
-def prepare_folder(path: Path, *, force: bool) -> None:
-    """Make an empty run folder.
+def require_free_folder(path: Path, *, force: bool) -> None:
+    """Check that a run can be written to a folder, and change nothing.
 
     Args:
         path: where; it may exist if it is empty.
-        force: remove what an earlier run left there, and nothing else.
+        force: an earlier run may be there.
 
     Raises:
         ArgumentError: something is there already.
@@ -94,19 +94,21 @@ def prepare_folder(path: Path, *, force: bool) -> None:
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
     if path.exists() and any(path.iterdir()):
         if not (path / CONFIG).exists():
-            raise ArgumentError(f"{path}: found other files in it, expected a new or empty folder; choose another --out")
+            raise ArgumentError(
+                f"{path}: found other files in it, expected a new or empty folder; choose another --out"
+            )
         if not force:
             raise ArgumentError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
-        for name in OURS:
-            _remove(path / name)
+
+
+def clear_folder(path: Path) -> None:
+    """Make the run folder, and remove what an earlier run left there and nothing else."""
     path.mkdir(parents=True, exist_ok=True)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    for name in OURS:
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
+        else:
+            (path / name).unlink(missing_ok=True)
 
 
 def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:

@@ -35,7 +35,12 @@ class Validator:
     """
 
     def __init__(
-        self, fabric: Any, images: ImageSet, size: tuple[int, int], training: TrainingConfig, corruption: Corruption | None
+        self,
+        fabric: Any,
+        images: ImageSet,
+        size: tuple[int, int],
+        training: TrainingConfig,
+        corruption: Corruption | None,
     ) -> None:
         self.fabric, self.images, self.size = fabric, images, size
         self.training, self.corruption = training, corruption

@@ -1,0 +1,261 @@
+"""One process's share of a run: steps, validation, checkpoints.
+
+Devices, precision, gradient clipping and the exchange of gradients are Lightning Fabric's.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aeedge.models import count_parameters
+from aeedge.training.assembly import batch_places, build_module, initial_model, open_data
+from aeedge.training.average import Average
+from aeedge.training.batches import Batch
+from aeedge.training.checkpoint import (
+    Counters,
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+    read_checkpoint,
+    under,
+    write_checkpoint,
+)
+from aeedge.training.config import RunConfig
+from aeedge.training.logbook import Logbook
+from aeedge.training.optimizers import build_optimizer, learning_rate
+from aeedge.training.pictures import save_curves
+from aeedge.training.reporter import Reporter, Silent
+from aeedge.training.run import checkpoint_path
+from aeedge.training.stop import StopRequest
+from aeedge_runtime.errors import AeedgeError
+
+CHECKPOINT_SECONDS = 300.0
+"""A checkpoint is also written when the last one is older than this."""
+
+CURVES_SECONDS = 20.0
+"""The curves are drawn at most so often, and at the end."""
+
+
+class Engine:
+    """One process's share of a run.
+
+    Args:
+        fabric: a launched `lightning.fabric.Fabric`.
+        config: the run's config.
+        out: the run folder.
+        weights: initial weights of the model, or None to draw them.
+        reporter: told what happens.
+    """
+
+    def __init__(
+        self, fabric: Any, config: RunConfig, out: Path, weights: Mapping[str, Tensor] | None, reporter: Reporter
+    ) -> None:
+        training = config.training
+        self.fabric, self.config, self.out, self.reporter = fabric, config, out, reporter
+        model = initial_model(config, weights)
+        self.source, self.validator = open_data(config, model, fabric)
+        self.max_steps = training.max_steps or math.ceil(training.epochs * self.source.steps_per_epoch)
+        self.module = build_module(config, model, self.max_steps)
+        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(trained, training.optimizer)
+        self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
+        self.average = Average(self.module.model, training.ema_decay) if training.ema_decay else None
+        self.counters = Counters()
+        self.places = batch_places(training.batch_size, training.accumulate, fabric)
+        self.logbook: Logbook | None = None
+        self._saved = self._drawn = time.monotonic()
+
+    @property
+    def shown(self) -> Any:
+        """The model that is validated and kept: the average of the weights where there is one."""
+        return self.average.model if self.average else self.module.model
+
+    def restore(self, path: Path) -> None:
+        """Continue from a checkpoint of the same config.
+
+        Raises:
+            InputError: it is missing, damaged, of another version or of another model.
+        """
+        tensors, self.counters = read_checkpoint(path)
+        load_weights(self.module.model, under(tensors, "model"), path)
+        load_weights(self.module.objective, under(tensors, "objective"), path)
+        if self.average:
+            load_weights(self.average.model, under(tensors, "ema"), path)
+        load_optimizer(self.optimizer, under(tensors, "optimizer"))
+
+    def save(self) -> None:
+        """Write the last checkpoint, in the first process."""
+        self._saved = time.monotonic()
+        if not self.fabric.is_global_zero:
+            return
+        tensors = {f"model.{name}": value for name, value in self.module.model.state_dict().items()}
+        tensors |= {f"objective.{name}": value for name, value in self.module.objective.state_dict().items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        if self.average:
+            tensors |= {f"ema.{name}": value for name, value in self.average.model.state_dict().items()}
+        write_checkpoint(checkpoint_path(self.out, "last"), tensors, self.counters)
+
+    def fit(self, stop: StopRequest) -> str:
+        """Train to the last step or until told to stop; return why it ended."""
+        start = self.counters.step
+        if not self.fabric.is_global_zero:
+            self.reporter = Silent()
+        self.reporter.start(start, self.max_steps, len(self.source.images), count_parameters(self.module.model))
+        self.logbook = Logbook(self.out, start) if self.fabric.is_global_zero else None
+        try:
+            reason = self._steps(start, stop)
+            self.save()
+        finally:
+            if self.logbook:
+                self.logbook.close()
+                self._draw_curves(0)
+        self.fabric.barrier()
+        self.reporter.finish(reason)
+        return reason
+
+    def _steps(self, start: int, stop: StopRequest) -> str:
+        training = self.config.training
+        clock = _Clock(training.batch_size)
+        for step, batches in enumerate(self.source.parts(start, self.max_steps, self.places), start):
+            rate = learning_rate(training.optimizer, step, self.max_steps)
+            parts = self._optimise(step, batches, rate)
+            parts, asked = self._agree(parts, bool(stop))
+            self._count(step, parts)
+            self.reporter.step(step + 1, parts["loss"], clock.tick())
+            out_of_time = asked and not stop.interrupted
+            if step + 1 == self.max_steps or out_of_time or self._validation_due(step + 1):
+                self._validate(rate, clock)
+                if training.patience and self.counters.stale >= training.patience:
+                    return f"no improvement in {self.counters.stale} validations"
+            elif self._checkpoint_due(step + 1):
+                self.save()
+            if asked:
+                return "time is up" if out_of_time else "interrupted"
+        return "finished"
+
+    def _optimise(self, step: int, batches: list[Batch], rate: float) -> dict[str, float]:
+        """Do one optimiser step; return the mean of the objective's parts over its batches."""
+        training = self.config.training
+        self.wrapped.train()
+        if training.trainable == "decoder":
+            self.module.model.encoder.eval()  # its normalisation statistics are frozen too
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        sums: dict[str, float] = {}
+        for number, ((first, _), batch) in enumerate(zip(self.places, batches, strict=True), 1):
+            batch = batch.to(self.fabric.device, training.channels_last)
+            with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
+                parts = self.wrapped(batch.target, batch.source, step, first)
+                self._require_finite(parts["loss"], batch, step)
+                self.fabric.backward(parts["loss"] / len(batches))
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
+        if training.clip_norm:
+            norm = self.fabric.clip_gradients(
+                self.wrapped, self.stepper, max_norm=training.clip_norm, error_if_nonfinite=False
+            )
+            self._require_finite(norm, batches[-1], step)
+        self.stepper.step()
+        self.stepper.zero_grad()
+        if self.average:
+            self.average.update(self.module.model, step)
+        return sums
+
+    def _require_finite(self, value: Tensor, batch: Batch, step: int) -> None:
+        if bool(torch.isfinite(value)):
+            return
+        place = self.out / "non-finite" / f"step-{step}-process-{self.fabric.global_rank}.safetensors"
+        write_checkpoint(
+            place, {"target": batch.target, "source": batch.source.clone()}, replace(self.counters, step=step)
+        )
+        raise AeedgeError(
+            f"the loss or its gradient became {value.detach().item()} at step {step}; the batch is in {place}, earlier weights "
+            "in the last checkpoint; try a lower learning rate or gradient clipping (training.clip_norm)"
+        )
+
+    def _agree(self, parts: dict[str, float], stop: bool) -> tuple[dict[str, float], bool]:
+        """Return the mean of the parts over all processes, and whether any of them wants to stop."""
+        if self.fabric.world_size == 1:
+            return parts, stop
+        mine = torch.tensor([*parts.values(), float(stop)], device=self.fabric.device)
+        *means, votes = self.fabric.all_reduce(mine, reduce_op="mean").tolist()
+        return dict(zip(parts, means, strict=True)), votes > 0
+
+    def _count(self, step: int, parts: Mapping[str, float]) -> None:
+        before = self.counters.sums or {}
+        sums = {name: before.get(name, 0.0) + value for name, value in parts.items()}
+        epoch = (step + 1) / self.source.steps_per_epoch
+        self.counters = replace(self.counters, step=step + 1, epoch=epoch, sums=sums, summed=self.counters.summed + 1)
+        if self.logbook and (step + 1) % 20 == 0:
+            self.logbook.add_step(step + 1, parts)
+
+    def _validation_due(self, step: int) -> bool:
+        every = self.config.training.validate_steps
+        if every:
+            return step % every == 0
+        return int(step / self.source.steps_per_epoch) > int((step - 1) / self.source.steps_per_epoch)
+
+    def _checkpoint_due(self, step: int) -> bool:
+        every = self.config.training.checkpoint_steps
+        return bool(every and step % every == 0) or time.monotonic() - self._saved > CHECKPOINT_SECONDS
+
+    def _validate(self, rate: float, clock: "_Clock") -> None:
+        """Measure, log, keep the best weights and write both checkpoints."""
+        counters = self.counters
+        picture = self.out / "reconstructions" / f"step-{counters.step:07}.png"
+        measured = self.validator.measure(self.shown, self.module, picture)
+        loss = measured["loss"]
+        better = counters.best_loss is None or loss < counters.best_loss
+        row = {"step": counters.step, "epoch": round(counters.epoch, 4), "learning_rate": rate, **clock.lap()}
+        row |= {f"train_{name}": value / counters.summed for name, value in (counters.sums or {}).items()}
+        row |= {f"val_{name}": value for name, value in measured.items()}
+        self.counters = replace(
+            counters,
+            loss=loss,
+            best_loss=loss if better else counters.best_loss,
+            best_step=counters.step if better else counters.best_step,
+            stale=0 if better else counters.stale + 1,
+            sums=None,
+            summed=0,
+        )
+        if self.logbook:
+            self.logbook.add(row)
+            self._draw_curves(CURVES_SECONDS)
+        if better and self.fabric.is_global_zero:
+            self._save_best()
+        self.save()
+        self.reporter.validated(row, better)
+
+    def _draw_curves(self, least_seconds: float) -> None:
+        if time.monotonic() - self._drawn >= least_seconds:
+            self._drawn = time.monotonic()
+            save_curves(self.out)
+
+    def _save_best(self) -> None:
+        tensors = {f"model.{name}": value for name, value in self.shown.state_dict().items()}
+        tensors |= {f"objective.{name}": value for name, value in self.module.objective.state_dict().items()}
+        write_checkpoint(checkpoint_path(self.out, "best"), tensors, self.counters)
+
+
+class _Clock:
+    """Counts images per second."""
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size, self._steps = batch_size, 0
+        self._start = self._lap = time.monotonic()
+
+    def tick(self) -> float:
+        self._steps += 1
+        return self._batch_size * self._steps / max(time.monotonic() - self._lap, 1e-9)
+
+    def lap(self) -> dict[str, float]:
+        now = time.monotonic()
+        rate = self._batch_size * self._steps / max(now - self._lap, 1e-9)
+        self._lap, self._steps = now, 0
+        return {"images_per_second": round(rate, 2), "seconds": round(now - self._start, 2)}

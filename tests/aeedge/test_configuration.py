@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from aeedge.configuration import set_key
+from aeedge.presets import PRESETS, find_preset
+from aeedge.training.config import DataConfig, RunConfig
+from aeedge_runtime.errors import ArgumentError
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_json(name):
+    config = PRESETS[name].config()
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(ArgumentError, match='did you mean "dense-mnist"'):
+        find_preset("dense-mnits")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"training": {"epoch": 3}}, 'training: unknown key "epoch"; did you mean "epochs"'),
+        ({"training": {"optimizer": {"rate": 1}}}, "training.optimizer: unknown key"),
+        ({"training": {"epochs": "many"}}, "training.epochs: found .* expected int"),
+        ({"training": {"epochs": True}}, "training.epochs: found .* expected int"),
+        ({"training": {"epochs": 0}}, "training.epochs: found 0, expected a number above 0"),
+        ({"training": {"precision": "bf16"}}, 'training.precision: found "bf16"; did you mean "bf16-mixed"'),
+        ({"data": {"crop": [1, 2, 3]}}, "data.crop: found 3 values, expected 2"),
+        ({"data": []}, "data: found .* expected an object"),
+        ({"schema": 9}, "found schema 9, expected 1"),
+    ],
+)
+def test_wrong_values_are_named(values, message):
+    with pytest.raises(ArgumentError, match=message):
+        RunConfig.from_dict(values)
+
+
+def test_whole_numbers_and_floats_convert():
+    config = RunConfig.from_dict({"data": {"held_out": 0.5, "count": 3.0, "crop": [8, 16]}})
+    assert config.data == DataConfig(held_out=0.5, count=3, crop=(8, 16))
+    assert isinstance(config.data.count, int)
+
+
+def test_set_key_changes_one_place():
+    values = RunConfig().to_dict()
+    set_key(values, "training.optimizer.learning_rate", 0.5)
+    set_key(values, "training.loss.terms.l1", 0.25)
+    config = RunConfig.from_dict(values)
+    assert config.training.optimizer.learning_rate == 0.5
+    assert config.training.loss.terms == {"mse": 1.0, "l1": 0.25}
+
+
+@pytest.mark.parametrize("key", ["trainig.epochs", "training.epoch", "training.epochs.x"])
+def test_set_key_refuses_unknown_places(key):
+    with pytest.raises(ArgumentError, match="key"):
+        set_key(RunConfig().to_dict(), key, 1)

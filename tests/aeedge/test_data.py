@@ -1,0 +1,210 @@
+import gzip
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aeedge.training import folder, randomness, synthetic
+from aeedge.training.batches import BatchSource, sample_size
+from aeedge.training.config import DataConfig, RunConfig
+from aeedge.training.corruption import Corruption
+from aeedge.training.data import ArrayImages, calibration_images, centre_crop, open_dataset
+from aeedge.training.folder import FolderImages, image_paths
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+
+pytestmark = pytest.mark.torch
+
+
+def write_images(place, sizes):
+    place.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(len(sizes))
+    for number, (height, width) in enumerate(sizes):
+        pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+
+
+def test_uniform_depends_on_the_place_not_on_the_division():
+    whole = randomness.uniform(1, 2, "x", 0, (8, 3, 5))
+    assert np.array_equal(randomness.uniform(1, 2, "x", 3, (2, 3, 5)), whole[3:5])
+    assert not np.array_equal(randomness.uniform(1, 3, "x", 0, (8, 3, 5)), whole)
+    assert not np.array_equal(randomness.uniform(1, 2, "y", 0, (8, 3, 5)), whole)
+    assert 0 <= whole.min() <= whole.max() < 1
+
+
+def test_normal_is_normal_and_pinned():
+    values = randomness.normal(0, 0, "x", 0, (400, 100))
+    assert abs(values.mean()) < 0.02
+    assert values.std() == pytest.approx(1, abs=0.02)
+    assert np.array_equal(randomness.normal(0, 0, "x", 100, (2, 100)), values[100:102])
+    assert randomness.uniform(0, 0, "pin", 0, (1, 2)).tolist() == [[0.469751238822937, 0.7433239817619324]]
+
+
+def test_synthetic_digits_are_fixed_and_varied():
+    first, labels = synthetic.digits(3, 0, 60)
+    again, _ = synthetic.digits(3, 20, 40)
+    assert first.shape == (60, 28, 28, 1)
+    assert np.array_equal(first[20:], again)
+    assert len(set(labels.tolist())) == 10
+    assert (first.reshape(60, -1).max(1) > 120).all()
+    assert len({image.tobytes() for image in first}) == 60
+
+
+def test_synthetic_photos_are_fixed_and_coloured():
+    scene = synthetic.photo(3, 1)
+    assert scene.shape == (320, 320, 3)
+    assert np.array_equal(scene, synthetic.photo(3, 1))
+    assert not np.array_equal(scene, synthetic.photo(3, 2))
+    assert scene.std() > 10
+
+
+def test_splits_are_disjoint_and_fixed(tmp_path):
+    write_images(tmp_path / "a", [(20 + number, 24) for number in range(10)])
+    data = DataConfig(source=str(tmp_path), held_out=0.3)
+    train, held, test = (open_dataset(data, 3, split) for split in ("train", "held-out", "test"))
+    names = [{path.name for path in part.paths} for part in (train, held, test)]
+    assert len(names[0]) == 7
+    assert len(names[1]) == 3
+    assert not names[0] & names[1]
+    assert names[1] == names[2]
+
+
+def test_folder_with_train_and_test(tmp_path):
+    write_images(tmp_path / "train", [(20, 20)] * 6)
+    write_images(tmp_path / "test", [(20, 20)] * 3)
+    assert len(open_dataset(DataConfig(source=str(tmp_path), held_out=0.5), 3, "test")) == 3
+    assert len(open_dataset(DataConfig(source=str(tmp_path), held_out=0.5), 3, "train")) == 3
+
+
+def test_class_folders_give_labels(tmp_path):
+    for name in ("bird", "cat"):
+        write_images(tmp_path / name, [(8, 8)] * 4)
+    images = open_dataset(DataConfig(source=str(tmp_path), held_out=0.25), 3)
+    assert {images.label(index) for index in range(len(images))} == {0, 1}
+    only = open_dataset(DataConfig(source=str(tmp_path), held_out=0.25, only_label=1), 3)
+    assert {only.label(index) for index in range(len(only))} == {1}
+
+
+def test_broken_and_small_files_are_named_and_skipped(tmp_path):
+    write_images(tmp_path, [(40, 40)] * 4 + [(10, 40)])
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "0.png").read_bytes()[:1500])
+    with pytest.warns(AeedgeWarning) as caught:
+        images = FolderImages(tmp_path, image_paths(tmp_path), 3, (32, 32))
+    text = " ".join(str(warning.message) for warning in caught)
+    assert len(images) == 4
+    assert all(name in text for name in ("broken.png", "cut.png", "4.png"))
+
+
+def test_a_large_folder_is_decoded_when_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
+    write_images(tmp_path, [(8, 8)] * 3)
+    images = FolderImages(tmp_path, image_paths(tmp_path), 3)
+    expected = images.image(2)
+    (tmp_path / "1.png").write_bytes(b"gone bad")
+    with pytest.warns(AeedgeWarning, match="1.png"):
+        assert np.array_equal(images.image(1), expected)
+
+
+@pytest.mark.parametrize("source", ["nowhere", "/no/such/folder"])
+def test_missing_source_is_one_line(source):
+    with pytest.raises(ArgumentError, match="expected a folder of images or") as caught:
+        open_dataset(DataConfig(source=source), 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_folder_and_single_image(tmp_path):
+    with pytest.raises(ArgumentError, match="found no image files"):
+        open_dataset(DataConfig(source=str(tmp_path)), 3)
+    write_images(tmp_path, [(20, 20)])
+    with pytest.raises(ArgumentError, match="expected at least 2"):
+        open_dataset(DataConfig(source=str(tmp_path)), 3)
+
+
+def test_mnist_is_read_from_disk_without_download(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for prefix, count in (("train", 50), ("t10k", 20)):
+        pixels = np.arange(count * 784, dtype=np.uint32).astype(np.uint8).tobytes()
+        header = b"\0\0\x08\x03" + b"".join(value.to_bytes(4, "big") for value in (count, 28, 28))
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(header + pixels)
+        labels = b"\0\0\x08\x01" + count.to_bytes(4, "big") + bytes(number % 10 for number in range(count))
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(labels)
+        (raw / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(b""))
+    data = DataConfig(source="mnist", data_dir=str(tmp_path), held_out=0.1)
+    assert len(open_dataset(data, 1, "train")) == 45
+    assert len(open_dataset(data, 1, "held-out")) == 5
+    assert len(open_dataset(data, 1, "test")) == 20
+    assert open_dataset(data, 3, "test").image(0).shape == (28, 28, 3)
+
+
+def test_colour_to_gray_warns():
+    with pytest.warns(AeedgeWarning, match="converted to gray"):
+        images = open_dataset(DataConfig(source="synthetic-photos", count=3), 1)
+    assert images.image(0).shape == (320, 320, 1)
+
+
+def test_calibration_images_are_fixed_training_images():
+    config = RunConfig(model={"channels": 1}, data=DataConfig(source="synthetic", count=30))
+    images = calibration_images(config, 10)
+    assert len(images) == 10
+    assert all(np.array_equal(a, b) for a, b in zip(images, calibration_images(config, 10), strict=True))
+
+
+def number_images(count, size=4):
+    images = np.zeros((count, size, size, 1), np.uint8)
+    images[:] = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    return ArrayImages(images)
+
+
+def test_an_epoch_visits_every_image_once():
+    source = BatchSource(number_images(10), (4, 4), 4, seed=5)
+    seen = np.concatenate([source.indices(step, 0, 4) for step in range(5)])
+    assert sorted(seen[:10]) == list(range(10))
+    assert sorted(seen[10:]) == list(range(10))
+    assert list(seen[:10]) != list(seen[10:])
+
+
+def test_parts_make_up_the_batch():
+    images = ArrayImages(np.random.default_rng(0).integers(0, 256, (9, 12, 14, 3), dtype=np.uint8))
+    source = BatchSource(images, (8, 8), 6, seed=1, flip=True, corruption=Corruption("gaussian", 0.2))
+    whole = source.part(3, 0, 6)
+    halves = [source.part(3, first, 3) for first in (0, 3)]
+    for name in ("target", "source"):
+        together = np.concatenate([getattr(half, name).numpy() for half in halves])
+        assert np.array_equal(together, getattr(whole, name).numpy())
+    prepared = next(iter(source.parts(3, 4, [(0, 6)])))[0]
+    assert np.array_equal(prepared.source.numpy(), whole.source.numpy())
+
+
+def test_sample_size():
+    assert sample_size(number_images(3, 16), None, (16, 16), False) == (16, 16)
+    assert sample_size(number_images(3, 40), None, (16, 16), True) == (16, 16)
+    with pytest.raises(ArgumentError, match="multiples of the model's stride"):
+        sample_size(number_images(3, 20), None, (16, 16), False)
+    with pytest.raises(ArgumentError, match="smaller than the training sample"):
+        sample_size(number_images(3, 10), None, (16, 16), True)
+
+
+def test_centre_crop():
+    image = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
+    assert centre_crop(image, (2, 3))[:, :, 0].tolist() == [[6, 7, 8], [11, 12, 13]]
+    assert centre_crop(image, (9, 9)).shape == (4, 5, 1)
+
+
+@pytest.mark.parametrize(("text", "share"), [("salt-pepper:0.2", 0.2), ("mask:0.5", 0.5)])
+def test_corruption_hits_the_stated_share(text, share):
+    images = np.full((4, 64, 64, 3), 0.5, np.float32)
+    damaged = Corruption.parse(text).apply(images, 0, 1, 0)
+    assert (damaged != images).any(-1).mean() == pytest.approx(share, abs=0.02)
+    assert np.array_equal(damaged, Corruption.parse(text).apply(images, 0, 1, 0))
+
+
+def test_gaussian_corruption_has_the_stated_spread():
+    damaged = Corruption.parse("gaussian:0.1").apply(np.full((4, 64, 64, 1), 0.5, np.float32), 0, 1, 0)
+    assert damaged.std() == pytest.approx(0.1, rel=0.05)
+
+
+@pytest.mark.parametrize("text", ["gausian:0.3", "gaussian", "mask:2", "mask:x", "salt-pepper:0"])
+def test_wrong_corruptions(text):
+    with pytest.raises(ArgumentError, match="corrupt"):
+        Corruption.parse(text)
