@@ -32,7 +32,7 @@ from .rans import LOWEST_STATE, RansDecoder, RansEncoder
 Pass = tuple[NDArray[np.uint8], NDArray[np.int16]]
 """Table index and symbol of every element of one pass, in coding order."""
 
-_BLOCK = 1 << 15  # symbols coded at a time: their work arrays stay in the second-level cache
+_BLOCK = 1 << 14  # symbols coded at a time: their work arrays stay in the second-level cache
 
 
 def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
