@@ -175,8 +175,8 @@ class Engine:
             place, {"target": batch.target, "source": batch.source.clone()}, replace(self.counters, step=step)
         )
         raise AeedgeError(
-            f"the loss or its gradient became {value.detach().item()} at step {step}; the batch is in {place}, earlier weights "
-            "in the last checkpoint; try a lower learning rate or gradient clipping (training.clip_norm)"
+            f"the loss or its gradient became {value.detach().item()} at step {step}; the batch is in {place}, earlier "
+            "weights in the last checkpoint; try a lower learning rate or gradient clipping (training.clip_norm)"
         )
 
     def _agree(self, parts: dict[str, float], stop: bool) -> tuple[dict[str, float], bool]:

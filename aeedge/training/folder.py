@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from aeedge_runtime.errors import AeedgeWarning, ArgumentError, ImageError
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
+from aeedge_runtime.image import load_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"})
 
@@ -22,20 +23,12 @@ NAMED_FILES = 3
 
 
 def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
-    """Return an image file as uint8 [H, W, channels], upright, without alpha.
+    """Return an image file as uint8 [H, W, channels], exactly as the codec would see it, without alpha.
 
     Raises:
-        ImageError: the file is not a readable image.
+        InputError: the file is not a readable image.
     """
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):
-                upright = upright.convert("I").point(lambda value: value / 257).convert("L")
-            pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: not a readable image ({error})") from error
-    return pixels.reshape(*pixels.shape[:2], channels)
+    return load_image(path, channels).pixels
 
 
 def image_paths(root: Path) -> list[Path]:
@@ -107,9 +100,9 @@ class FolderImages:
         for place in range(index, index + len(self.paths)):
             try:
                 return read_pixels(self.paths[place % len(self.paths)], self.channels)
-            except ImageError as error:
+            except InputError as error:
                 warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
-        raise ImageError(f"{self.root}: no image can be read any more")
+        raise InputError(f"{self.root}: no image can be read any more")
 
     def label(self, index: int) -> int | None:
         """Return the number of the class folder that image `index` lies in, or None."""
@@ -120,7 +113,7 @@ class FolderImages:
         def attempt(path: Path) -> NDArray[np.uint8] | None:
             try:
                 return read_pixels(path, self.channels)
-            except ImageError:
+            except InputError:
                 return None
 
         with ThreadPoolExecutor(4) as pool:  # decoding releases the interpreter lock

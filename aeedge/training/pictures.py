@@ -63,5 +63,5 @@ def save_curves(run: Path) -> None:
 
 def _save(path: Path, image: Image.Image) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    image.save(temporary, format="PNG")
+    image.save(temporary, format="PNG", compress_level=3)
     temporary.replace(path)

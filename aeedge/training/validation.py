@@ -14,8 +14,9 @@ from aeedge.training.data import ImageSet
 from aeedge.training.metrics import ValidationMetrics
 from aeedge.training.pictures import save_grid
 
-MOST_PICTURED = 8
-"""Images in a reconstruction picture."""
+MOST_PICTURED = 12
+MOST_PICTURED_LARGE = 4
+"""Images in a reconstruction picture, for samples of at most 64x64 pixels and for larger ones."""
 
 SMALL_SAMPLE = 64 * 64
 LARGEST_BATCH_SMALL = 250
@@ -83,4 +84,5 @@ class Validator:
 
 def _rows(batch: Batch, image: Tensor) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     sources = [batch.target, batch.source, image] if batch.source is not batch.target else [batch.target, image]
-    return [value[:MOST_PICTURED].float().cpu().numpy() for value in sources]
+    count = MOST_PICTURED if image.shape[2] * image.shape[3] <= SMALL_SAMPLE else MOST_PICTURED_LARGE
+    return [value[:count].float().cpu().numpy() for value in sources]

@@ -157,7 +157,7 @@ def test_rate_is_reported(tmp_path, base):
 def test_training_reduces_the_loss(tmp_path):
     train(config(max_steps=80, validate_steps=20), tmp_path / "run", hardware=CPU)
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
-    assert rows[-1]["val_loss"] < 0.8 * rows[0]["val_loss"]
+    assert rows[-1]["val_loss"] < 0.9 * rows[0]["val_loss"]
 
 
 def test_vae_trains_with_warm_up_and_free_bits(tmp_path):
