@@ -54,19 +54,20 @@ class Source:
         if self.path is None:
             return sys.stdin.buffer.read()
         try:
-            return _read_regular(self.path)
+            return self._read_regular(self.path)
         except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}; name an existing, readable file") from error
+            raise InputError(
+                f"{self.name}: cannot be read: {error.strerror}; name an existing, readable file"
+            ) from error
 
-
-def _read_regular(path: Path) -> bytes:
-    # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if stat.S_ISREG(mode):
-            return file.read()
-    raise InputError(f"found {kind_of(mode)}, expected a file; to read from a pipe, use - and redirect standard input")
+    def _read_regular(self, path: Path) -> bytes:
+        # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode):
+                return file.read()
+        raise InputError(f"{self.name}: found {kind_of(mode)}, expected a file; to read a pipe, use - and stdin")
 
 
 def kind_of(mode: int) -> str:
