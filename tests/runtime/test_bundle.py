@@ -1,0 +1,251 @@
+import json
+import shutil
+import stat
+import warnings
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import BUNDLES, NAMES, change_arrays, copy_of, files_of, picture, rehash, zip_of
+
+from aeedge_runtime import ArgumentError, Bundle, BundleError, Codec, ModelNotFoundError
+from aeedge_runtime import bundle as bundle_module
+from aeedge_runtime.tables import read_array, read_arrays
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folder_zip_and_bytes_are_one_bundle(name: str, tmp_path) -> None:
+    data = zip_of(files_of(BUNDLES / name))
+    (tmp_path / "b.aeb").write_bytes(data)
+    pixels = picture(9, 9, 1)
+    streams = set()
+    for place in (BUNDLES / name, str(BUNDLES / name), tmp_path / "b.aeb", data):
+        bundle = Bundle.load(place)
+        assert bundle.hash == Bundle.load(BUNDLES / name).hash
+        assert bundle.manifest.name == name
+        gray = bundle.manifest.image.channels == 1
+        streams.add(Codec.load(bundle, threads=1).compress(pixels if gray else np.repeat(pixels, 3, axis=2)))
+    assert len(streams) == 1
+
+
+def test_shipped_names(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(bundle_module, "SHIPPED", tmp_path / "bundles")
+    monkeypatch.chdir(tmp_path)
+    assert bundle_module.shipped_bundles() == []
+    with pytest.raises(ModelNotFoundError, match=r"no bundle named 'photo'.*found: none"):
+        Bundle.load()
+    copy_of("tiny-conv", tmp_path / "bundles" / "photo")
+    (tmp_path / "bundles" / "other.aeb").write_bytes(zip_of(files_of(BUNDLES / "tiny-vae")))
+    assert bundle_module.shipped_bundles() == ["other", "photo"]
+    assert Bundle.load().manifest.name == Bundle.load("photo").manifest.name == "tiny-conv"
+    assert Bundle.load("other").manifest.name == "tiny-vae"
+    (tmp_path / "photo").mkdir()  # pictures, not a bundle: the shipped one is meant
+    assert Bundle.load("photo").manifest.name == "tiny-conv"
+    with pytest.raises(ModelNotFoundError, match="found: other, photo"):
+        Bundle.load("nothing")
+
+
+def test_places_that_hold_no_bundle(tmp_path) -> None:
+    with pytest.raises(ModelNotFoundError, match="no bundle at"):
+        Bundle.load(tmp_path / "missing.aeb")
+    with pytest.raises(ModelNotFoundError, match=r"holds no manifest\.json"):
+        Bundle.load(tmp_path)
+    (tmp_path / "x.aeb").write_bytes(b"PK nothing")
+    with pytest.raises(BundleError, match="not a zip"):
+        Bundle.load(tmp_path / "x.aeb")
+    with pytest.raises(BundleError, match="not a zip"):
+        Bundle.load(b"")
+    with pytest.raises(ArgumentError, match="found int"):
+        Bundle.load(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_flipped_file_is_refused(name: str, tmp_path) -> None:
+    folder = copy_of(name, tmp_path / "b")
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name == "manifest.json":
+            continue
+        data = path.read_bytes()
+        damaged = bytearray(data)
+        damaged[len(data) // 2] ^= 1
+        for bad in (bytes(damaged), data[:-1], data + b"x", b""):
+            path.write_bytes(bad)
+            with pytest.raises(BundleError, match=path.name.replace(".", r"\.")):
+                Bundle.load(folder)
+        path.unlink()
+        with pytest.raises(BundleError, match="cannot be read"):
+            Bundle.load(folder)
+        path.mkdir()
+        with pytest.raises(BundleError):
+            Bundle.load(folder)
+        path.rmdir()
+        path.write_bytes(data)
+    Bundle.load(folder)
+
+
+def test_files_are_checked_again_before_use(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    codec = Codec.load(folder)
+    damaged = bytearray((folder / "encoder.onnx").read_bytes())
+    damaged[-9] ^= 1
+    (folder / "encoder.onnx").write_bytes(damaged)
+    with pytest.raises(BundleError, match="sha256 differs"):
+        codec.compress(picture(8, 8, 3))
+
+
+def test_unlisted_names_are_not_read() -> None:
+    with pytest.raises(BundleError, match="holds no secret"):
+        Bundle.load(BUNDLES / "tiny-conv").read("secret")
+
+
+def entry(name: str, mode: int = stat.S_IFREG | 0o644, method: int = zipfile.ZIP_STORED) -> bytes:
+    """The zip of a bundle with one more entry."""
+    buffer = BytesIO(zip_of(files_of(BUNDLES / "tiny-conv")))
+    with zipfile.ZipFile(buffer, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a doubled name is the point of one case
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        archive.writestr(info, b"0" * 50, method)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (entry("../evil"), "name that is not allowed"),
+        (entry("/etc/evil"), "name that is not allowed"),
+        (entry("golden/../../evil"), "name that is not allowed"),
+        (entry("golden\\evil"), "name that is not allowed"),
+        (entry("deep/evil"), "name that is not allowed"),
+        (entry("golden/"), "name that is not allowed"),
+        (entry("link", stat.S_IFLNK | 0o777), "not a plain file"),
+        (entry("fifo", stat.S_IFIFO | 0o777), "not a plain file"),
+        (entry("encoder.onnx"), "comes twice"),
+        (entry("bomb", method=zipfile.ZIP_DEFLATED), "is compressed"),
+        (entry("extra"), "manifest does not list"),
+        (zip_of(files_of(BUNDLES / "tiny-conv"), zipfile.ZIP_DEFLATED), "is compressed"),
+        (zip_of({"model/manifest.json": b"{}"}), "name that is not allowed"),
+        (zip_of({"a": b""}), r"holds no manifest\.json"),
+    ],
+)
+def test_forged_zips_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(data)
+
+
+def test_damaged_zips_are_refused() -> None:
+    data = zip_of(files_of(BUNDLES / "tiny-vae"))
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(data)
+        damaged[generator.integers(len(data) - 3000, len(data))] ^= 1 << generator.integers(8)
+        try:
+            bundle = Bundle.load(bytes(damaged))
+        except BundleError:
+            continue
+        assert bundle.hash == Bundle.load(BUNDLES / "tiny-vae").hash  # a date or attribute: nothing that is used
+    for length in range(0, len(data), 997):
+        with pytest.raises(BundleError):
+            Bundle.load(data[:length])
+
+
+ARRAYS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "missing": lambda a: a.pop("steps"),
+    "unknown": lambda a: a.update(more=np.zeros(3)),
+    "dtype": lambda a: a.update(steps=a["steps"].astype(np.float64)),
+    "shape": lambda a: a.update(steps=a["steps"][:99]),
+    "zero step": lambda a: a["steps"].__setitem__((3, 1), 0),
+    "nan step": lambda a: a["steps"].__setitem__((3, 1), np.nan),
+    "infinite offset": lambda a: a["offsets"].__setitem__(0, np.inf),
+    "negative shrink": lambda a: a["shrink"].__setitem__((0, 0), -0.1),
+    "large shrink": lambda a: a["shrink"].__setitem__((0, 0), 0.5),
+    "table index": lambda a: a["table_index"].__setitem__((0, 0), 200),
+    "bank dtype": lambda a: a.update(bank_sizes=a["bank_sizes"].astype(np.int32)),
+    "bank sum": lambda a: a["bank_frequencies"].__setitem__((1, 0), 1),
+    "bank missing": lambda a: a.pop("bank_kind"),
+}
+
+
+@pytest.mark.parametrize("change", ARRAYS.values(), ids=ARRAYS.keys())
+def test_tables_are_checked(change: Callable[[dict[str, Any]], object], tmp_path) -> None:
+    folder = change_arrays(copy_of("tiny-conv", tmp_path / "b"), change)
+    with pytest.raises(BundleError):
+        Bundle.load(folder)
+
+
+def test_hyperprior_tables_are_checked(tmp_path) -> None:
+    for number, name in enumerate(("scale_tables", "hyper_table_index", "offsets")):
+        folder = change_arrays(copy_of("tiny-hyper", tmp_path / str(number)), lambda a, name=name: a[name].fill(99))
+        with pytest.raises(BundleError):
+            Bundle.load(folder)
+
+
+def test_tables_of_another_stream_id(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    parts = json.loads((folder / "manifest.json").read_bytes())["stream_id_parts"]
+    change_arrays(folder, lambda arrays: arrays["steps"].__imul__(2))
+    values = json.loads((folder / "manifest.json").read_bytes())
+    before = json.loads((BUNDLES / "tiny-conv" / "manifest.json").read_bytes())
+    values.update(stream_id=before["stream_id"], stream_id_parts=parts)
+    (folder / "manifest.json").write_text(json.dumps(values))
+    with pytest.raises(BundleError, match="tables are not those of its stream id"):
+        Bundle.load(folder)
+
+
+def npz(method: int = zipfile.ZIP_STORED, **arrays: bytes) -> bytes:
+    return zip_of({f"{name}.npy": data for name, data in arrays.items()}, method)
+
+
+def npy(array: Any) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+HUGE = npy(np.zeros(3)).replace(b"'shape': (3,)", b"'shape': (9223372036854775807,)")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nothing",
+        npz(zipfile.ZIP_DEFLATED, a=npy(np.zeros(9))),
+        npz(a=b"short"),
+        npz(a=npy(np.array([{}], dtype=object))),
+        npz(a=npy(np.zeros((3, 2)).T)),
+        npz(a=npy(np.zeros(3))[:-1]),
+        npz(a=npy(np.zeros(3)) + b"x"),
+        npz(a=HUGE),
+    ],
+    ids=["empty", "text", "deflated", "no header", "pickle", "fortran", "cut", "long", "huge"],
+)
+def test_forged_arrays_are_refused(data: bytes) -> None:
+    with pytest.raises(BundleError):
+        read_arrays(data)
+
+
+def test_arrays_come_back() -> None:
+    array = np.arange(6, dtype=np.int16).reshape(2, 3)
+    np.testing.assert_array_equal(read_array(npy(array)), array)
+    np.testing.assert_array_equal(read_arrays(npz(a=npy(array)))["a"], array)
+
+
+def test_a_graph_that_onnxruntime_refuses(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    (folder / "encoder.onnx").write_bytes(b"not a graph")
+    codec = Codec.load(rehash(folder))
+    with pytest.raises(BundleError, match=r"encoder\.onnx: onnxruntime does not accept"):
+        codec.compress(picture(8, 8, 3))
+
+
+def test_links_to_files_are_followed(tmp_path) -> None:
+    folder = tmp_path / "b"
+    shutil.copytree(BUNDLES / "tiny-conv", tmp_path / "real")
+    folder.mkdir()
+    for path in (tmp_path / "real").iterdir():
+        (folder / path.name).symlink_to(path)
+    assert Bundle.load(folder).manifest.name == "tiny-conv"

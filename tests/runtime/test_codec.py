@@ -1,0 +1,408 @@
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import BUNDLES, NAMES, change_arrays, change_manifest, copy_of, half_of, picture, psnr
+
+from aeedge_runtime import (
+    AeedgeWarning,
+    ArgumentError,
+    BundleError,
+    Codec,
+    DeviceError,
+    ImageError,
+    InputError,
+    LimitError,
+    MissingHalfError,
+    Picture,
+    StreamError,
+    UnsupportedStreamError,
+    WrongModelError,
+    stream_info,
+    stream_names,
+)
+from aeedge_runtime import networks as networks_module
+from aeedge_runtime.container import Stream, read_stream, write_stream
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def codec(request: pytest.FixtureRequest) -> Codec:
+    return Codec.load(BUNDLES / request.param, threads=1)
+
+
+@pytest.fixture(scope="module")
+def conv() -> Codec:
+    return Codec.load(BUNDLES / "tiny-conv", threads=1)
+
+
+def channels_of(codec: Codec) -> int:
+    return codec.bundle.manifest.image.channels
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (8, 8), (7, 17), (33, 64), (65, 31)])
+def test_any_size_comes_back(codec: Codec, size: tuple[int, int]) -> None:
+    pixels = picture(*size, channels_of(codec))
+    data = codec.compress(pixels, 90)
+    restored = codec.decompress(data)
+    assert restored.shape == pixels.shape
+    assert restored.dtype == np.uint8
+    assert psnr(pixels, restored) > 25
+    assert data == codec.compress(pixels, 90)
+    assert len(data) <= 32 + stream_info(data).payload_bytes
+
+
+def test_quality_trades_bytes_for_pixels(codec: Codec) -> None:
+    pixels = picture(64, 48, channels_of(codec))
+    streams = [codec.compress(pixels, quality) for quality in (5, 50, 95)]
+    assert sorted(map(len, streams)) == [len(stream) for stream in streams]
+    quality = [psnr(pixels, codec.decompress(stream)) for stream in streams]
+    assert sorted(quality) == quality
+    assert stream_info(streams[2]).quality == 95
+
+
+def test_symbols_are_those_that_were_written(codec: Codec) -> None:
+    data = codec.compress(picture(40, 24, channels_of(codec)), 70)
+    symbols = codec.decompress_symbols(data)
+    geometry = codec.bundle.geometry
+    latent = geometry.latent_channels * 5 * 3
+    assert symbols.size == latent + geometry.hyper_channels * 2 * 1
+    assert np.count_nonzero(symbols) > 0
+
+
+def test_encode_and_decode_are_the_codec_without_coding(codec: Codec) -> None:
+    pixels = picture(19, 26, channels_of(codec))
+    latent = codec.encode(pixels)
+    assert latent.shape == (codec.bundle.manifest.latent_channels, 3, 4)
+    assert latent.dtype == np.float32
+    decoded = codec.decode(latent, (19, 26))
+    assert psnr(decoded, codec.decompress(codec.compress(pixels, 100))) > 35
+    both = codec.encode_batch([pixels, pixels])
+    np.testing.assert_allclose(both[1], latent, rtol=0, atol=1e-3)
+    assert codec.decode_batch(both, (19, 26)).shape == (2, *pixels.shape)
+
+
+def test_batch_equals_single_images(codec: Codec) -> None:
+    channels = channels_of(codec)
+    images = np.stack([picture(12, 20, channels, seed) for seed in range(5)])
+    data = codec.compress_batch(images, 60, names=[f"a/{index}.png" for index in range(5)])
+    restored = codec.decompress_batch(data)
+    singles = [codec.decompress(codec.compress(image, 60)) for image in images]
+    assert np.abs(restored.astype(int) - np.stack(singles)).max() <= 1
+    assert codec.names(data) == stream_names(data) == [f"a/{index}.png" for index in range(5)]
+    assert len(data) < sum(len(codec.compress(image, 60)) for image in images)
+    assert codec.compress_batch(list(images), 60) == codec.compress_batch(images, 60)
+    with pytest.raises(ArgumentError, match="5 images; use decompress_batch"):
+        codec.decompress(data)
+
+
+def test_many_small_images_span_chunks() -> None:
+    codec = Codec.load(BUNDLES / "tiny-dense", threads=1)
+    images = np.random.default_rng(0).integers(0, 256, (70_000, 8, 8)).astype(np.uint8)
+    data = codec.compress_batch(images, 10)
+    assert stream_info(data).chunks == 2
+    assert codec.decompress_batch(data).shape == (70_000, 8, 8, 1)
+
+
+def test_tall_image_spans_chunks_and_bands(tmp_path, monkeypatch) -> None:
+    folder = change_manifest(
+        copy_of("tiny-hyper", tmp_path / "b"), lambda values: values["limits"].update(band_pixels=4096, overlap=1)
+    )
+    pixels = picture(300, 70, 3)
+    whole, banded = Codec.load(BUNDLES / "tiny-hyper", threads=1), Codec.load(folder, threads=1)
+    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", 1000)
+    data = whole.compress(pixels, 80)
+    assert stream_info(data).chunks > 2
+    assert banded.compress(pixels, 80) == data
+    np.testing.assert_array_equal(banded.decompress(data), whole.decompress(data))
+
+
+def test_slices_do_not_change_pixels(codec: Codec, monkeypatch) -> None:
+    images = np.stack([picture(20, 20, channels_of(codec), seed) for seed in range(7)])
+    data = codec.compress_batch(images)
+    pixels = codec.decompress_batch(data)
+    monkeypatch.setattr(networks_module, "SLICE_PIXELS", 900)
+    assert codec.compress_batch(images) == data
+    np.testing.assert_array_equal(codec.decompress_batch(data), pixels)
+
+
+def test_alpha_metadata_and_gray_survive(conv: Codec) -> None:
+    pixels, alpha = picture(11, 13, 3), picture(11, 13, 1, seed=3)
+    data = conv.compress(np.concatenate([pixels, alpha], axis=2))
+    restored = conv.decompress(data)
+    assert restored.shape == (11, 13, 4)
+    np.testing.assert_array_equal(restored[..., 3:], alpha)
+    facts = Picture(pixels, alpha[..., 0], icc=b"profile", exif=b"MM exif")
+    (back,) = conv.decompress_pictures(conv.compress(facts))
+    assert (back.icc, back.exif) == (b"profile", b"MM exif")
+    (bare,) = conv.decompress_pictures(conv.compress(facts, metadata=False))
+    assert (bare.icc, bare.exif) == (None, None)
+    with pytest.warns(AeedgeWarning, match="gray image in a colour model"):
+        data = conv.compress(pixels[..., 0])
+    assert stream_info(data).gray
+    assert conv.decompress(data).shape == (11, 13, 1)
+
+
+def test_colour_in_a_gray_model_says_so() -> None:
+    codec = Codec.load(BUNDLES / "tiny-dense", threads=1)
+    with pytest.warns(AeedgeWarning, match="reduced to gray"):
+        data = codec.compress(picture(11, 13, 3))
+    assert codec.decompress(data).shape == (11, 13, 1)
+
+
+def test_batch_of_mixed_alpha_and_metadata(conv: Codec) -> None:
+    plain = Picture(picture(9, 9, 3), icc=b"one")
+    other = Picture(picture(9, 9, 3), alpha=np.full((9, 9), 7, np.uint8), icc=b"two")
+    with pytest.warns(AeedgeWarning, match="ICC profiles of the images differ"):
+        data = conv.compress_batch([plain, other])
+    first, second = conv.decompress_pictures(data)
+    assert first.alpha is not None
+    assert first.alpha.min() == 255
+    assert second.alpha is not None
+    assert second.alpha.max() == 7
+    assert first.icc is None
+
+
+@pytest.mark.parametrize("quality", [0, 101, 50.0, True, "50", None])
+def test_quality_is_validated(conv: Codec, quality: object) -> None:
+    with pytest.raises(ArgumentError, match="quality"):
+        conv.compress(picture(8, 8, 3), quality)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([], "found none"),
+        ("photo.png", "expected a list"),
+        (np.zeros((0, 4, 4), np.uint8), "at least one pixel"),
+        (np.zeros((4, 4), np.uint8), "expected .N, H, W"),
+        (np.zeros((2, 4, 4), np.float32), "float32, expected uint8"),
+        ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)], "number 2 is 5x4"),
+        (7, "expected a list"),
+    ],
+)
+def test_batches_are_validated(conv: Codec, images: object, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        conv.compress_batch(images)  # type: ignore[arg-type]
+
+
+def test_names_must_fit(conv: Codec) -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    for names in (["a"], ["a", "a"], ["a", "../b"]):
+        with pytest.raises(ArgumentError, match="names"):
+            conv.compress_batch(images, names=names)
+
+
+def test_pixel_limits(conv: Codec) -> None:
+    pixels = picture(20, 20, 3)
+    data = conv.compress(pixels)
+    with pytest.raises(LimitError, match="limit is 100"):
+        conv.compress(pixels, max_pixels=100)
+    with pytest.raises(LimitError, match="limit is 100"):
+        conv.decompress(data, max_pixels=100)
+    with pytest.raises(LimitError):
+        conv.compress_batch(np.stack([pixels, pixels]), max_pixels=700)
+    with pytest.raises(ArgumentError, match="max_pixels"):
+        conv.decompress(data, max_pixels=0)
+
+
+def test_decode_is_validated(conv: Codec) -> None:
+    latent = conv.encode(picture(16, 16, 3))
+    with pytest.raises(ArgumentError, match=r"expected float32 .N, 8, 3, 2."):
+        conv.decode(latent, (17, 16))
+    with pytest.raises(ArgumentError, match="float64"):
+        conv.decode(latent.astype(np.float64), (16, 16))
+    with pytest.raises(ArgumentError, match="NaN"):
+        conv.decode(np.full_like(latent, np.nan), (16, 16))
+    with pytest.raises(ArgumentError, match="size"):
+        conv.decode(latent, (0, 16))
+
+
+def test_damage_is_found(codec: Codec) -> None:
+    data = codec.compress(picture(17, 9, channels_of(codec)), 80)
+    for length in range(len(data)):
+        with pytest.raises(StreamError):
+            codec.decompress(data[:length])
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(InputError):
+            codec.decompress(damaged)
+
+
+def test_wrong_symbols_are_found(conv: Codec) -> None:
+    data = conv.compress(picture(17, 9, 3), 80)
+    stream = read_stream(data, geometry_for=lambda _: conv.bundle.geometry)
+    forged = write_stream(Stream(**{**vars(stream), "symbol_hash": stream.symbol_hash ^ 1}))
+    with pytest.raises(StreamError, match="symbols do not match their hash"):
+        conv.decompress(forged)
+
+
+def test_other_models_are_refused_by_name(codec: Codec) -> None:
+    data = codec.compress(picture(9, 9, channels_of(codec)))
+    for name in NAMES:
+        other = Codec.load(BUNDLES / name)
+        if other.bundle.stream_id != codec.bundle.stream_id:
+            with pytest.raises(WrongModelError) as caught:
+                other.decompress(data)
+            assert codec.bundle.stream_id.hex() in str(caught.value)
+            assert other.bundle.stream_id.hex() in str(caught.value)
+
+
+def test_newer_streams_are_unsupported(conv: Codec) -> None:
+    data = bytearray(conv.compress(picture(9, 9, 3)))
+    data[3] = 200
+    with pytest.raises(UnsupportedStreamError):
+        conv.decompress(data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_halves_do_their_half(name: str, tmp_path) -> None:
+    encoder = Codec.load(half_of(name, "encoder", tmp_path / "e"), threads=1)
+    decoder = Codec.load(half_of(name, "decoder", tmp_path / "d"), threads=1)
+    pixels = picture(20, 30, channels_of(encoder))
+    data = encoder.compress(pixels)
+    assert decoder.decompress(data).shape == pixels.shape
+    np.testing.assert_array_equal(encoder.decompress_symbols(data), decoder.decompress_symbols(data))
+    with pytest.raises(MissingHalfError, match=r"holds no decoder, which decompress needs; .*--only decoder"):
+        encoder.decompress(data)
+    with pytest.raises(MissingHalfError, match="holds no encoder"):
+        decoder.compress(pixels)
+    with pytest.raises(MissingHalfError):
+        decoder.encode(pixels)
+    with pytest.raises(MissingHalfError):
+        encoder.decode(encoder.encode(pixels), (20, 30))
+
+
+def test_latents_that_are_not_finite_are_refused(conv: Codec, monkeypatch) -> None:
+    monkeypatch.setattr(conv._networks, "encode", lambda pixels: np.full((1, 8, 1, 1), np.inf, np.float32))
+    with pytest.raises(BundleError, match="NaN or infinity"):
+        conv.compress(picture(8, 8, 3))
+
+
+def test_symbols_that_no_table_expects(tmp_path) -> None:
+    folder = change_arrays(copy_of("tiny-conv", tmp_path / "b"), lambda arrays: arrays["steps"].fill(1e-3))
+    codec = Codec.load(folder, threads=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 3)).astype(np.uint8)
+    data = codec.compress(pixels)
+    assert np.abs(codec.decompress_symbols(data)).max() == 32767
+    assert codec.decompress(data).shape == pixels.shape
+
+
+def test_certain_elements_are_forced_to_zero(tmp_path) -> None:
+    folder = change_arrays(copy_of("tiny-conv", tmp_path / "b"), lambda arrays: arrays["table_index"].fill(0))
+    codec = Codec.load(folder, threads=1)
+    data = codec.compress(picture(16, 24, 3))
+    assert stream_info(data).payload_bytes == 0
+    assert not codec.decompress_symbols(data).any()
+    assert np.unique(codec.decompress(data)).tolist() == [128]
+
+
+def test_sources_of_every_kind_give_the_same_stream(conv: Codec, tmp_path) -> None:
+    pixels = picture(21, 18, 3)
+    path = tmp_path / "a photo.png"
+    Image.fromarray(pixels).save(path)
+    wanted = conv.compress(pixels)
+    assert conv.compress(path) == conv.compress(str(path)) == conv.compress(path.read_bytes()) == wanted
+    assert conv.compress(Image.fromarray(pixels)) == conv.compress(Picture(pixels)) == wanted
+    assert conv.compress(np.asfortranarray(pixels)) == wanted
+    stream = tmp_path / "a.aee"
+    stream.write_bytes(wanted)
+    np.testing.assert_array_equal(conv.decompress(stream), conv.decompress(memoryview(wanted)))
+
+
+def test_unreadable_inputs_are_typed(conv: Codec, tmp_path) -> None:
+    with pytest.raises(ImageError):
+        conv.compress(tmp_path / "missing.png")
+    with pytest.raises(ArgumentError):
+        conv.compress(None)  # type: ignore[arg-type]
+    with pytest.raises(StreamError, match="cannot be read"):
+        conv.decompress(tmp_path / "missing.aee")
+    with pytest.raises(ArgumentError, match="expected bytes or a path"):
+        conv.decompress(7)  # type: ignore[arg-type]
+
+
+def test_one_codec_serves_eight_threads(codec: Codec) -> None:
+    fresh = Codec.load(codec.bundle, threads=2)
+    pixels = picture(40, 40, channels_of(codec))
+    results: list[tuple[bytes, bytes]] = []
+
+    def work() -> None:
+        for _ in range(12):
+            data = fresh.compress(pixels)
+            results.append((data, fresh.decompress(data).tobytes()))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 96
+    assert len(set(results)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_works(codec: Codec) -> None:
+    fresh = Codec.load(codec.bundle, threads=2)
+    pixels = picture(64, 64, channels_of(codec))
+    data = fresh.compress(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork beside threads: the very case
+        child = os.fork()
+    if not child:
+        os._exit(0 if fresh.compress(pixels) == data and fresh.decompress(data).shape == pixels.shape else 1)
+    assert wait_for(child) == 0
+    assert fresh.compress(pixels) == data
+
+
+def wait_for(child: int) -> int:
+    """Exit code of a child; it is killed after 30 seconds."""
+    for _ in range(600):
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    return -os.waitpid(child, 0)[1]
+
+
+def test_pickles_as_place_hash_and_options(codec: Codec) -> None:
+    copy = pickle.loads(pickle.dumps(codec))
+    assert copy.options == codec.options
+    assert copy.bundle.hash == codec.bundle.hash
+    pixels = picture(10, 10, channels_of(codec))
+    assert copy.compress(pixels) == codec.compress(pixels)
+    assert len(pickle.dumps(codec)) < 1000
+
+
+def test_pickle_of_a_bundle_that_changed(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    data = pickle.dumps(Codec.load(folder))
+    change_manifest(folder, lambda values: values.update(name="other"))
+    with pytest.raises(BundleError, match="not the one that was pickled"):
+        pickle.loads(data)
+
+
+def test_graphs_of_another_shape_are_found(tmp_path) -> None:
+    folder = change_manifest(copy_of("tiny-conv", tmp_path / "b"), lambda values: values["image"].update(stride=[4, 8]))
+    codec = Codec.load(folder, threads=1)
+    with pytest.raises(BundleError, match=r"encoder\.onnx gave"):
+        codec.compress(picture(16, 16, 3))
+
+
+def test_options_are_validated() -> None:
+    place = BUNDLES / "tiny-conv"
+    for device in ("gpu", "cuda:x", "provider:", "CPU", ""):
+        with pytest.raises(ArgumentError, match="device"):
+            Codec.load(place, device=device)
+    with pytest.raises(ArgumentError, match="threads"):
+        Codec.load(place, threads=0)
+    with pytest.raises(ArgumentError, match="provider_options"):
+        Codec.load(place, provider_options={"a": "b"})
+    with pytest.raises(DeviceError):
+        Codec.load(place, device="provider:NoSuch")

@@ -1,0 +1,117 @@
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from aeedge_runtime import files
+from aeedge_runtime.files import atomic_write
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_with_sane_permissions(tmp_path) -> None:
+    umask = os.umask(0o027)
+    try:
+        atomic_write(tmp_path / "a", b"data")
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+    assert left(tmp_path) == ["a"]
+
+
+def test_keeps_an_existing_file(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileExistsError, match="exists already"):
+        atomic_write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    (tmp_path / "a").chmod(0o600)
+    atomic_write(tmp_path / "a", b"new", overwrite=True)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+    assert left(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_keeps_a_file_that_appears_meanwhile(tmp_path, monkeypatch, links: bool) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    write = files._write
+
+    def slow(path: Path, data: bytes, mode: int | None) -> None:
+        write(path, data, mode)
+        (tmp_path / "a").write_bytes(b"other")
+
+    monkeypatch.setattr(files, "_write", slow)
+    with pytest.raises(FileExistsError):
+        atomic_write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"other"
+    assert left(tmp_path) == ["a"]
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_works_without_hard_links(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "link", refuse)
+    atomic_write(tmp_path / "a", b"data")
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert left(tmp_path) == ["a"]
+
+
+def test_of_many_writers_one_wins(tmp_path) -> None:
+    won: list[int] = []
+
+    def write(number: int) -> None:
+        try:
+            atomic_write(tmp_path / "a", b"%d" % number * 1000)
+        except FileExistsError:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert (tmp_path / "a").read_bytes() == b"%d" % won[0] * 1000
+    assert left(tmp_path) == ["a"]
+
+
+def test_nothing_is_left_after_an_error(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(PermissionError):
+        atomic_write(tmp_path / "a", b"data")
+    assert left(tmp_path) == []
+
+
+def test_longest_and_oddest_names(tmp_path) -> None:
+    names = ["x" * 255, "a b#\n", "-rf", "ä", os.fsdecode(b"\xff\xfe")]
+    for name in names:
+        atomic_write(tmp_path / name, b"data")
+    assert left(tmp_path) == sorted(names)
+
+
+def test_folders_and_missing_folders(tmp_path) -> None:
+    (tmp_path / "d").mkdir()
+    with pytest.raises(FileExistsError):
+        atomic_write(tmp_path / "d", b"data")
+    with pytest.raises(OSError, match="directory"):
+        atomic_write(tmp_path / "d", b"data", overwrite=True)
+    with pytest.raises(FileNotFoundError):
+        atomic_write(tmp_path / "none" / "a", b"data")
+    assert left(tmp_path) == ["d"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_devices_are_written_to() -> None:
+    atomic_write("/dev/null", b"data")
+    with pytest.raises(OSError, match="No space left"):
+        atomic_write("/dev/full", b"data")
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)

@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import BUNDLES
+
+import aeedge_runtime
+
+ROOT = Path(aeedge_runtime.__file__).parent
+ALLOWED = {"numpy", "onnxruntime", "PIL", "aeedge_runtime"}
+
+USE = """
+import sys
+import numpy as np
+sys.path.insert(0, {root!r})
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "onnx", "torchvision", "scipy", "click", "rich"):
+            raise AssertionError("imported " + name)
+sys.meta_path.insert(0, Refuse())
+import aeedge_runtime
+codec = aeedge_runtime.Codec.load({bundle!r}, threads=1)
+image = codec.decompress(codec.compress(np.zeros((9, 9, 3), np.uint8)))
+assert image.shape == (9, 9, 3)
+assert aeedge_runtime.verify_bundle({bundle!r}).passed
+aeedge_runtime.diagnose()
+"""
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_light_and_silent() -> None:
+    code = f"""
+import sys; sys.path.insert(0, {str(ROOT.parent)!r})
+before = set(sys.modules)
+import aeedge_runtime
+loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+assert not loaded & {{"numpy", "onnxruntime", "PIL", "zipfile", "ctypes"}}, loaded
+import threading
+assert threading.active_count() == 1
+"""
+    assert run(code) == ""
+
+
+def test_codec_brings_onnxruntime_and_pillow_only_at_use() -> None:
+    code = f"""
+import sys; sys.path.insert(0, {str(ROOT.parent)!r})
+import aeedge_runtime
+codec = aeedge_runtime.Codec.load({str(BUNDLES / "tiny-conv")!r})
+assert "onnxruntime" not in sys.modules and "PIL" not in sys.modules
+"""
+    assert run(code) == ""
+
+
+@pytest.mark.parametrize("name", ["tiny-conv", "tiny-hyper"])
+def test_nothing_else_is_imported_and_nothing_printed(name: str) -> None:
+    assert run(USE.format(root=str(ROOT.parent), bundle=str(BUNDLES / name))) == ""
+
+
+def test_sources_import_only_what_is_allowed() -> None:
+    import ast
+
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in names:
+                top = name.partition(".")[0]
+                assert top in ALLOWED | sys.stdlib_module_names, f"{path.name} imports {name}"
+                assert top != "aeedge_runtime", f"{path.name} imports its own package by name"
