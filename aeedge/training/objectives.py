@@ -16,7 +16,7 @@ from aeedge.training import losses
 from aeedge.training.batches import Batch, StepInfo
 from aeedge.training.config import LossConfig
 from aeedge.training.factorized import FactorizedDensity, round_through
-from aeedge.training.rate_distortion import HyperRate, rate_distortion
+from aeedge.training.rate_distortion import HyperRate, draw_noise, rate_distortion
 from aeedge_runtime.errors import ArgumentError
 
 SQUARED_RANGE = 255.0**2

@@ -1,0 +1,114 @@
+"""Rate-distortion objective of the flagship: bits per pixel plus lambda times squared error, all qualities at once.
+
+Each image of a batch gets its own quality, so that one network learns every rate. The rate is estimated with uniform
+noise in place of rounding ("End-to-end optimized image compression", arXiv 1611.01704); the decoder sees rounded
+values with a straight-through gradient ("Channel-wise autoregressive entropy models", arXiv 2007.08739).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aeedge.models.exact import round_through
+from aeedge.models.hyperprior import HYPER_LIMIT, HyperpriorAutoencoder, checkerboard, table_scale
+
+SMALLEST_LIKELIHOOD = 1e-9
+
+LAMBDA_EQUALISER = 0.5
+"""Images are weighted by lambda^-0.5, which makes a relative change of rate count the same at every quality."""
+
+
+class HyperRate(nn.Module):
+    """Stand-in for the hyper-symbols' tables in training: a logistic density per channel, wider with quality."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(2, channels))
+
+    def forward(self, hyper: Tensor, position: Tensor) -> Tensor:
+        """Return bits per element `[N, cz, hz, wz]` of values `hyper` at quality positions `[N]` in 0..1."""
+        low, high = self.log_scale
+        log_scale = low + (high - low) * position[:, None]
+        inverse = torch.exp(-log_scale)[:, :, None, None]
+        distance = hyper.abs()
+        likelihood = torch.sigmoid((0.5 - distance) * inverse) - torch.sigmoid((-0.5 - distance) * inverse)
+        return -torch.log2(likelihood.clamp_min(SMALLEST_LIKELIHOOD))
+
+
+def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
+    """Bits of a unit-wide bin around `residual` under a zero-mean normal of the given scale, elementwise."""
+    distance = residual.abs()
+    factor = 1 / (scale * math.sqrt(2))
+    likelihood = 0.5 * (torch.erf((0.5 - distance) * factor) - torch.erf((-0.5 - distance) * factor))
+    return -torch.log2(likelihood.clamp_min(SMALLEST_LIKELIHOOD))
+
+
+Noise = tuple[Tensor, Tensor]
+"""Quantisation noise in -1/2 .. 1/2 of the latent `[N, c, h, w]` and of the hyper-latent `[N, cz, h/4, w/4]`."""
+
+
+def draw_noise(model: HyperpriorAutoencoder, image: Tensor, generator: torch.Generator) -> Noise:
+    """Draw the quantisation noise for a batch `[N, 3, H, W]`, sizes multiples of 64."""
+    count, _, height, width = image.shape
+    rows, columns = height // model.stride[0], width // model.stride[1]
+    latent = (count, model.latent_channels, rows, columns)
+    hyper = (count, model.config.hyper_channels, rows // model.hyper_stride, columns // model.hyper_stride)
+    draw = [torch.rand(shape, generator=generator, device=image.device) - 0.5 for shape in (latent, hyper)]
+    return draw[0], draw[1]
+
+
+def rate_distortion(
+    model: HyperpriorAutoencoder, hyper_rate: HyperRate, image: Tensor, position: Tensor, noise: Noise
+) -> dict[str, Tensor]:
+    """Loss of one batch.
+
+    Args:
+        model: the network.
+        hyper_rate: density of the hyper-symbols, trained along.
+        image: float32 `[N, 3, H, W]` in 0..1, sizes multiples of 64.
+        position: quality of each image, `[N]` in 0..1.
+        noise: quantisation noise, see `draw_noise`.
+
+    Returns:
+        `loss` to minimise; `rate_bpp`, `hyper_bpp` and `mse_255` (squared error in 8-bit units), batch means.
+    """
+    pixels = image.shape[2] * image.shape[3]
+    steps = model.steps(position)[:, :, None, None]
+    latent_steps = model.encode(image).float() / steps
+    hyper = model.hyper_encode(latent_steps).float()
+    latent_noise, hyper_noise = noise
+    hyper_bits = hyper_rate(hyper + hyper_noise, position).sum(dim=(1, 2, 3))
+    hyper_symbols = round_through(hyper.clamp(-HYPER_LIMIT, HYPER_LIMIT))
+
+    decoded, bits = _two_passes(model, hyper_symbols, latent_steps, latent_noise)
+    error = (model.decode(decoded * steps).float() - image).square().mean(dim=(1, 2, 3)) * 255**2
+    rate = (hyper_bits + bits) / pixels
+    weight = model.lambda_at(position)
+    middle = math.sqrt(model.config.smallest_lambda * model.config.largest_lambda)
+    loss = ((rate + weight * error) * (weight / middle) ** -LAMBDA_EQUALISER).mean()
+    return {
+        "loss": loss,
+        "rate_bpp": rate.detach().mean(),
+        "hyper_bpp": hyper_bits.detach().mean() / pixels,
+        "mse_255": error.detach().mean(),
+    }
+
+
+def _two_passes(
+    model: HyperpriorAutoencoder, hyper_symbols: Tensor, latent_steps: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Quantise in two checkerboard passes; return the decoded latent in steps and the bits of each image `[N]`."""
+    first = checkerboard(latent_steps)
+    nothing = torch.zeros_like(latent_steps)
+    index, mean = model.prior(hyper_symbols, nothing, nothing, torch.zeros_like(first))
+    symbols = round_through(latent_steps - mean.float()) * first
+    context_latent = symbols + mean.float() * first
+
+    index_second, mean_second = model.prior(hyper_symbols, symbols.detach(), context_latent, first)
+    chosen = first.bool()
+    index = torch.where(chosen, index, index_second)
+    mean = torch.where(chosen, mean, mean_second).float()
+    residual = latent_steps - mean
+    bits = gaussian_bits(residual + noise, table_scale(index))
+    return round_through(residual) + mean, bits.sum(dim=(1, 2, 3))
