@@ -86,8 +86,8 @@ class ResidualBlock(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         """Map `[N, width, H, W]` to the same shape."""
         hidden = functional.relu(self.narrow(value))
-        hidden = functional.relu(self.spread(hidden))
-        return value + self.widen(hidden)
+        change: Tensor = self.widen(functional.relu(self.spread(hidden)))
+        return value + change
 
 
 class Encoder(nn.Module):

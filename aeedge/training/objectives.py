@@ -16,7 +16,7 @@ from aeedge.training import losses
 from aeedge.training.batches import Batch, StepInfo
 from aeedge.training.config import LossConfig
 from aeedge.training.factorized import FactorizedDensity, round_through
-from aeedge.training.rate_distortion import HyperRate, draw_noise, rate_distortion
+from aeedge.training.rate_distortion import HyperRate, noise_shapes, rate_distortion
 from aeedge_runtime.errors import ArgumentError
 
 SQUARED_RANGE = 255.0**2
@@ -100,14 +100,10 @@ class Hyperprior(nn.Module):
         """Return `loss`, `rate_bpp`, `hyper_bpp` and `mse_255` of a batch."""
         position = info.uniform("quality", (batch.target.shape[0], 1), batch.target.device)[:, 0]
         hyperprior = cast(HyperpriorAutoencoder, model)
-        count, _, height, width = batch.target.shape
-        rows, columns = height // hyperprior.stride[0], width // hyperprior.stride[1]
-        fine = (count, hyperprior.latent_channels, rows, columns)
-        coarse_size = rows // hyperprior.hyper_stride, columns // hyperprior.hyper_stride
-        coarse = (count, hyperprior.config.hyper_channels, *coarse_size)
+        latent, hyper = noise_shapes(hyperprior, batch.target)
         noise = (
-            info.uniform("latent", fine, batch.target.device) - 0.5,
-            info.uniform("hyper", coarse, batch.target.device) - 0.5,
+            info.uniform("latent", latent, batch.target.device) - 0.5,
+            info.uniform("hyper", hyper, batch.target.device) - 0.5,
         )
         return rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise)
 

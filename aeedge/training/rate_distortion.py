@@ -48,14 +48,12 @@ Noise = tuple[Tensor, Tensor]
 """Quantisation noise in -1/2 .. 1/2 of the latent `[N, c, h, w]` and of the hyper-latent `[N, cz, h/4, w/4]`."""
 
 
-def draw_noise(model: HyperpriorAutoencoder, image: Tensor, generator: torch.Generator) -> Noise:
-    """Draw the quantisation noise for a batch `[N, 3, H, W]`, sizes multiples of 64."""
+def noise_shapes(model: HyperpriorAutoencoder, image: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of the noise of a batch `[N, 3, H, W]`, sizes multiples of 64: latent and hyper-latent."""
     count, _, height, width = image.shape
     rows, columns = height // model.stride[0], width // model.stride[1]
-    latent = (count, model.latent_channels, rows, columns)
-    hyper = (count, model.config.hyper_channels, rows // model.hyper_stride, columns // model.hyper_stride)
-    draw = [torch.rand(shape, generator=generator, device=image.device) - 0.5 for shape in (latent, hyper)]
-    return draw[0], draw[1]
+    hyper = rows // model.hyper_stride, columns // model.hyper_stride
+    return (count, model.latent_channels, rows, columns), (count, model.config.hyper_channels, *hyper)
 
 
 def rate_distortion(
@@ -68,7 +66,7 @@ def rate_distortion(
         hyper_rate: density of the hyper-symbols, trained along.
         image: float32 `[N, 3, H, W]` in 0..1, sizes multiples of 64.
         position: quality of each image, `[N]` in 0..1.
-        noise: quantisation noise, see `draw_noise`.
+        noise: quantisation noise, see `noise_shapes`.
 
     Returns:
         `loss` to minimise; `rate_bpp`, `hyper_bpp` and `mse_255` (squared error in 8-bit units), batch means.

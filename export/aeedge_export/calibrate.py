@@ -41,7 +41,9 @@ class Calibration:
     dead: int
 
 
-def factorized_tables(latent: NDArray[np.float32], steps: NDArray[np.float64], offset: NDArray[np.float64]) -> Calibration:
+def factorized_tables(
+    latent: NDArray[np.float32], steps: NDArray[np.float64], offset: NDArray[np.float64]
+) -> Calibration:
     """Fit the bank, the table index and the shrink of every quality and channel.
 
     Args:
@@ -65,7 +67,7 @@ def factorized_tables(latent: NDArray[np.float32], steps: NDArray[np.float64], o
 
 
 def fit_shrink(scaled: NDArray[np.float64], symbols: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how far a nonzero symbol's mean latent lies nearer to 0 than the symbol, `[c]`, in steps, 0 to below 0.5."""
+    """Return how far a nonzero symbol's mean latent lies nearer to 0 than it, `[c]`, in steps, 0 to below 0.5."""
     magnitude = np.abs(symbols)
     excess = np.where(magnitude > 0, magnitude - np.abs(scaled), 0).sum(axis=0)
     share = excess / ((magnitude > 0).sum(axis=0) + SHRINK_PRIOR)

@@ -22,7 +22,8 @@ def parity_cases(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) ->
         images: uint8 `[H, W, C]`.
     """
     high, wide = model.stride
-    sizes = [(1, high, wide), (3, high, wide), (1, 2 * high + 1, wide + wide // 2 + 1), (3, high // 2 + 1, 3 * wide - 1)]
+    odd = [(1, 2 * high + 1, wide + wide // 2 + 1), (3, high // 2 + 1, 3 * wide - 1)]
+    sizes = [(1, high, wide), (3, high, wide), *odd]
     if not model.patched:
         sizes = [(1, 5, 7), (1, 4 * high, 6 * wide), (3, 2 * high + 13, 7 * wide - 3), (1, 8 * high - 1, 5 * wide + 1)]
     stacks = []
@@ -37,13 +38,13 @@ def parity_cases(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) ->
 def _large_case(model: ExportableModel, sizes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
     """One more case with as many symbols as the others lack, and a few thousand at least."""
     high, wide = model.stride
-    symbols = sum(count * model.latent_channels * -(-rows // high) * -(-columns // wide) for count, rows, columns in sizes)
-    missing = max(LEAST_SYMBOLS - symbols, 4 * model.latent_channels)
-    positions = -(-missing // model.latent_channels)
+    covered = sum(count * -(-rows // high) * -(-columns // wide) for count, rows, columns in sizes)
+    positions = max(-(-LEAST_SYMBOLS // model.latent_channels) - covered, 4)
     if model.patched:
         return positions, high, wide
     side = max(4, min(16, int(np.ceil(np.sqrt(positions)))))
-    return max(1, min(-(-positions // side**2), MOST_SYMBOLS // (side**2 * model.latent_channels))), side * high, side * wide
+    count = min(-(-positions // side**2), MOST_SYMBOLS // (side**2 * model.latent_channels))
+    return max(1, count), side * high, side * wide
 
 
 def _fit(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -17,7 +17,15 @@ from aeedge_export.errors import ExportError
 from aeedge_export.gate import Gate
 from aeedge_export.golden import golden_files
 from aeedge_export.graphs import export_graph, graph_specs
-from aeedge_export.model import HALVES, ExportableModel, check_exact, check_weights, double_copy, frozen_copy, weight_hash
+from aeedge_export.model import (
+    HALVES,
+    ExportableModel,
+    check_exact,
+    check_weights,
+    double_copy,
+    frozen_copy,
+    weight_hash,
+)
 from aeedge_export.parity import Parity
 from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle import Bundle, Place
@@ -212,7 +220,7 @@ def tables_of(bundle: Bundle, model: ExportableModel) -> dict[str, NDArray[np.ge
     parts = bundle.manifest.stream_id_parts
     ours = weight_hash(model, ("encoder.",)), weight_hash(model, ("hyper_encoder.", "prior."))
     if ours != (parts["encoder"], parts["prior"]):
-        raise ArgumentError(f"{bundle} has another encoder than the run; its tables do not fit, leave out --tables-from")
+        raise ArgumentError(f"{bundle} is of another encoder, its tables do not fit; leave out --tables-from")
     return dict(read_arrays(bundle.read("entropy.npz")))
 
 

@@ -1,8 +1,8 @@
 """The parity gate: the bundle must compute what PyTorch computes, or it does not ship.
 
 PyTorch and the runtime, at the optimisation level that ships, see the same real images at several sizes, odd ones
-included, in batches of 1 and 3. There is no tolerance beside the limits of `aeedge_export.parity`. Symbols are compared given the
-same past: PyTorch's walk continues with the runtime's symbols, so that one difference is counted once.
+included, in batches of 1 and 3. There is no tolerance beside the limits of `aeedge_export.parity`. Symbols are compared
+given the same past: PyTorch's walk continues with the runtime's symbols, so that one difference is counted once.
 """
 
 import math
@@ -26,13 +26,13 @@ from aeedge_export.parity import (
     Check,
     Parity,
 )
+from aeedge_runtime import stream_info
 from aeedge_runtime.bank import FrequencyBank
 from aeedge_runtime.chunk import Pass, encode_chunk
-from aeedge_runtime import stream_info
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.layout import Geometry, Span, chunk_spans
 from aeedge_runtime.networks import Networks
-from aeedge_runtime.prior import FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter
+from aeedge_runtime.prior import FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter, restore_latent
 
 QUALITIES = (100, 50, 1)
 """The finest steps are the hardest; the others show that tables and shrink go the same way."""
@@ -163,7 +163,8 @@ class Gate:
         shared, bank = np.empty_like(ours), self._tables.bank
         for span, place in spans(self._codec.bundle.geometry, ours):
             writer = SymbolWriter(bank)
-            shared[place] = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
+            coded = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
+            shared[place] = restore_latent(self._tables, quality, *coded)
             follower = Follower(bank, writer.passes)
             self._theirs.walk(quality, span, ours.shape[3], theirs[place], follower)
             for (tables, symbols), (their_tables, their_symbols) in zip(writer.passes, follower.passes, strict=True):
@@ -182,7 +183,8 @@ class Gate:
         restored, payload, bank = np.empty_like(theirs), 0, self._tables.bank
         for span, place in spans(self._codec.bundle.geometry, theirs):
             writer = SymbolWriter(bank)
-            restored[place] = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
+            coded = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
+            restored[place] = restore_latent(self._tables, quality, *coded)
             payload += len(encode_chunk(writer.passes, bank))
         stream = self._codec.compress_batch(images, quality)
         decoded = self._codec.decompress_batch(stream)

@@ -1,4 +1,4 @@
-"""Golden vectors: small images with the streams, symbols and pixels they became at export; `aeedge verify` replays them."""
+"""Golden vectors: small images, and the streams, symbols and pixels they became; `aeedge verify` replays them."""
 
 import io
 from collections.abc import Sequence

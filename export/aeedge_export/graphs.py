@@ -1,7 +1,7 @@
 """Torch modules to ONNX graphs: uint8 pixels in, uint8 pixels out, every size that the family allows.
 
-Each graph wraps one method of the model with its pre- or post-processing and is exported by itself. Graphs are canonical
-(`aeedge_export.canonical`): the same weights give the same bytes, whatever the folder and the hash seed.
+Each graph wraps one method of the model with its pre- or post-processing and is exported by itself. Graphs are
+canonical (`aeedge_export.canonical`): the same weights give the same bytes, whatever the folder and the hash seed.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aeedge_export.canonical import canonicalise
 from aeedge_export.errors import ExportError
-from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, hyper_encoder_of, prior_of
+from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, hyper_encoder_of
 
 OPSET = 18
 
@@ -150,7 +150,8 @@ def export_graph(spec: GraphSpec) -> onnx_ir.Model:
                 dynamic_shapes=dynamic,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        raise ExportError(f"torch.onnx.export refused the {type(spec.module).__name__}: {_first_line(error)}") from error
+        name = type(spec.module).__name__
+        raise ExportError(f"torch.onnx.export refused the {name}: {_first_line(error)}") from error
     if program is None:
         raise ExportError(f"torch.onnx.export returned nothing for the {type(spec.module).__name__}")
     return canonicalise(program.model, spec.axes)
@@ -182,8 +183,9 @@ def _prior_spec(model: ExportableModel) -> GraphSpec:
     latent, axes = _example_latent(model), _latent_axes(model)
     hyper = hyper_encoder_of(model)(latent)
     inputs = {"hyper_symbols": hyper, "context_symbols": latent, "context_latent": latent, "known": latent[:, :1]}
-    names = {name: axes for name in ("context_symbols", "context_latent", "known", "table_index", "mean")}
-    return GraphSpec(PriorGraph(model), inputs, {"hyper_symbols": ("batch", None, "hyper_rows", "hyper_columns"), **names})
+    names = dict.fromkeys(("context_symbols", "context_latent", "known", "table_index", "mean"), axes)
+    hyper_axes = ("batch", None, "hyper_rows", "hyper_columns")
+    return GraphSpec(PriorGraph(model), inputs, {"hyper_symbols": hyper_axes, **names})
 
 
 def _example_latent(model: ExportableModel) -> Tensor:

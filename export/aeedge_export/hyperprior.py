@@ -1,7 +1,7 @@
 """The integer tables of a hyperprior, from the symbols it really makes.
 
-The network chooses one of 64 indices for each symbol. What an index means is measured: its table is the histogram of the
-magnitudes seen under it, blended with the normal distribution of the scale it was trained for.
+The network chooses one of 64 indices for each symbol. What an index means is measured: its table is the histogram of
+the magnitudes seen under it, blended with the normal distribution of the scale it was trained for.
 """
 
 import math
@@ -44,7 +44,7 @@ GAUSSIAN_SHARE = 0.002
 """... and as a share of those counted."""
 
 CERTAIN_SHARE, CERTAIN_ENERGY, CERTAIN_COUNT = 0.9995, 1e-3, 10_000
-"""An index is not coded where at least this share of its symbols is 0, their mean square is below this, over so many."""
+"""An index is not coded where this share of its symbols is 0, their mean square is at most this, over so many."""
 
 SHRINK_PRIOR = 64.0
 
@@ -58,7 +58,9 @@ class SymbolCounter:
         hyper: `[cz, 512]` counts of hyper-symbols.
         scales: `[64, 256]` counts of magnitudes by index; the last column is everything beyond.
         energy: `[64]` sums of squared symbols by index.
-        excess: sums over the symbols that are not 0 of their distance towards 0 from the latent, by magnitude 1, 2, 3...
+        excess: `[c]` sums over nonzero symbols of how far the latent lies nearer to 0, in steps.
+        number: `[c]` nonzero symbols.
+        latent_channels: c.
     """
 
     channels: int
@@ -102,7 +104,11 @@ class SymbolCounter:
 
 
 def hyperprior_tables(
-    latents: list[NDArray[np.float32]], steps: NDArray[np.float64], facts: PriorFacts, prior: Graph, hyper_encoder: Graph
+    latents: list[NDArray[np.float32]],
+    steps: NDArray[np.float64],
+    facts: PriorFacts,
+    prior: Graph,
+    hyper_encoder: Graph,
 ) -> Arrays:
     """Fit the bank, the scale tables, the hyper-tables and the shrink.
 
@@ -172,7 +178,7 @@ def _is_certain(counts: NDArray[np.float64], energy: float) -> bool:
 
 
 def _scale_table(counts: NDArray[np.float64], index: int) -> Table:
-    """Blend counts of magnitudes `[257]` with the trained shape; every magnitude up to the last likely one is a token."""
+    """Blend counts of magnitudes `[257]` with the trained shape; magnitudes up to the last likely one are tokens."""
     total = counts.sum()
     shape = _gaussian(SMALLEST_SCALE * (LARGEST_SCALE / SMALLEST_SCALE) ** (index / (SCALES - 1)))
     blended = counts[:-1] + (GAUSSIAN_SYMBOLS + GAUSSIAN_SHARE * total) * shape
@@ -181,7 +187,7 @@ def _scale_table(counts: NDArray[np.float64], index: int) -> Table:
 
 
 def _gaussian(scale: float) -> NDArray[np.float64]:
-    """Probabilities of magnitudes 0..255 under a normal distribution of this standard deviation, with a heavier tail."""
+    """Probabilities of magnitudes 0..255 under a normal distribution of this scale, with a heavier tail."""
     edges = (np.arange(WINDOW + 2) - 0.5) / (scale * math.sqrt(2))
     below = np.array([math.erf(edge) for edge in edges])
     share = np.diff(below)
@@ -199,7 +205,7 @@ def _between_anchors(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _shrink(counters: list[SymbolCounter]) -> NDArray[np.float64]:
-    """Mean distance towards 0 of the latents behind nonzero symbols, `[100, c]`; channels with few lean on the others."""
+    """Mean distance towards 0 of latents behind nonzero symbols, `[100, c]`; channels with few lean on the others."""
     excess = np.stack([counter.excess for counter in counters])
     number = np.stack([counter.number for counter in counters])
     usual = excess.sum(axis=1, keepdims=True) / np.maximum(number.sum(axis=1, keepdims=True), 1)

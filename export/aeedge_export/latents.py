@@ -44,7 +44,8 @@ def encoder_outputs(graph: bytes, model: ExportableModel, images: Sequence[Image
     """Run an exported encoder over images of any size.
 
     Returns:
-        Per group of images of one size the outputs of the graph, `[N, c, h, w]` each (`[N * h * w, c, 1, 1]` for a patched model).
+        Per group of images of one size the outputs of the graph, `[N, c, h, w]` each; `[N * h * w, c, 1, 1]` for a
+        patched model.
     """
     session = open_session(graph, SessionOptions(), role="encoder.onnx")
     found: list[list[Floats]] = []

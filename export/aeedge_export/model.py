@@ -101,8 +101,8 @@ def check_exact(model: ExportableModel) -> None:
 def weight_hash(model: ExportableModel, prefixes: tuple[str, ...]) -> str:
     """Return the SHA-256 (hex) of the float32 weights below the prefixes, "" when there are none.
 
-    Every tensor, sorted by name, contributes its name (UTF-8), its shape as JSON and its little-endian bytes; it does not
-    depend on the exporter, so a re-export keeps the stream id.
+    Every tensor, sorted by name, contributes its name (UTF-8), its shape as JSON and its little-endian bytes. The
+    hash does not depend on the exporter, so a re-export keeps the stream id.
     """
     digest = hashlib.sha256()
     chosen = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(prefixes)}

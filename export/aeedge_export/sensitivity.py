@@ -1,8 +1,8 @@
 """How much the picture changes per unit of latent: what makes a quantiser step dear or cheap.
 
-To first order, noise of variance v in channel c adds v * S_c to the squared error of the pixels that one latent position
-reaches, with S_c the squared column norm of the decoder's Jacobian. Hutchinson's estimator gives all channels with
-one backward pass a probe: for random signs u over the pixels, E[(J^T u)_c^2] = S_c.
+To first order, noise of variance v in channel c adds v * S_c to the squared error of the pixels that one latent
+position reaches, with S_c the squared column norm of the decoder's Jacobian. Hutchinson's estimator gives all channels
+with one backward pass a probe: for random signs u over the pixels, E[(J^T u)_c^2] = S_c.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Quantiser steps of 100 qualities: their ladder from coarse to fine and their shape over the channels.
 
-With uniform noise of step^2 / 12 and sensitivity S_c, bits are best spent where an equal share of distortion costs equal
-bits: step_c is proportional to S_c^-1/2 ("reverse water-filling"). For a vae the decoder was trained under the noise of the
-posterior, and its spread takes the place of S_c^-1/2. One factor scales the shape; it is log-spaced over the qualities.
+With uniform noise of step^2 / 12 and sensitivity S_c, bits are best spent where equal distortion costs equal bits:
+step_c is proportional to S_c^-1/2 ("reverse water-filling"). For a vae the decoder was trained under the noise of the
+posterior, and its spread takes the place of S_c^-1/2. One factor scales the shape; it is log-spaced over qualities.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,8 @@ def statistics(latent: NDArray[np.float32]) -> LatentStatistics:
     values = latent.astype(np.float64)
     offset = choose_offsets(values)
     distance = values - offset
-    return LatentStatistics(offset, np.square(distance).mean(axis=0), np.abs(values).max(axis=0), np.abs(distance).max(axis=0))
+    largest, reach = np.abs(values).max(axis=0), np.abs(distance).max(axis=0)
+    return LatentStatistics(offset, np.square(distance).mean(axis=0), largest, reach)
 
 
 def choose_offsets(values: Vector) -> Vector:
@@ -91,8 +92,7 @@ def coarse(values: Vector) -> Vector:
 def _scale_for(error: float, shape: Vector, sensitivity: Vector, found: LatentStatistics) -> float:
     """Return the factor on `shape` whose quantisation adds `error` (summed over the values of one position)."""
     low, high = 1e-9, 1e9
-    if (sensitivity * found.variance).sum() <= error:  # cannot lose that much: the coarsest step zeroes nearly everything
-        error = 0.9 * float((sensitivity * found.variance).sum())
+    error = min(error, 0.9 * float((sensitivity * found.variance).sum()))  # more than everything cannot be lost
     for _ in range(200):
         middle = float(np.sqrt(low * high))
         added = (sensitivity * np.minimum((middle * shape) ** 2 / 12, found.variance)).sum()

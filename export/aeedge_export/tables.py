@@ -1,8 +1,8 @@
 """Histograms of symbols to a bank of integer frequency tables.
 
 Thousands of histograms (one per quality and channel) share at most `MOST_TABLES` tables: Lloyd's algorithm with the
-Kullback-Leibler divergence, so that a table is the mean of its members and what is minimised is bits. Tables are smoothed:
-a symbol that the calibration images never had stays codable, at a cost near what its neighbours suggest.
+Kullback-Leibler divergence, so that a table is the mean of its members and what is minimised is bits. Tables are
+smoothed: a symbol that the calibration images never had stays codable, at a cost near what its neighbours suggest.
 """
 
 from dataclasses import dataclass
