@@ -1,0 +1,304 @@
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from tiny import picture
+
+from aeedge_runtime import AeedgeWarning, ArgumentError, ImageError, LimitError, Picture, load_image, save_picture
+from aeedge_runtime.image import to_gray
+from aeedge_runtime.imagewrite import picture_bytes
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ORIENTATION, ARTIST = 0x0112, 0x013B
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def exif_block(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    exif[ARTIST] = "somebody"
+    return exif
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_once_and_cleared(kind: str, orientation: int, tmp_path) -> None:
+    upright = picture(6, 9, 3)
+    turns: dict[int, Any] = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the inverse transposition of each
+    stored = Image.fromarray(upright)
+    if orientation > 1:
+        stored = stored.transpose(Image.Transpose(turns[orientation]))
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    data = encoded(stored, kind, exif=exif_block(orientation), **options)
+    found = load_image(data)
+    np.testing.assert_array_equal(found.pixels, upright)
+    assert found.notes == ()
+    if kind == "TIFF":
+        return
+    save_picture(found, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as again:
+        assert again.getexif().get(ORIENTATION, 1) == 1
+        assert again.getexif()[ARTIST] == "somebody"
+    np.testing.assert_array_equal(load_image(tmp_path / "a.png").pixels, upright)
+
+
+def test_jpeg_orientation() -> None:
+    data = encoded(Image.fromarray(picture(16, 24, 3)), "JPEG", exif=exif_block(6), icc_profile=SRGB)
+    found = load_image(data)
+    assert found.pixels.shape == (24, 16, 3)
+    assert found.icc == SRGB
+    assert found.exif is not None
+    assert found.exif[:2] in (b"II", b"MM")
+
+
+def test_an_impossible_orientation_is_upright() -> None:
+    data = encoded(Image.fromarray(picture(6, 9, 3)), exif=exif_block(77))
+    assert load_image(data).pixels.shape == (6, 9, 3)
+
+
+def test_damaged_exif_is_dropped_with_a_note() -> None:
+    data = encoded(Image.fromarray(picture(6, 9, 3)), exif=b"Exif\x00\x00ZZ no tiff here")
+    found = load_image(data)
+    np.testing.assert_array_equal(found.pixels, picture(6, 9, 3))
+    assert found.exif is None
+    assert any("EXIF" in note for note in found.notes)
+
+
+MODES = [
+    ("1", "L", "1-bit pixels were expanded"),
+    ("P", "RGB", "palette was expanded to RGB"),
+    ("CMYK", "RGB", "CMYK was converted to RGB"),
+    ("YCbCr", "RGB", "YCbCr was converted to RGB"),
+    ("LAB", "RGB", "LAB was converted to sRGB"),
+    ("HSV", "RGB", "HSV was converted"),
+    ("PA", "RGBA", "palette was expanded"),
+    ("RGBa", "RGBA", "premultiplied alpha was undone"),
+    ("RGBX", "RGB", "fourth channel was dropped"),
+]
+
+
+@pytest.mark.parametrize(("mode", "plain", "note"), MODES, ids=[mode for mode, _, _ in MODES])
+def test_other_modes_are_converted_and_said(mode: str, plain: str, note: str) -> None:
+    colour = Image.fromarray(picture(12, 10, 3))
+    image = Image.new(mode, (10, 12)) if mode in ("PA", "RGBa", "HSV", "LAB", "RGBX") else colour.convert(mode)
+    found = load_image(image)
+    assert found.pixels.shape == (12, 10, 1 if plain == "L" else 3)
+    assert (found.alpha is not None) == plain.endswith("A")
+    assert any(note in text for text in found.notes), found.notes
+
+
+def test_plain_modes_come_as_they_are() -> None:
+    for channels, mode in ((1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")):
+        planes = picture(5, 4, channels)
+        found = load_image(encoded(Image.fromarray(planes[..., 0] if channels == 1 else planes)))
+        assert found.notes == ()
+        assert found.gray == (channels < 3)
+        colour = planes[..., :-1] if channels in (2, 4) else planes
+        np.testing.assert_array_equal(found.pixels, colour, err_msg=mode)
+        if channels in (2, 4):
+            np.testing.assert_array_equal(found.alpha, planes[..., -1])
+
+
+def test_sixteen_bit_gray_is_scaled() -> None:
+    values = np.array([[0, 257, 65535], [128, 129, 32896]], np.uint16)
+    found = load_image(encoded(Image.fromarray(values)))
+    assert found.pixels[..., 0].tolist() == [[0, 1, 255], [0, 1, 128]]
+    assert found.gray
+    assert "16-bit gray was scaled" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "note"),
+    [
+        (np.array([[-500, 1500]], np.int32), [[0, 255]], "scaled from -500..1500"),
+        (np.array([[0, 65535]], np.int32), [[0, 255]], "16-bit"),
+        (np.array([[3, 200]], np.int32), [[3, 200]], "taken as 8-bit"),
+        (np.array([[0.0, 0.5, 1.0]], np.float32), [[0, 128, 255]], "float gray within 0..1"),
+        (np.array([[-2.0, 6.0]], np.float32), [[0, 255]], "scaled from -2..6"),
+        (np.array([[7e9, 7e9]], np.float32), [[0, 0]], "scaled from 7e"),
+    ],
+)
+def test_deep_gray_is_scaled_not_clipped(values: Any, wanted: list[list[int]], note: str) -> None:
+    found = load_image(encoded(Image.fromarray(values), "TIFF"))
+    assert found.pixels[..., 0].tolist() == wanted
+    assert note in found.notes[0]
+
+
+def test_gray_that_is_not_finite() -> None:
+    data = encoded(Image.fromarray(np.array([[np.nan, 1]], np.float32)), "TIFF")
+    with pytest.raises(ImageError, match="NaN"):
+        load_image(data)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, *more: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    body = b"".join([chunk(b"IHDR", header), *more, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")])
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_sixteen_bit_colour_says_so() -> None:
+    samples = np.array([[0, 32768, 65535]], ">u2").tobytes()
+    found = load_image(png(1, 1, 16, 2, b"\0" + samples))
+    assert found.pixels.tolist() == [[[0, 128, 255]]]
+    assert found.notes == ("16-bit samples were reduced to 8 bits",)
+
+
+def test_transparent_colours_become_alpha() -> None:
+    rows = b"\0" + bytes([10, 20, 30, 1, 2, 3])
+    found = load_image(png(2, 1, 8, 2, rows, chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))))
+    assert found.alpha is not None
+    assert found.alpha.tolist() == [[255, 0]]
+    gray = load_image(png(2, 1, 8, 0, b"\0\x05\x07", chunk(b"tRNS", struct.pack(">H", 7))))
+    assert gray.alpha is not None
+    assert gray.alpha.tolist() == [[255, 0]]
+    assert gray.pixels.shape == (1, 2, 1)
+    palette = Image.fromarray(picture(4, 4, 3)).quantize(4)
+    clear = load_image(encoded(palette, transparency=bytes([0, 100, 200, 255])))
+    assert clear.alpha is not None
+    assert set(np.unique(clear.alpha)) <= {0, 100, 200, 255}
+
+
+def test_first_of_several_frames_with_a_note() -> None:
+    frames = [Image.fromarray(picture(6, 5, 3, seed)) for seed in range(3)]
+    data = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    found = load_image(data)
+    assert found.frames == 3
+    assert found.notes == ("3 frames: frame 1 was taken",)
+    np.testing.assert_array_equal(found.pixels, picture(6, 5, 3, 0))
+    np.testing.assert_array_equal(load_image(data, frame=2).pixels, picture(6, 5, 3, 2))
+    with pytest.raises(ImageError):
+        load_image(data, frame=3)
+
+
+def test_profiles_of_another_colour_space_are_dropped() -> None:
+    gray = load_image(encoded(Image.fromarray(picture(4, 4, 1)[..., 0]), icc_profile=SRGB))
+    assert gray.icc is None
+    assert "another colour space" in gray.notes[0]
+    colour = load_image(encoded(Image.fromarray(picture(4, 4, 3)), icc_profile=SRGB))
+    assert (colour.icc, colour.notes) == (SRGB, ())
+    assert load_image(colour, 1).icc is None
+
+
+def test_gray_model_and_colour_image_and_the_reverse() -> None:
+    colour = load_image(picture(4, 5, 3), 1)
+    assert colour.pixels.shape == (4, 5, 1)
+    assert "reduced to gray" in colour.notes[0]
+    gray = load_image(picture(4, 5, 1), 3)
+    assert gray.pixels.shape == (4, 5, 3)
+    assert gray.gray
+    assert "coded as RGB" in gray.notes[0]
+    expected = np.asarray(Image.fromarray(picture(30, 40, 3)).convert("L"))
+    np.testing.assert_array_equal(to_gray(picture(30, 40, 3))[..., 0], expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_truncated_and_damaged_files(kind: str) -> None:
+    data = encoded(Image.fromarray(picture(40, 40, 3)), kind)
+    for length in (0, 1, 10, len(data) // 2):
+        with pytest.raises(ImageError) as caught:
+            load_image(data[:length])
+        assert "\n" not in str(caught.value)
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(data)
+        damaged[generator.integers(len(data))] ^= 1 << generator.integers(8)
+        try:
+            load_image(bytes(damaged))
+        except (ImageError, LimitError):
+            continue
+        except RuntimeWarning as warning:  # warnings are errors here; Pillow found something odd and went on
+            assert "PIL" in type(warning).__module__  # noqa: PT017
+
+
+def test_things_that_are_no_images(tmp_path) -> None:
+    (tmp_path / "a.png").write_text("not a picture")
+    (tmp_path / "d.png").mkdir()
+    for name, message in (("a.png", "not an image"), ("d.png", "not a plain file"), ("missing.png", "cannot be read")):
+        with pytest.raises(ImageError, match=message):
+            load_image(tmp_path / name)
+    with pytest.raises(ImageError):
+        load_image("a\0b.png")
+    with pytest.raises(ImageError, match="not a plain file"):
+        load_image("/dev/null")
+
+
+def test_bombs_are_refused_before_decoding() -> None:
+    bomb = png(60_000, 60_000, 8, 2, b"")
+    with pytest.raises(LimitError):
+        load_image(bomb)
+    with pytest.raises(LimitError, match="is 1600 pixels, the limit is 1599"):
+        load_image(encoded(Image.fromarray(picture(40, 40, 3))), max_pixels=1599)
+    with pytest.raises(LimitError, match="a side is longer"):
+        load_image(np.zeros((70_000, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (np.zeros((4, 4), np.float32), "float32, expected uint8"),
+        (np.zeros((4, 4), bool), "bool, expected uint8"),
+        (np.zeros((4, 4, 5), np.uint8), "C from 1 to 4"),
+        (np.zeros(4, np.uint8), "expected .H, W"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "expected .H, W"),
+        (np.zeros((0, 4), np.uint8), "at least one pixel"),
+        (None, "found NoneType"),
+        ([[1, 2]], "found list"),
+    ],
+)
+def test_other_types_are_argument_errors(source: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        load_image(source)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".PNG"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_lossless_files_come_back(suffix: str, channels: int, with_alpha: bool, tmp_path) -> None:
+    alpha = picture(9, 7, 1, seed=5)[..., 0] if with_alpha else None
+    saved = Picture(picture(9, 7, channels), alpha, icc=SRGB if channels == 3 else None, exif=b"MM\0*\0\0\0\x08\0\0")
+    save_picture(saved, tmp_path / f"a{suffix}")
+    found = load_image(tmp_path / f"a{suffix}", channels if suffix.lower() == ".png" else None)
+    np.testing.assert_array_equal(found.pixels[..., :1], saved.pixels[..., :1])
+    assert found.icc == saved.icc
+    if alpha is not None:
+        np.testing.assert_array_equal(found.alpha, alpha)
+
+
+def test_jpeg_drops_alpha_and_says_so(tmp_path) -> None:
+    saved = Picture(picture(9, 7, 3), alpha=np.zeros((9, 7), np.uint8), icc=SRGB)
+    with pytest.warns(AeedgeWarning, match="alpha plane was dropped"):
+        save_picture(saved, tmp_path / "a.jpg")
+    found = load_image(tmp_path / "a.jpg")
+    assert found.icc == SRGB
+    assert np.abs(found.pixels.astype(int) - saved.pixels).mean() < 3
+
+
+def test_files_that_cannot_be_written(tmp_path) -> None:
+    with pytest.raises(ArgumentError, match=r"expected \.png"):
+        save_picture(Picture(picture(4, 4, 3)), tmp_path / "a.gif")
+    with pytest.raises(ImageError, match=r"use \.png"):
+        picture_bytes(Picture(np.zeros((1, 20_000, 3), np.uint8)), ".webp")
+    (tmp_path / "a.png").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        save_picture(Picture(picture(4, 4, 3)), tmp_path / "a.png")
+    save_picture(Picture(picture(4, 4, 3)), tmp_path / "a.png", overwrite=True)
+    assert list(Path(tmp_path).iterdir()) == [tmp_path / "a.png"]
+
+
+def test_gray_sources_are_written_as_gray() -> None:
+    data, _ = picture_bytes(load_image(picture(4, 4, 1), 3), ".png")
+    assert Image.open(BytesIO(data)).mode == "L"

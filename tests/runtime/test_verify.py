@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import BUNDLES, NAMES, copy_of, files_of, half_of, rehash, zip_of
+
+from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tiny_bundles_verify(name: str) -> None:
+    report = verify_bundle(BUNDLES / name, threads=1)
+    assert report.passed
+    assert report.faults == ()
+    assert len(report.golden) == 4
+    for result in report.golden:
+        assert result.symbols_equal
+        assert result.pixel_difference in (0, 1)
+        assert result.changed_symbols == 0
+        assert result.compress_ms
+        assert result.decompress_ms
+    assert set(report.providers.values()) == {"CPUExecutionProvider"}
+    assert json.loads(json.dumps(report.as_dict()))["passed"] is True
+
+
+def test_zips_and_codecs_verify() -> None:
+    assert verify_bundle(zip_of(files_of(BUNDLES / "tiny-vae"))).passed
+    assert verify_bundle(Codec.load(BUNDLES / "tiny-vae").bundle).passed
+
+
+@pytest.mark.parametrize("name", ["tiny-conv", "tiny-hyper"])
+def test_halves_verify_what_they_can(name: str, tmp_path) -> None:
+    encoder = verify_bundle(half_of(name, "encoder", tmp_path / "e"))
+    assert encoder.passed
+    assert encoder.golden[0].pixel_difference is None
+    assert encoder.golden[0].changed_symbols == 0
+    decoder = verify_bundle(half_of(name, "decoder", tmp_path / "d"))
+    assert decoder.passed
+    assert decoder.golden[0].changed_symbols is None
+    assert decoder.golden[0].pixel_difference == 0
+
+
+def test_other_symbols_fail(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    symbols = np.load(folder / "golden" / "disk.symbols.npy")
+    symbols[5] += 1
+    np.save(folder / "golden" / "disk.symbols.npy", symbols)
+    report = verify_bundle(rehash(folder))
+    assert not report.passed
+    assert report.faults[0] == "disk: the stream decodes to other symbols than at export"
+
+
+def test_other_pixels_fail(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    path = folder / "golden" / "disk.decoded.png"
+    pixels = np.array(Image.open(path))
+    pixels[0, 0] ^= 2
+    Image.fromarray(pixels).save(path)
+    report = verify_bundle(rehash(folder))
+    assert report.faults == ("disk: pixels differ by 2, at most 1 is allowed",)
+
+
+def test_another_encoder_fails(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    path = folder / "golden" / "disk.png"
+    pixels = 255 - np.array(Image.open(path))
+    Image.fromarray(pixels).save(path)
+    report = verify_bundle(rehash(folder))
+    assert not report.passed
+    assert "compressed symbols differ" in report.faults[0]
+
+
+def test_a_golden_stream_of_another_model_fails(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    (folder / "golden" / "disk.aee").write_bytes((BUNDLES / "tiny-hyper" / "golden" / "disk.aee").read_bytes())
+    report = verify_bundle(rehash(folder))
+    assert not report.passed
+    assert "the stream needs the model" in report.faults[0]
+
+
+def test_damaged_bundles_and_bundles_without_golden_vectors_raise(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    for path in (folder / "golden").iterdir():
+        path.unlink()
+    with pytest.raises(BundleError):
+        verify_bundle(folder)
+    with pytest.raises(BundleError, match="holds no golden streams"):
+        verify_bundle(rehash(folder))
+
+
+def test_the_device_is_honest() -> None:
+    with pytest.raises(DeviceError):
+        verify_bundle(BUNDLES / "tiny-conv", "provider:NoSuch")
