@@ -9,6 +9,11 @@ from aeedge.console import say
 
 PATH = click.Path(path_type=Path)
 
+INTERRUPTED = 130
+"""Exit code of a run that was asked to stop; its last checkpoint is complete."""
+
+UNFINISHED = ("interrupted", "time is up")
+
 
 @click.command()
 @click.argument("preset", required=False)
@@ -41,6 +46,7 @@ def train(**options: Any) -> None:
     The same config and seed give the same weights on the same machine, in one go or resumed.
     """
     import torch
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     from aeedge.training.display import Display
     from aeedge.training.hardware import Hardware
@@ -58,7 +64,7 @@ def train(**options: Any) -> None:
         strategy=options["strategy"],
     )
     config = _config(options)
-    run_training(
+    reason = run_training(
         config,
         options["out"],
         hardware=hardware,
@@ -68,7 +74,12 @@ def train(**options: Any) -> None:
         max_minutes=options["max_minutes"] or 0.0,
         reporter=Display(),
     )
-    say(f"{options['out']}\nnext: aeedge export {options['out']} -o BUNDLE")
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        say(f"{options['out']}\nnext: aeedge export {options['out']} -o BUNDLE")
+        if reason in UNFINISHED:
+            say(f"to go on: aeedge train --resume --out {options['out']}")
+    if reason == "interrupted":
+        click.get_current_context().exit(INTERRUPTED)
 
 
 def _config(options: dict[str, Any]) -> Any:
