@@ -53,6 +53,9 @@ def check_graph(model: onnx_ir.Model) -> None:
     """
     if model.functions:
         raise ExportError(f"the graph holds local functions ({len(model.functions)}); expected standard operators only")
+    for value in model.graph.inputs:
+        if not value.uses():
+            raise ExportError(f"the graph does not use its input {value.name}")
     for node in model.graph.all_nodes():
         if node.domain not in ("", "ai.onnx"):
             raise ExportError(f"the graph holds {node.domain}.{node.op_type}; expected standard operators only")

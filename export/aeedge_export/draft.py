@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,10 @@ class Draft:
         }
         return {"stream_id": stream_id(parts).hex(), "stream_id_parts": parts}
 
+    @cached_property
+    def _overlap(self) -> int:
+        return network_reach(self.model)
+
     def _sections(self) -> dict[str, Any]:
         """The manifest's sections that the geometry hash covers, in its order."""
         prior: dict[str, Any] = {"kind": "factorized"}
@@ -119,7 +124,7 @@ class Draft:
             **self._sections(),
             "halves": list(halves),
             "files": facts,
-            "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": network_reach(self.model)},
+            "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": self._overlap},
             "anomaly": None,
             "training": dict(self.training),
         }

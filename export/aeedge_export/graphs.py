@@ -181,8 +181,12 @@ def _hyper_encoder_spec(model: ExportableModel) -> GraphSpec:
 
 def _prior_spec(model: ExportableModel) -> GraphSpec:
     latent, axes = _example_latent(model), _latent_axes(model)
-    hyper = hyper_encoder_of(model)(latent)
-    inputs = {"hyper_symbols": hyper, "context_symbols": latent, "context_latent": latent, "known": latent[:, :1]}
+    inputs = {  # each a tensor of its own: the exporter takes one that comes twice for a single input
+        "hyper_symbols": torch.zeros_like(hyper_encoder_of(model)(latent)),
+        "context_symbols": latent.clone(),
+        "context_latent": latent.clone(),
+        "known": latent[:, :1].clone(),
+    }
     names = dict.fromkeys(("context_symbols", "context_latent", "known", "table_index", "mean"), axes)
     hyper_axes = ("batch", None, "hyper_rows", "hyper_columns")
     return GraphSpec(PriorGraph(model), inputs, {"hyper_symbols": hyper_axes, **names})
