@@ -90,7 +90,7 @@ def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
                 raise
             message, code = explain(error)
             outcome = Outcome(name, "failed", exit_code=code, error=message)
-    notes = tuple(str(item.message) for item in caught)
+    notes = tuple(dict.fromkeys(str(item.message) for item in caught))
     return Outcome(**{**vars(outcome), "warnings": notes})
 
 

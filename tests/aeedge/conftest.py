@@ -3,9 +3,12 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aeedge.cli import main
 
@@ -50,3 +53,35 @@ def aeedge(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.Monke
         return Completed(code, out, err.decode())
 
     return run
+
+
+BUNDLES = Path(__file__).parent.parent / "fixtures" / "bundles"
+
+
+@pytest.fixture
+def conv() -> Path:
+    """A colour bundle for any size."""
+    return BUNDLES / "tiny-conv"
+
+
+@pytest.fixture
+def dense() -> Path:
+    """A gray bundle of patches; its streams are not those of `conv`."""
+    return BUNDLES / "tiny-dense"
+
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture
+def draw() -> Draw:
+    """Writes a small smooth RGB picture; the suffix decides the format."""
+
+    def write(path: Path, width: int = 33, height: int = 21, **options: Any) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows, columns = np.mgrid[0:height, 0:width]
+        planes = [rows * 255 // height, columns * 255 // width, (rows + columns) % 256]
+        Image.fromarray(np.stack(planes, axis=2).astype(np.uint8)).save(path, **options)
+        return path
+
+    return write

@@ -176,5 +176,5 @@ def test_packed_images_without_names_are_numbered():
 
 
 def test_packed_names_never_lead_out_of_the_folder():
-    with pytest.raises(StreamError, match="expected a relative one"):
+    with pytest.raises(StreamError, match="expected a place below a folder"):
         places_to_restore([b"../a.png"], 1)

@@ -1,0 +1,59 @@
+import importlib.util
+import shutil
+
+import pytest
+
+from aeedge.commands import doctor as doctor_module
+from aeedge_runtime import Codec
+
+
+def test_info_of_a_stream_needs_no_model(aeedge, draw, conv, tmp_path):
+    data = Codec.load(conv).compress(draw(tmp_path / "a.png"), 30)
+    (tmp_path / "a.aee").write_bytes(data)
+    done = aeedge("info", tmp_path / "a.aee")
+    assert done.code == 0
+    assert "1 of 33x21" in done.text
+    facts = aeedge("info", tmp_path / "a.aee", "--json").json["stream"]
+    assert (facts["width"], facts["quality"], facts["total_bytes"]) == (33, 30, len(data))
+    assert aeedge("info", "-", stdin=data).text == done.text
+
+
+@pytest.mark.parametrize("name", ["tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper"])
+def test_info_and_verify_of_every_family(aeedge, conv, name):
+    bundle = conv.parent / name
+    assert aeedge("info", bundle).code == 0
+    assert aeedge("info", bundle, "--json").json["bundle"]["name"] == name
+    done = aeedge("verify", bundle)
+    assert (done.code, done.stderr) == (0, "")
+    assert "passed on cpu" in done.text
+    assert aeedge("verify", bundle, "--json").json["verification"]["passed"]
+
+
+def test_info_of_something_else(aeedge, tmp_path):
+    (tmp_path / "x.txt").write_text("hello")
+    assert aeedge("info", tmp_path / "x.txt").code == 3
+    assert aeedge("info", tmp_path / "absent.aee").code == 3
+    assert aeedge("info", tmp_path / "absent").code == 4
+
+
+def test_verify_of_a_damaged_bundle_is_error_3(aeedge, conv, tmp_path):
+    broken = shutil.copytree(conv, tmp_path / "broken")
+    data = bytearray((broken / "decoder.onnx").read_bytes())
+    data[100] ^= 1
+    (broken / "decoder.onnx").write_bytes(data)
+    assert aeedge("verify", broken).code == 3
+
+
+def test_doctor(aeedge):
+    done = aeedge("doctor")
+    assert done.code == 0
+    assert "cpu works" in done.text
+    assert aeedge("doctor", "--json").json["diagnosis"]["healthy"]
+
+
+def test_doctor_names_the_pip_command_for_training(aeedge, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        doctor_module.importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest)
+    )
+    assert 'pip install "aeedge[train]"' in aeedge("doctor").text
