@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -23,6 +24,8 @@ DISTRIBUTIONS = (
     "onnxruntime-training",
 )
 """They all install into one folder, `onnxruntime`, and overwrite each other."""
+
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 INSTALL_CPU = 'pip install "aeedge[cpu]"'
 INSTALL_CUDA = 'pip uninstall -y onnxruntime && pip install "aeedge[cuda]"'
@@ -61,12 +64,30 @@ def load_backend() -> ModuleType:
     if fault:
         raise BackendError(fault)
     try:
-        return import_module("onnxruntime")
+        with _telemetry_off():
+            return import_module("onnxruntime")
     except ImportError as error:
         hint = f'run: {INSTALL_CPU} (or, with an NVIDIA GPU: pip install "aeedge[cuda]")'
         if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
             raise BackendError(f"onnxruntime is not installed; {hint}") from error
         raise BackendError(f"onnxruntime is installed but does not load ({error}); reinstall it, {hint}") from error
+
+
+@contextlib.contextmanager
+def _telemetry_off() -> Iterator[None]:
+    """Keeps onnxruntime from starting its telemetry while it is imported, unless the user has set the variable.
+
+    From 1.29 on it uploads usage data from a thread of its own, on Linux and macOS too. A codec does not phone home;
+    and with that thread a forked child hangs when it exits.
+    """
+    if _NO_TELEMETRY in os.environ:
+        yield
+        return
+    os.environ[_NO_TELEMETRY] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_NO_TELEMETRY, None)
 
 
 def default_threads() -> int:

@@ -47,7 +47,6 @@ class Networks:
         self._bundle = bundle
         self._options = options
         self._sessions = _Sessions(os.getpid())
-        self._inherited: list[_Sessions] = []
 
     def session(self, role: str) -> Session:
         """The session of a graph, opened at first use.
@@ -96,10 +95,9 @@ class Networks:
         return HyperPrior(tables, facts, self.session("prior"), hyper_encoder)
 
     def _own_sessions(self) -> _Sessions:
-        """Sessions of this process. Those of a parent are kept and never touched: their threads are not here."""
+        """Sessions of this process; those of a parent are not used: their threads are not here."""
         state = self._sessions
         if state.process != os.getpid():
-            self._inherited.append(state)
             state = self._sessions = _Sessions(os.getpid())
         return state
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -59,6 +62,22 @@ class SessionOptions:
             )
 
 
+_OPEN: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for session in list(_OPEN):
+        session.abandon()
+    _OPEN.clear()
+
+
+@cache
+def _watch_forks() -> None:
+    """Once, with the first session: a forked child must not destroy what it inherits."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_abandon_all)
+
+
 class Session:
     """One graph, ready to run; safe to share by threads.
 
@@ -73,6 +92,16 @@ class Session:
         self.provider: str = inner.get_providers()[0]
         self.nodes: Mapping[str, int] = _assigned_nodes(inner)
         self.outputs: list[str] = [value.name for value in inner.get_outputs()]
+
+        _OPEN.add(self)
+        _watch_forks()
+
+    def abandon(self) -> None:
+        """Makes sure that this session is never destroyed, in a process that it did not start in.
+
+        Its threads stayed in the parent: destroying it would wait for them for ever, also when the interpreter exits.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._inner))
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Outputs of the graph, in its order.

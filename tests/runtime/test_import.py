@@ -1,3 +1,5 @@
+import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,8 +65,6 @@ def test_nothing_else_is_imported_and_nothing_printed(name: str) -> None:
 
 
 def test_sources_import_only_what_is_allowed() -> None:
-    import ast
-
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -74,3 +74,38 @@ def test_sources_import_only_what_is_allowed() -> None:
                 top = name.partition(".")[0]
                 assert top in ALLOWED | sys.stdlib_module_names, f"{path.name} imports {name}"
                 assert top != "aeedge_runtime", f"{path.name} imports its own package by name"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
+def test_onnxruntime_starts_without_its_telemetry_thread() -> None:
+    code = f"""
+import os, sys; sys.path.insert(0, {str(ROOT.parent)!r})
+os.environ.pop("ORT_DISABLE_TELEMETRY", None)
+import numpy
+before = len(os.listdir("/proc/self/task"))
+from aeedge_runtime.backend import load_backend
+load_backend()
+assert len(os.listdir("/proc/self/task")) == before
+assert "ORT_DISABLE_TELEMETRY" not in os.environ
+"""
+    assert run(code) == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("use", [False, True])
+def test_a_forked_child_exits_like_any_other(use: bool) -> None:
+    code = f"""
+import os, sys; sys.path.insert(0, {str(ROOT.parent)!r})
+import numpy as np
+from aeedge_runtime import Codec
+codec = Codec.load({str(BUNDLES / "tiny-conv")!r}, threads=2)
+pixels = np.zeros((64, 64, 3), np.uint8)
+data = codec.compress(pixels)
+codec.decompress(data)
+child = os.fork()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+if {use}:
+    assert codec.compress(pixels) == data
+"""
+    assert run(code) == ""
