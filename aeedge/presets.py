@@ -183,7 +183,7 @@ _LIST = (
             optimizer=OptimizerConfig(learning_rate=7e-4, schedule="cosine", warmup_steps=200, final_share=0.01),
         ),
         data=_PHOTOS,
-        parameters=2584104,
+        parameters=2474776,
         macs_per_pixel=(4576, 12508),
         input_size="any size, RGB",
         latent_size="5/4 a pixel",
