@@ -1,0 +1,76 @@
+"""The golden streams, read by the slow decoder that was written from FORMAT.md alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from reference_decoder import Model, Passes, Table, decode_stream
+from tiny import BUNDLES, NAMES
+
+from aeedge_runtime.tables import read_array, read_arrays
+
+CASES = ("disk", "disk-fine", "dot", "ramp")
+SIZES = {"disk": (20, 27), "disk-fine": (20, 27), "dot": (1, 1), "ramp": (9, 40)}
+
+
+def tables_of(arrays: dict[str, Any]) -> list[Table]:
+    rows = zip(
+        arrays["bank_kind"], arrays["bank_minimum"], arrays["bank_frequencies"], arrays["bank_sizes"], strict=True
+    )
+    return [Table(int(kind), int(minimum), frequencies[:size].tolist()) for kind, minimum, frequencies, size in rows]
+
+
+def factorized(arrays: dict[str, Any], width: int) -> Passes:
+    def passes(quality: int, span: tuple[int, int, int, int], done: list[list[int]]) -> tuple[list[int], bool]:
+        _, images, _, rows = span
+        index = arrays["table_index"][quality - 1].tolist()
+        return [table for _ in range(images) for table in index for _ in range(rows * width)], True
+
+    return passes
+
+
+def hyperprior(arrays: dict[str, Any], width: int) -> Passes:
+    """The prior of make_tiny_bundles.py in plain integers, for one image in one chunk."""
+
+    def passes(quality: int, span: tuple[int, int, int, int], done: list[list[int]]) -> tuple[list[int], bool]:
+        rows = span[3]
+        hyper_rows, hyper_columns = -(-rows // 4), -(-width // 4)
+        if not done:
+            index = arrays["hyper_table_index"][quality - 1].tolist()
+            return [table for table in index for _ in range(hyper_rows * hyper_columns)], False
+        hyper = np.array(done[0]).reshape(2, hyper_rows, hyper_columns).tolist()
+        places = [(row, column) for row in range(rows) for column in range(width)]
+        parity = len(done) - 1
+        known: dict[tuple[int, int, int], int] = {}
+        if parity:
+            even = [(channel, *place) for channel in range(8) for place in places if sum(place) % 2 == 0]
+            known = dict(zip(even, done[1], strict=True))
+        found = []
+        for channel in range(8):
+            for row, column in places:
+                if (row + column) % 2 != parity:
+                    continue
+                around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
+                near = [known[channel, *place] for place in around if (channel, *place) in known]
+                busy = min(sum(min(abs(symbol), 4) for symbol in near), 4)
+                index = 20 + 2 * hyper[min(channel, 1)][row // 4][column // 4] + 3 * busy - 6 * bool(near)
+                found.append(int(arrays["scale_tables"][min(max(index, 0), 63)]))
+        return found, bool(parity)
+
+    return passes
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_reference_decoder_reads_golden_streams(name: str, case: str) -> None:
+    folder = BUNDLES / name
+    arrays = read_arrays((folder / "entropy.npz").read_bytes())
+    data = (folder / "golden" / f"{case}.aee").read_bytes()
+    height, width = SIZES[case]
+    model = Model(data[5:13], (8, 8), len(arrays["offsets"]), 4 if "scale_tables" in arrays else 1)
+    passes = (hyperprior if "scale_tables" in arrays else factorized)(arrays, -(-width // 8))
+    decoded = decode_stream(data, model, tables_of(arrays), passes)
+    assert (decoded.count, decoded.height, decoded.width) == (1, height, width)
+    assert decoded.gray == (name in ("tiny-dense", "tiny-vae"))
+    symbols = [symbol for chunk in decoded.chunks for part in chunk for symbol in part]
+    assert symbols == read_array((folder / "golden" / f"{case}.symbols.npy").read_bytes()).tolist()
