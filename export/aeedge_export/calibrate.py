@@ -1,5 +1,6 @@
 """The integer tables of a factorised prior, from the latents of real images."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,14 @@ SHRINK_UNITS = 256
 SHRINK_PRIOR = 16
 """Imagined symbols without shrink, so that a few rare ones do not decide."""
 
+ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+"""Qualities at which reconstructions are tried; the others lie between."""
+
+SHRINK_SHARES = (0.0, 0.5, 1.0)
+"""Shares of the fitted shrink that are tried. A decoder is not linear: the mean latent need not give the mean image."""
+
 Arrays = dict[str, NDArray[np.generic]]
+ErrorOf = Callable[[list[NDArray[np.float32]]], float]
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,40 @@ def fit_shrink(scaled: NDArray[np.float64], symbols: NDArray[np.int64]) -> NDArr
     magnitude = np.abs(symbols)
     excess = np.where(magnitude > 0, magnitude - np.abs(scaled), 0).sum(axis=0)
     share = excess / ((magnitude > 0).sum(axis=0) + SHRINK_PRIOR)
-    return np.clip(np.rint(share * SHRINK_UNITS), 0, SHRINK_UNITS // 2 - 1) / SHRINK_UNITS
+    shrink: NDArray[np.float64] = np.clip(np.rint(share * SHRINK_UNITS), 0, SHRINK_UNITS // 2 - 1) / SHRINK_UNITS
+    return shrink
+
+
+def choose_shrink(arrays: Arrays, latents: Sequence[NDArray[np.float32]], error: ErrorOf) -> Arrays:
+    """Return the arrays with the share of the shrink that restores the images best, quality by quality.
+
+    Args:
+        arrays: of a factorised prior.
+        latents: `[N, c, h, w]` of some images.
+        error: squared error of the images that restored latents decode to.
+    """
+    best = []
+    for quality in ANCHORS:
+        errors = [error(restore(arrays, quality, latents, share)) for share in SHRINK_SHARES]
+        best.append(SHRINK_SHARES[int(np.argmin(errors))])
+    share = np.interp(np.arange(1, QUALITIES + 1), ANCHORS, best)[:, None]
+    shrink = np.rint(arrays["shrink"].astype(np.float64) * share * SHRINK_UNITS) / SHRINK_UNITS
+    return {**arrays, "shrink": shrink.astype(np.float32)}
+
+
+def restore(
+    arrays: Arrays, quality: int, latents: Sequence[NDArray[np.float32]], share: float
+) -> list[NDArray[np.float32]]:
+    """Quantise latents at a quality and restore them with a share of the shrink."""
+    step, offset, shrink = (
+        arrays[name].astype(np.float64).reshape(-1, arrays["offsets"].size)[row][:, None, None]
+        for name, row in (("steps", quality - 1), ("offsets", 0), ("shrink", quality - 1))
+    )
+    restored = []
+    for latent in latents:
+        symbols = np.rint((latent - offset) / step)
+        restored.append((offset + (symbols - share * shrink * np.sign(symbols)) * step).astype(np.float32))
+    return restored
 
 
 def _bank(
@@ -104,14 +145,16 @@ def _bank(
 def _entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bits per symbol of histograms `[..., b]`."""
     share = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
-    return -(share * np.log2(np.maximum(share, 1e-12))).sum(axis=-1)
+    bits: NDArray[np.float64] = -(share * np.log2(np.maximum(share, 1e-12))).sum(axis=-1)
+    return bits
 
 
 def _cost(counts: NDArray[np.float64], arrays: Arrays) -> NDArray[np.float64]:
     """Bits per symbol `[100, c]` of the histograms under the integer tables."""
     bits = table_bits(arrays)
     share = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
-    return np.einsum("qcb,qcb->qc", share, bits[arrays["table_index"].astype(np.int64)])
+    cost: NDArray[np.float64] = np.einsum("qcb,qcb->qc", share, bits[arrays["table_index"].astype(np.int64)])
+    return cost
 
 
 def table_bits(arrays: Arrays) -> NDArray[np.float64]:

@@ -3,14 +3,15 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnx_ir
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from aeedge_export.calibrate import Arrays, factorized_tables
+from aeedge_export.calibrate import Arrays, choose_shrink, factorized_tables
 from aeedge_export.canonical import graph_bytes
 from aeedge_export.graphs import HYPER_STRIDE
 from aeedge_export.hyperprior import hyperprior_tables
@@ -22,8 +23,8 @@ from aeedge_runtime.errors import AeedgeWarning
 from aeedge_runtime.manifest import PriorFacts
 from aeedge_runtime.session import SessionOptions, open_session
 
-SENSITIVITY_PIXELS, SENSITIVITY_SIDE = 1 << 19, 256
-"""The decoder's sensitivity is measured on so many pixels, in crops of at most this side."""
+SAMPLE_PIXELS, SAMPLE_SIDE = 1 << 19, 256
+"""What changes of the latent do to pixels is measured on so many of them, in crops of at most this side."""
 
 HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
 """Symbols of a hyperprior are counted on so many pixels, at eleven qualities each."""
@@ -60,13 +61,15 @@ def calibrate(
     outputs = encoder_outputs(encoder, model, images)
     latent = flatten([output[0] for output in outputs])
     found = statistics(latent)
-    network_mse, sensitivity = _decoder_facts(model, images)
+    sample = DecoderSample.take(model, images)
+    network_mse, sensitivity = sample.error(sample.latents), sample.sensitivity()
     shape, method = sensitivity**-0.5, "decoder sensitivity"
     if has_posterior(model):
         shape, method = posterior_spread(flatten([output[1] for output in outputs])), "posterior spread"
     values = model.stride[0] * model.stride[1] * model.channels
     steps = ladder(shape, sensitivity, found, network_mse, values)
     tables = factorized_tables(latent, steps, found.offset)
+    arrays = choose_shrink(tables.arrays, sample.latents, sample.error)
     _warn(tables.bits, tables.dead, latent.shape[1])
     facts = {
         "steps": method,
@@ -75,28 +78,51 @@ def calibrate(
         "network_psnr_db": round(float(-10 * np.log10(max(network_mse, 1e-10))), 2),
         "bits_per_position": {str(quality): round(float(tables.bits[quality - 1]), 2) for quality in SHOWN_QUALITIES},
     }
-    return Calibration(tables.arrays, facts)
+    return Calibration(arrays, facts)
 
 
 def posterior_spread(log_variance: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the root mean square of the posterior's standard deviation, `[c]`, of log variances `[M, c]`."""
-    return np.sqrt(np.exp(log_variance.astype(np.float64)).mean(axis=0))
+    spread: NDArray[np.float64] = np.sqrt(np.exp(log_variance.astype(np.float64)).mean(axis=0))
+    return spread
 
 
-def _decoder_facts(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> tuple[float, NDArray[np.float64]]:
-    """Squared error of the network itself (pixels in 0..1), and the decoder's sensitivity per channel."""
-    squared, values, latents = 0.0, 0, []
-    for stack in stacks(crops(images, model, SENSITIVITY_PIXELS, SENSITIVITY_SIDE)):
-        pixels = to_float(stack)
-        with torch.no_grad():
-            latent = model.encode(pixels)
-            squared += float((model.decode(latent).clamp(0, 1) - pixels).double().square().sum())
-        values += pixels.numel()
-        latents.append(latent.numpy())
-    parts = [(decoder_sensitivity(model, latent), latent.size) for latent in latents]
-    weight = sum(size for _, size in parts)
-    mean: NDArray[np.float64] = np.sum([found * (size / weight) for found, size in parts], axis=0)
-    return squared / max(values, 1), mean
+@dataclass(frozen=True)
+class DecoderSample:
+    """Some real images and their latents, to see what the decoder makes of changes.
+
+    Attributes:
+        model: in evaluation mode.
+        pixels: per group of images of one size float32 `[N, C, H, W]` in 0..1.
+        latents: per group `[N, c, h, w]`.
+    """
+
+    model: ExportableModel
+    pixels: list[Tensor]
+    latents: list[NDArray[np.float32]]
+
+    @classmethod
+    @torch.no_grad()
+    def take(cls, model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> Self:
+        """Cut crops out of images and encode them."""
+        pixels = [to_float(stack) for stack in stacks(crops(images, model, SAMPLE_PIXELS, SAMPLE_SIDE))]
+        return cls(model, pixels, [model.encode(part).numpy() for part in pixels])
+
+    @torch.no_grad()
+    def error(self, latents: Sequence[NDArray[np.float32]]) -> float:
+        """Return the mean squared error of what latents decode to, pixels in 0..1."""
+        total = 0.0
+        for pixels, latent in zip(self.pixels, latents, strict=True):
+            decoded = self.model.decode(torch.from_numpy(latent)).clamp(0, 1)
+            total += float((decoded - pixels).double().square().sum())
+        return total / sum(pixels.numel() for pixels in self.pixels)
+
+    def sensitivity(self) -> NDArray[np.float64]:
+        """Return the decoder's sensitivity per channel, `[c]`."""
+        weight = sum(latent.size for latent in self.latents)
+        parts = [decoder_sensitivity(self.model, latent) * (latent.size / weight) for latent in self.latents]
+        mean: NDArray[np.float64] = np.sum(parts, axis=0)
+        return mean
 
 
 def _hyperprior(

@@ -109,7 +109,10 @@ def _drop_straight_through(graph: onnx_ir.Graph) -> None:
             producer = difference.producer() if difference is not None else None
             if producer is None or producer.op_type != "Sub" or producer.inputs[1] is not value:
                 continue
-            onnx_ir.convenience.replace_all_uses_with(node.outputs[0], producer.inputs[0])
+            rounded = producer.inputs[0]
+            if rounded is None:
+                continue
+            onnx_ir.convenience.replace_all_uses_with(node.outputs[0], rounded)
             graph.remove(node, safe=True)
             if not producer.outputs[0].uses():
                 graph.remove(producer, safe=True)

@@ -87,6 +87,18 @@ class ExportReport:
     facts: Mapping[str, Any] = field(default_factory=dict)
     next_commands: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {
+            "path": str(self.path),
+            "stream_id": self.stream_id,
+            "files": dict(self.files),
+            "total_bytes": self.total_bytes,
+            "facts": dict(self.facts),
+            "parity": self.parity.as_dict(),
+            "next_commands": list(self.next_commands),
+        }
+
 
 def export_run(
     run: Path | str,

@@ -193,7 +193,8 @@ def _gaussian(scale: float) -> NDArray[np.float64]:
     share = np.diff(below)
     share[0] = below[1]
     tail = np.exp(-np.arange(WINDOW + 1) / (2 * scale + 0.1))
-    return 0.99 * share + 0.01 * tail / tail.sum()
+    blended: NDArray[np.float64] = 0.99 * share + 0.01 * tail / tail.sum()
+    return blended
 
 
 def _between_anchors(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -201,7 +202,8 @@ def _between_anchors(values: NDArray[np.float64]) -> NDArray[np.float64]:
     places = np.interp(np.arange(1, QUALITIES + 1), ANCHORS, np.arange(len(ANCHORS)))
     below = np.minimum(places.astype(int), len(ANCHORS) - 2)
     share = (places - below).reshape(-1, *[1] * (values.ndim - 1))
-    return values[below] * (1 - share) + values[below + 1] * share
+    between: NDArray[np.float64] = values[below] * (1 - share) + values[below + 1] * share
+    return between
 
 
 def _shrink(counters: list[SymbolCounter]) -> NDArray[np.float64]:

@@ -45,7 +45,8 @@ def decoder_sensitivity(
         total += _probe(model, part, generator)
         positions += part.shape[0] * part.shape[2] * part.shape[3]
     mean = total.numpy() / max(positions, 1)
-    return np.maximum(mean, FLOOR * max(mean.max(), 1e-30))
+    sensitivity: NDArray[np.float64] = np.maximum(mean, FLOOR * max(mean.max(), 1e-30))
+    return sensitivity
 
 
 def _probe(model: ExportableModel, latent: Tensor, generator: torch.Generator) -> Tensor:

@@ -103,7 +103,8 @@ def smooth(counts: Counts) -> Array:
     mixed = np.empty(len(counts))
     mixed[:-1] = inside + weight * shape
     mixed[-1] = counts[-1] + weight * max(1 - shape.sum(), 1e-7)
-    return np.maximum(mixed / mixed.sum(), 1e-12)
+    share: Array = np.maximum(mixed / mixed.sum(), 1e-12)
+    return share
 
 
 def to_frequencies(share: Array) -> NDArray[np.uint16]:
@@ -120,7 +121,8 @@ def to_frequencies(share: Array) -> NDArray[np.uint16]:
         taken = min(-missing, max(1, int(frequencies[largest]) // 64))
         frequencies[largest] -= taken
         missing += taken
-    return frequencies.astype(np.uint16)
+    result: NDArray[np.uint16] = frequencies.astype(np.uint16)
+    return result
 
 
 def _spread(shares: Array) -> Array:
@@ -136,7 +138,8 @@ def _means(shares: Array, weights: Array, group: NDArray[np.int64]) -> Array:
     np.add.at(sums, group, shares * weights[:, None])
     sums /= np.maximum(sums.sum(axis=1, keepdims=True), 1e-300)
     everything = sums.mean(axis=0) + 1e-9
-    return 0.9995 * sums + 0.0005 * everything / everything.sum()
+    means: Array = 0.9995 * sums + 0.0005 * everything / everything.sum()
+    return means
 
 
 def _laplace(distance: Array, spread: float) -> Array:
