@@ -42,7 +42,8 @@ def _show(report: "ExportReport") -> None:
         if not name.startswith("golden/"):
             say(f"  {name:20}{size(octets):>10}")
     golden = [octets for name, octets in report.files.items() if name.startswith("golden/")]
-    say(f"  {f'golden ({count(len(golden), "file")})':20}{size(sum(golden)):>10}")
+    label = f"golden ({count(len(golden), 'file')})"
+    say(f"  {label:20}{size(sum(golden)):>10}")
     say(f"  {'together':20}{size(report.total_bytes):>10}")
     for key, value in report.facts.items():
         shown = ", ".join(f"{name}: {entry}" for name, entry in value.items()) if isinstance(value, dict) else value
