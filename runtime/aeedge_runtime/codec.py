@@ -20,6 +20,7 @@ from .networks import Floats, Networks, Pixels
 from .sections import pack_alpha, pack_names, unpack_alpha
 from .session import SessionOptions
 from .stack import Stack, stack_images
+from .stages import staged
 from .streaminfo import Data, stream_bytes, stream_names
 from .symbols import read_chunks, write_chunks
 
@@ -273,6 +274,7 @@ class Codec:
             )
         return self.bundle.geometry
 
+    @staged("read_container")
     def _read(self, data: Data, max_pixels: int | None) -> tuple[Floats, NDArray[np.int16], Stream]:
         """Latents, symbols in coding order, and the stream."""
         limit = self._limit(max_pixels)
@@ -280,6 +282,7 @@ class Codec:
         latents, symbols = read_chunks(stream, self.bundle, self._networks.prior(compress=False))
         return latents, symbols, stream
 
+    @staged("to_image")
     def _decompress(self, data: Data, max_pixels: int | None) -> tuple[Pixels, Stream]:
         self.bundle.require("decoder", "decompress")
         latents, _, stream = self._read(data, max_pixels)
@@ -298,6 +301,7 @@ def _check_single(count: int) -> None:
         raise ArgumentError(f"the stream holds {count} images; use decompress_batch")
 
 
+@staged("write_container")
 def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None) -> dict[int, bytes]:
     sections: dict[int, bytes] = {}
     if stack.alpha is not None:

@@ -21,6 +21,7 @@ from .limits import (
     MAX_STREAM_BYTES,
     MAX_VARINT_BYTES,
 )
+from .stages import staged
 
 SIGNATURE = b"\xaeED"
 VERSION = 0
@@ -80,6 +81,7 @@ class Stream:
     sections: Mapping[int, bytes] = field(default_factory=dict)
 
 
+@staged("write_container")
 def write_stream(stream: Stream) -> bytes:
     """Bytes of a stream.
 

@@ -18,6 +18,7 @@ from .bundle import Bundle
 from .errors import BundleError
 from .prior import FactorizedPrior, HyperPrior, Prior
 from .session import CPU, Session, SessionOptions, open_session
+from .stages import stage, staged
 
 SLICE_PIXELS = 1 << 19
 """Pixels of one run of a graph where several images or patches wait: bounds memory, and stays near the caches."""
@@ -64,6 +65,7 @@ class Networks:
                 state.opened[role] = self._open(role)
             return state.opened[role]
 
+    @staged("to_tensor")
     def encode(self, pixels: Pixels) -> Floats:
         """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges."""
         facts = self._bundle.manifest.image
@@ -76,6 +78,7 @@ class Networks:
         latents = _in_slices(patches, facts.stride[0] * facts.stride[1], self._run_encoder)
         return np.ascontiguousarray(latents.reshape(count, h, w, -1).transpose(0, 3, 1, 2))
 
+    @staged("to_image")
     def decode(self, latents: Floats, height: int, width: int) -> Pixels:
         """Images, uint8 [N, H, W, C], cropped, of latents, float32 [N, c, h, w]."""
         facts = self._bundle.manifest.image
@@ -101,6 +104,7 @@ class Networks:
             state = self._sessions = _Sessions(os.getpid())
         return state
 
+    @staged("open_graph")
     def _open(self, role: str) -> Session:
         options = replace(self._options, device="cpu", provider_options={}) if role == "prior" else self._options
         session = open_session(self._bundle.read(f"{role}.onnx"), options, role=f"{role}.onnx")
@@ -148,7 +152,9 @@ class Networks:
 
     def _run_encoder(self, pixels: Pixels) -> Floats:
         facts = self._bundle.manifest
-        latent = self.session("encoder").run({"image": np.ascontiguousarray(pixels)})[0]
+        feeds = {"image": np.ascontiguousarray(pixels)}
+        with stage("encoder_graph"):
+            latent = self.session("encoder").run(feeds)[0]
         rows, columns = (size // stride for size, stride in zip(pixels.shape[1:3], facts.image.stride, strict=True))
         expected = (len(pixels), facts.latent_channels, rows, columns)
         if latent.shape != expected or latent.dtype != np.float32:
@@ -159,7 +165,9 @@ class Networks:
 
     def _run_decoder(self, latents: Floats) -> Pixels:
         facts = self._bundle.manifest.image
-        pixels = self.session("decoder").run({"latent": np.ascontiguousarray(latents)})[0]
+        feeds = {"latent": np.ascontiguousarray(latents)}
+        with stage("decoder_graph"):
+            pixels = self.session("decoder").run(feeds)[0]
         rows, columns = (size * stride for size, stride in zip(latents.shape[2:], facts.stride, strict=True))
         expected = (len(latents), rows, columns, facts.channels)
         if pixels.shape != expected or pixels.dtype != np.uint8:

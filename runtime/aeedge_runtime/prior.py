@@ -19,6 +19,7 @@ from .errors import BundleError
 from .layout import Span
 from .limits import MAX_SYMBOL
 from .manifest import PriorFacts
+from .stages import stage, staged
 from .tables import SCALES, EntropyTables
 
 MAX_HYPER_SYMBOL = 127
@@ -74,6 +75,7 @@ class SymbolReader:
         self._decoder = ChunkDecoder(payload, bank)
         self.passes: list[NDArray[np.int16]] = []
 
+    @staged("entropy_decode")
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
         """Decodes; see Exchange."""
         symbols = self._decoder.decode(tables, last)
@@ -192,7 +194,8 @@ class HyperPrior:
         if target is not None:
             if self._hyper_encoder is None:
                 raise BundleError("hyper_encoder.onnx is needed to compress")
-            wanted = self._hyper_encoder.run({"latent_steps": target})[0]
+            with stage("hyper_encoder_graph"):
+                wanted = self._hyper_encoder.run({"latent_steps": target})[0]
             _check_output("hyper_encoder.onnx", wanted, shape, np.float32)
             wanted = np.clip(np.nan_to_num(wanted), -MAX_HYPER_SYMBOL, MAX_HYPER_SYMBOL).ravel()
         return side.exchange(index.ravel(), wanted, last=False).astype(np.float32).reshape(shape)
@@ -214,7 +217,8 @@ class HyperPrior:
             "context_latent": symbols + means,
             "known": known,
         }
-        index, mean = self._prior.run(feeds)
+        with stage("prior_graph"):
+            index, mean = self._prior.run(feeds)
         _check_output("prior.onnx", index, symbols.shape, np.uint8)
         _check_output("prior.onnx", mean, symbols.shape, np.float32)
         chosen = _at(index, places)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import ArgumentError, LimitError
 from .image import Picture, Pixels, Source, check_array, check_size, load_image, match_channels, split_alpha
+from .stages import staged
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Stack:
     notes: tuple[str, ...]
 
 
+@staged("load_image")
 def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pixels: int) -> Stack:
     """Loads images and stacks them.
 

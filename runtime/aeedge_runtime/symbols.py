@@ -11,10 +11,12 @@ from .container import Stream
 from .errors import StreamError
 from .layout import chunk_spans
 from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
+from .stages import stage, staged
 
 Floats = NDArray[np.float32]
 
 
+@staged("quantise")
 def write_chunks(latents: Floats, quality: int, bundle: Bundle, prior: Prior) -> tuple[tuple[bytes, ...], int]:
     """Codes latents.
 
@@ -34,12 +36,14 @@ def write_chunks(latents: Floats, quality: int, bundle: Bundle, prior: Prior) ->
         images, rows = _slices(span.first_image, span.images), _slices(span.first_row, span.rows)
         side = SymbolWriter(bank)
         prior.walk(quality, span, w, latents[images, :, rows], side)
-        chunks.append(encode_chunk(side.passes, bank))
-        for _, symbols in side.passes:
-            symbol_hash = hash_symbols(symbols, symbol_hash)
+        with stage("entropy_encode"):
+            chunks.append(encode_chunk(side.passes, bank))
+            for _, symbols in side.passes:
+                symbol_hash = hash_symbols(symbols, symbol_hash)
     return tuple(chunks), symbol_hash
 
 
+@staged("dequantise")
 def read_chunks(stream: Stream, bundle: Bundle, prior: Prior) -> tuple[Floats, NDArray[np.int16]]:
     """Decodes the chunks of a stream whose number was checked.
 
