@@ -31,7 +31,7 @@ class Compressor:
     Attributes:
         codec: the model on its device.
         guard: decides where may be written.
-        quality: 1..100.
+        rate: what decides the bytes, as `Codec.compress` takes it: a quality, a limit or a target, or nothing.
         verify: decode and read back before reporting success.
         all_frames: keep every frame.
         metadata: keep ICC profile and EXIF.
@@ -40,7 +40,7 @@ class Compressor:
 
     codec: Codec
     guard: OutputGuard
-    quality: int
+    rate: Mapping[str, Any]
     verify: bool
     all_frames: bool
     metadata: bool
@@ -54,7 +54,7 @@ class Compressor:
         return cls(
             codec=codec,
             guard=guard,
-            quality=options["quality"],
+            rate={name: options[name] for name in ("quality", "max_bytes", "target_bpp", "target_psnr")},
             verify=options["verify"],
             all_frames=options["all_frames"],
             metadata=not options["no_metadata"],
@@ -68,11 +68,11 @@ class Compressor:
         data = job.source.read()
         frames = _frames(data, self.max_pixels) if self.all_frames else 1
         if frames == 1:
-            stream = self.codec.compress(data, self.quality, metadata=self.metadata, max_pixels=self.max_pixels)
+            stream = self.codec.compress(data, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels)
         else:
             pictures = (self._load(data, frame=frame) for frame in range(frames))
             stream = self.codec.compress_batch(
-                pictures, self.quality, metadata=self.metadata, max_pixels=self.max_pixels
+                pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
             )
         return self._finish(stream, job.output)
 
@@ -97,7 +97,7 @@ class Compressor:
             _check_one_size(loaded)
             stream = self.codec.compress_batch(
                 list(loaded.values()),
-                self.quality,
+                **self.rate,
                 names=names_to_pack(list(loaded)),
                 metadata=self.metadata,
                 max_pixels=self.max_pixels,
@@ -128,7 +128,9 @@ class Compressor:
                 _check_written(path, stream)
         facts = stream_info(stream)
         images = f"{facts.count:,} x " if facts.count > 1 else ""
-        line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bits per pixel"
+        line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"
+        if self.rate["quality"] is None and any(value is not None for value in self.rate.values()):
+            line += f", quality {facts.quality}"
         return Result(
             STDIN if path is None else os.fspath(path),
             line,

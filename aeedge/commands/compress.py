@@ -10,6 +10,9 @@ from aeedge.options import codec_options
 from aeedge.outputs import OutputGuard, compressed_name, plan
 from aeedge.sources import IMAGE_SUFFIXES, STDIN, find_sources
 
+RATES = ("quality", "max_bytes", "target_bpp", "target_psnr")
+"""Options that decide the number of bytes; at most one is given."""
+
 
 @click.command()
 @click.argument("images", metavar="IMG...", nargs=-1, required=True)
@@ -20,9 +23,26 @@ from aeedge.sources import IMAGE_SUFFIXES, STDIN, find_sources
     "--quality",
     metavar="1..100",
     type=click.IntRange(1, 100),
-    default=50,
-    show_default=True,
-    help="Fewest bytes to best picture.",
+    default=None,
+    help="Fewest bytes to best picture.  [default: 50]",
+)
+@click.option(
+    "--max-bytes",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Best quality of which a whole stream has at most N bytes.",
+)
+@click.option(
+    "--target-bpp",
+    metavar="R",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The same, as bits per pixel, header included.",
+)
+@click.option(
+    "--target-psnr",
+    metavar="DB",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Lowest quality that reaches this PSNR.",
 )
 @click.option("--verify", is_flag=True, help="Decode and read back what was written before reporting success.")
 @click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
@@ -38,6 +58,10 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
     to_stdout = STDIN in (output, pack) or (images == (STDIN,) and not (output or pack))
     if as_json and to_stdout:
         raise click.UsageError("found --json and a stream for stdout, expected one of them; name a file with -o")
+    rates = [name for name in RATES if options[name] is not None]
+    if len(rates) > 1:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in rates)
+        raise click.UsageError(f"found {flags}, expected at most one of them")
     sources = find_sources(images, IMAGE_SUFFIXES)
     guard = OutputGuard(sources, force=options["force"], skip_existing=options["skip_existing"])
     jobs = [] if pack else plan(sources, output, compressed_name)

@@ -23,6 +23,7 @@ from .stack import Stack, stack_images
 from .stages import staged
 from .streaminfo import Data, stream_bytes, stream_names
 from .symbols import read_chunks, write_chunks
+from .targets import Rate, psnr_db, reach
 
 DEFAULT_QUALITY = 50
 
@@ -72,32 +73,49 @@ class Codec:
         return cls(place if isinstance(place, Bundle) else Bundle.load(place), options)
 
     def compress(
-        self, image: Source, quality: int = DEFAULT_QUALITY, *, metadata: bool = True, max_pixels: int | None = None
+        self,
+        image: Source,
+        quality: int | None = None,
+        *,
+        max_bytes: int | None = None,
+        target_bpp: float | None = None,
+        target_psnr: float | None = None,
+        metadata: bool = True,
+        max_pixels: int | None = None,
     ) -> bytes:
-        """Compresses one image to a stream.
+        """Compresses one image to a stream, at a quality or to a target (at most one of the four).
 
         Args:
             image: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4]; the last of
                 2 or 4 channels is alpha, kept losslessly.
-            quality: 1 (smallest) .. 100 (best).
+            quality: 1 (smallest) .. 100 (best); 50 where nothing is asked for.
+            max_bytes: the best quality of which the whole stream has at most so many bytes.
+            target_bpp: the same, as bits per pixel of the image.
+            target_psnr: the lowest quality that reaches this PSNR in dB, alpha left out; needs the decoder.
             metadata: keep ICC profile and EXIF.
             max_pixels: most pixels, padding included; None for the bundle's limit.
 
         Raises:
             ImageError: not an image, or a damaged one.
             LimitError: too many pixels.
-            ArgumentError: another type, dtype or shape; quality out of range.
+            ArgumentError: another type, dtype or shape; quality out of range; several targets.
+            NotReachedError: no quality meets the target; the message says how near one can come.
             MissingHalfError: the bundle has no encoder.
         """
         self.bundle.require("encoder", "compress")
         limit = self._limit(max_pixels)
-        return self._compress(stack_images([image], self._channels, limit), quality, metadata, None, limit)
+        stack = stack_images([image], self._channels, limit)
+        rate = Rate(quality, max_bytes, target_bpp, target_psnr)
+        return self._compress(stack, rate, metadata, None, limit)
 
     def compress_batch(
         self,
         images: Iterable[Source] | NDArray[np.uint8],
-        quality: int = DEFAULT_QUALITY,
+        quality: int | None = None,
         *,
+        max_bytes: int | None = None,
+        target_bpp: float | None = None,
+        target_psnr: float | None = None,
         names: Sequence[str | bytes] | None = None,
         metadata: bool = True,
         max_pixels: int | None = None,
@@ -107,6 +125,9 @@ class Codec:
         Args:
             images: images as `compress` takes them, or one uint8 array [N, H, W] or [N, H, W, C] (the fastest way).
             quality: 1..100.
+            max_bytes: as in `compress`, of all images together; so are the next two.
+            target_bpp: bits per pixel.
+            target_psnr: PSNR in dB.
             names: one per image, relative paths, kept in the stream.
             metadata: keep an ICC profile or EXIF that all images share.
             max_pixels: most pixels of all images together, padding included; None for the bundle's limit.
@@ -116,7 +137,9 @@ class Codec:
         """
         self.bundle.require("encoder", "compress")
         limit = self._limit(max_pixels)
-        return self._compress(stack_images(images, self._channels, limit), quality, metadata, names, limit)
+        stack = stack_images(images, self._channels, limit)
+        rate = Rate(quality, max_bytes, target_bpp, target_psnr)
+        return self._compress(stack, rate, metadata, names, limit)
 
     def decompress(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
         """Restores the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
@@ -253,18 +276,31 @@ class Codec:
         return latents
 
     def _compress(
-        self, stack: Stack, quality: int, metadata: bool, names: Sequence[str | bytes] | None, limit: int
+        self, stack: Stack, rate: Rate, metadata: bool, names: Sequence[str | bytes] | None, limit: int
     ) -> bytes:
-        quality = _check_quality(quality)
         count, height, width, _ = stack.pixels.shape
+        target = rate.target(count * height * width)
+        if target is not None and target.psnr_db is not None:
+            self.bundle.require("decoder", "compress to a PSNR")
+        quality = _check_quality(DEFAULT_QUALITY if rate.quality is None else rate.quality)
         sections = _sections(stack, metadata, names)
         check_size(self.bundle.geometry, count, height, width, limit)
         latents = self._encode(stack)
         prior = self._networks.prior(compress=True)
-        chunks, symbol_hash = write_chunks(latents, quality, self.bundle, prior)
         gray = stack.gray or self._channels == 1
-        stream_id = self.bundle.stream_id
-        return write_stream(Stream(stream_id, quality, count, width, height, gray, chunks, symbol_hash, sections))
+
+        def code(quality: int) -> bytes:
+            chunks, symbol_hash = write_chunks(latents, quality, self.bundle, prior)
+            stream_id = self.bundle.stream_id
+            return write_stream(Stream(stream_id, quality, count, width, height, gray, chunks, symbol_hash, sections))
+
+        def psnr(data: bytes) -> float:
+            original = to_gray(stack.pixels) if gray else stack.pixels
+            return psnr_db(original, self._decompress(data, limit)[0])
+
+        if target is None:
+            return code(quality)
+        return reach(target, code, psnr, f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}")
 
     def _geometry_for(self, header: StreamHeader) -> Geometry:
         if header.stream_id != self.bundle.stream_id:

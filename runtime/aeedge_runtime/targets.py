@@ -1,0 +1,198 @@
+"""Rate and quality targets: the quality that meets one, found by really coding.
+
+Bytes and PSNR grow with the quality on average, not at every step of every image. So a bisection finds the
+neighbourhood, every answer is checked on the stream that is returned, and at the ends of the scale a few more qualities
+are tried before a target counts as impossible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentError, NotReachedError
+
+LOWEST, HIGHEST = 1, 100
+
+SLACK = 0.05
+"""Sizes grow by more than this share once they have left a dip at the end of the scale."""
+
+SLACK_BYTES = 16
+"""The same for streams of a few bytes."""
+
+SLACK_DB = 0.5
+"""The same for PSNR."""
+
+Code = Callable[[int], bytes]
+Score = Callable[[bytes], float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a stream has to meet; one of the two is set.
+
+    Attributes:
+        max_bytes: most bytes of the whole stream.
+        psnr_db: least PSNR of all images together.
+        wish: the target in words, for errors.
+    """
+
+    max_bytes: int | None
+    psnr_db: float | None
+    wish: str
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a caller of `compress` asks for; at most one is not None.
+
+    Attributes:
+        quality: 1..100.
+        max_bytes: most bytes of the whole stream.
+        target_bpp: most bits per pixel, header included.
+        target_psnr: least PSNR in dB.
+    """
+
+    quality: int | None = None
+    max_bytes: int | None = None
+    target_bpp: float | None = None
+    target_psnr: float | None = None
+
+    def target(self, pixels: int) -> Target | None:
+        """The target, or None where a quality or nothing is asked for.
+
+        Args:
+            pixels: pixels of all images together.
+
+        Raises:
+            ArgumentError: two things are asked for, or a value makes no sense.
+        """
+        named = [name for name, value in vars(self).items() if value is not None]
+        if len(named) > 1:
+            raise ArgumentError(f"found {' and '.join(named)}, expected at most one of {', '.join(vars(self))}")
+        if self.max_bytes is not None:
+            _check_whole("max_bytes", self.max_bytes)
+            return Target(int(self.max_bytes), None, f"at most {self.max_bytes:,} bytes")
+        if self.target_bpp is not None:
+            _check_positive("target_bpp", self.target_bpp)
+            limit = int(self.target_bpp * pixels / 8)
+            return Target(limit, None, f"at most {self.target_bpp:g} bits per pixel ({limit:,} bytes)")
+        if self.target_psnr is not None:
+            _check_positive("target_psnr", self.target_psnr)
+            return Target(None, float(self.target_psnr), f"a PSNR of {self.target_psnr:g} dB")
+        return None
+
+
+def reach(target: Target, code: Code, psnr: Score, what: str) -> bytes:
+    """The stream that meets a target.
+
+    Args:
+        target: for bytes, the best quality that stays within them is taken; for PSNR, the lowest that reaches it.
+        code: codes at a quality.
+        psnr: decodes a stream and measures it in dB.
+        what: what is coded, for errors.
+
+    Raises:
+        NotReachedError: no quality meets it; the message says how near one can come.
+    """
+    coded: dict[int, bytes] = {}
+
+    def stream(quality: int) -> bytes:
+        if quality not in coded:
+            coded[quality] = code(quality)
+        return coded[quality]
+
+    if target.max_bytes is not None:
+        return _within(target.max_bytes, stream, target.wish, what)
+    if target.psnr_db is None:
+        raise ArgumentError("a target without a value")
+    return _as_good(target.psnr_db, stream, psnr, target.wish, what)
+
+
+def psnr_db(images: NDArray[np.uint8], restored: NDArray[np.uint8]) -> float:
+    """PSNR in dB of the squared error pooled over all values, 0..255; infinity where nothing differs.
+
+    Raises:
+        ArgumentError: arrays of different shapes.
+    """
+    if images.shape != restored.shape:
+        raise ArgumentError(f"psnr_db: found shapes {images.shape} and {restored.shape}, expected the same")
+    difference = images.astype(np.int32) - restored
+    error = float(np.mean(np.square(difference), dtype=np.float64))
+    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def _within(limit: int, stream: Code, wish: str, what: str) -> bytes:
+    """The best stream of at most `limit` bytes."""
+    if len(stream(HIGHEST)) <= limit:
+        return stream(HIGHEST)
+    low = _lowest_within(limit, stream)
+    if low is None:
+        smallest = min(len(data) for data in map(stream, _small_end(stream)))
+        raise NotReachedError(
+            f"{what}: {wish} cannot be met; the smallest size possible with this model is {smallest:,} bytes"
+        )
+    return stream(_last(lambda quality: len(stream(quality)) <= limit, low, HIGHEST))
+
+
+def _lowest_within(limit: int, stream: Code) -> int | None:
+    return next((quality for quality in _small_end(stream) if len(stream(quality)) <= limit), None)
+
+
+def _small_end(stream: Code) -> Iterable[int]:
+    """Qualities from the lowest on, until sizes clearly grow."""
+    smallest = len(stream(LOWEST))
+    for quality in range(LOWEST, HIGHEST + 1):
+        size = len(stream(quality))
+        if size > smallest * (1 + SLACK) + SLACK_BYTES:
+            return
+        smallest = min(smallest, size)
+        yield quality
+
+
+def _as_good(least_db: float, stream: Code, psnr: Score, wish: str, what: str) -> bytes:
+    """The stream of the lowest quality that reaches a PSNR."""
+    measured: dict[int, float] = {}
+
+    def quality_db(quality: int) -> float:
+        if quality not in measured:
+            measured[quality] = psnr(stream(quality))
+        return measured[quality]
+
+    high, best = None, -np.inf
+    for quality in range(HIGHEST, LOWEST - 1, -1):
+        if quality_db(quality) >= least_db:
+            high = quality
+            break
+        if quality_db(quality) < best - SLACK_DB:
+            break
+        best = max(best, quality_db(quality))
+    if high is None:
+        raise NotReachedError(f"{what}: {wish} cannot be met; the best possible with this model is {best:.2f} dB")
+    if quality_db(LOWEST) >= least_db:
+        return stream(LOWEST)
+    return stream(_last(lambda quality: quality_db(quality) < least_db, LOWEST, high) + 1)
+
+
+def _last(holds: Callable[[int], bool], low: int, high: int) -> int:
+    """The quality before a change, by bisection: holds at `low`, not at `high`; then at the answer, not after it."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _check_whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ArgumentError(f"{name}: found {value!r}, expected a positive integer")
+
+
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+        raise ArgumentError(f"{name}: found {value!r}, expected a number above 0")
