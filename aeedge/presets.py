@@ -172,15 +172,17 @@ _LIST = (
         purpose="photos of any size; the flagship, exact hyperprior, one model for all rates; ships trained",
         model={"family": "hyperprior"},
         training=TrainingConfig(
-            max_steps=60000,
+            max_steps=100000,
             batch_size=8,
             clip_norm=1.0,
-            ema_decay=0.999,
+            ema_decay=0.9995,
             precision="bf16-mixed",
             channels_last=True,
-            validate_steps=500,
+            validate_steps=1000,
             loss=LossConfig(kind="hyperprior"),
-            optimizer=OptimizerConfig(learning_rate=7e-4, schedule="cosine", warmup_steps=200, final_share=0.01),
+            optimizer=OptimizerConfig(
+                betas=(0.9, 0.99), schedule="trapezoid", warmup_steps=200, decay_share=0.25, final_share=0.01
+            ),
         ),
         data=_PHOTOS,
         parameters=2474776,

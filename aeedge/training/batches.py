@@ -44,6 +44,10 @@ class StepInfo:
         """Return float32 numbers in [0, 1) of a shape [N, ...]; see `aeedge.training.randomness`."""
         return torch.from_numpy(randomness.uniform(self.seed, self.step, purpose, self.first, shape)).to(device)
 
+    def shared(self, purpose: str) -> float:
+        """Return a number in [0, 1) that all samples of the step have in common."""
+        return float(randomness.uniform(self.seed, self.step, purpose, 0, (1, 1))[0, 0])
+
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
         """Return standard normal float32 numbers of a shape [N, ...]."""
         return torch.from_numpy(randomness.normal(self.seed, self.step, purpose, self.first, shape)).to(device)

@@ -75,9 +75,11 @@ class OptimizerConfig(Configuration):
         weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
         momentum: of sgd.
         betas: of adam and adamw.
-        schedule: "constant" or "cosine", both after a linear warm-up.
+        schedule: after a linear warm-up "constant", "cosine" or "trapezoid" (constant, then linear to the end, so that
+            a run can be made longer before its decay begins).
         warmup_steps: steps of the warm-up.
-        final_share: learning rate at the last step of the cosine, as a share of the peak.
+        decay_share: share of all steps over which a trapezoid falls.
+        final_share: learning rate at the last step of a cosine or trapezoid, as a share of the peak.
     """
 
     name: str = "adam"
@@ -85,8 +87,9 @@ class OptimizerConfig(Configuration):
     weight_decay: float = 0.0
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "trapezoid"] = "constant"
     warmup_steps: int = 0
+    decay_share: float = 0.25
     final_share: float = 0.0
 
 
@@ -185,5 +188,8 @@ def check(config: RunConfig) -> None:
         raise ArgumentError(f"training.ema_decay: found {training.ema_decay}, expected 0 to below 1")
     if not 0 < data.held_out < 1:
         raise ArgumentError(f"data.held_out: found {data.held_out}, expected a share between 0 and 1")
+    if not 0 < training.optimizer.decay_share <= 1:
+        found = training.optimizer.decay_share
+        raise ArgumentError(f"training.optimizer.decay_share: found {found}, expected a share above 0 up to 1")
     if not training.loss.terms:
         raise ArgumentError("training.loss.terms: found none, expected at least one distortion")

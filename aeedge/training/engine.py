@@ -51,10 +51,18 @@ class Engine:
         out: the run folder.
         weights: initial weights of the model, or None to draw them.
         reporter: told what happens.
+        compiled: whether torch.compile fuses the objective.
     """
 
     def __init__(
-        self, fabric: Any, config: RunConfig, out: Path, weights: Mapping[str, Tensor] | None, reporter: Reporter
+        self,
+        fabric: Any,
+        config: RunConfig,
+        out: Path,
+        weights: Mapping[str, Tensor] | None,
+        reporter: Reporter,
+        *,
+        compiled: bool = False,
     ) -> None:
         training = config.training
         self.fabric, self.config, self.out, self.reporter = fabric, config, out, reporter
@@ -62,6 +70,8 @@ class Engine:
         self.source, self.validator = open_data(config, model, fabric)
         self.max_steps = training.max_steps or math.ceil(training.epochs * self.source.steps_per_epoch)
         self.module = build_module(config, model, self.max_steps)
+        if compiled:
+            self.module.objective.compile(dynamic=False)
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(trained, training.optimizer)
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)

@@ -13,12 +13,14 @@ class Hardware:
         devices: number of devices of a node, or "auto" for all.
         nodes: number of machines.
         strategy: "auto", "ddp" (one process a device), "ddp_spawn"; weights are replicated, batches divided.
+        compile: let torch.compile fuse the objective; the first steps take a minute, later ones less time.
     """
 
     accelerator: str = "auto"
     devices: int | str = 1
     nodes: int = 1
     strategy: str = "auto"
+    compile: bool = False
 
     def fabric(self, precision: Any) -> Any:
         """Return a `lightning.fabric.Fabric` for these devices."""

@@ -62,6 +62,7 @@ def train(
         weights=weights,
         max_minutes=max_minutes,
         reporter=reporter or Silent(),
+        compiled=hardware.compile,
     )
     if "spawn" in hardware.strategy or "fork" in hardware.strategy or "notebook" in hardware.strategy:
         reason: str = fabric.launch(run)
@@ -79,11 +80,12 @@ def _train(
     weights: Mapping[str, Tensor] | None,
     max_minutes: float,
     reporter: Reporter,
+    compiled: bool,
 ) -> str:
     stop = StopRequest(max_minutes)
     check_names(config)
     require_free_folder(out, force=force or resume)
-    engine = Engine(fabric, config, out, weights, reporter)
+    engine = Engine(fabric, config, out, weights, reporter, compiled=compiled)
     fabric.barrier()  # every process has checked the folder and read the data
     if fabric.is_global_zero:
         if not resume:

@@ -21,6 +21,9 @@ from aeedge_runtime.errors import ArgumentError
 
 SQUARED_RANGE = 255.0**2
 
+GOLDEN_SHARE = 0.6180339887498949
+"""Multiples of it, modulo 1, spread evenly: any few of them in a row lie far apart."""
+
 
 class Reconstruction(nn.Module):
     """A weighted sum of distortions."""
@@ -95,17 +98,24 @@ class Hyperprior(nn.Module):
     def __init__(self, model: HyperpriorAutoencoder) -> None:
         super().__init__()
         self.hyper_rate = HyperRate(model.config.hyper_channels)
+        self._rate_distortion = rate_distortion
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """Compile the part after the noise is drawn, which is one graph."""
+        self._rate_distortion = torch.compile(rate_distortion, *arguments, **options)
 
     def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
         """Return `loss`, `rate_bpp`, `hyper_bpp` and `mse_255` of a batch."""
-        position = info.uniform("quality", (batch.target.shape[0], 1), batch.target.device)[:, 0]
+        count, device = batch.target.shape[0], batch.target.device
+        spread = GOLDEN_SHARE * (info.first + torch.arange(count, device=device))
+        position = (info.shared("quality") + spread) % 1  # evenly over the qualities, whatever the batch
         hyperprior = cast(HyperpriorAutoencoder, model)
         latent, hyper = noise_shapes(hyperprior, batch.target)
         noise = (
-            info.uniform("latent", latent, batch.target.device) - 0.5,
-            info.uniform("hyper", hyper, batch.target.device) - 0.5,
+            info.uniform("latent", latent, device) - 0.5,
+            info.uniform("hyper", hyper, device) - 0.5,
         )
-        return rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise)
+        return self._rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise)
 
 
 def build_objective(config: LossConfig, model: Any) -> nn.Module:

@@ -49,14 +49,18 @@ def build_optimizer(parameters: Parameters, config: OptimizerConfig) -> torch.op
 
 
 def learning_rate(config: OptimizerConfig, step: int, max_steps: int) -> float:
-    """Return the learning rate of a step: a linear warm-up, then constant or half a cosine down to the final share.
+    """Return the learning rate of a step: a linear warm-up, then constant, half a cosine or a trapezoid.
 
-    The cosine is that of "SGDR" (arXiv 1608.03983) without restarts; it reaches its end at step `max_steps`.
+    The cosine is that of "SGDR" (arXiv 1608.03983) without restarts, the trapezoid that of "Scaling laws and
+    compute-optimal training beyond fixed training durations" (arXiv 2405.18392); both end at step `max_steps`.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     if config.schedule == "constant":
         return config.learning_rate
-    progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)
-    share = (1 + math.cos(math.pi * min(1.0, progress))) / 2
+    if config.schedule == "trapezoid":
+        share = min(1.0, (max_steps - step) / (config.decay_share * max_steps))
+    else:
+        progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)
+        share = (1 + math.cos(math.pi * min(1.0, progress))) / 2
     return config.learning_rate * (config.final_share + (1 - config.final_share) * share)

@@ -10,6 +10,8 @@ torch = pytest.importorskip("torch")
 from aeedge.models import exact, hyperprior  # noqa: E402
 from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine_basis  # noqa: E402
 from aeedge.training import rate_distortion as objective  # noqa: E402
+from aeedge.training.batches import Batch, StepInfo  # noqa: E402
+from aeedge.training.objectives import Hyperprior  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -177,3 +179,22 @@ def test_loss_reaches_every_weight_and_rewards_rate(model):
     assert losses["rate_bpp"] > losses["hyper_bpp"] > 0
     low, high = (objective.rate_distortion(model, rate, image, torch.full((2,), place), noise) for place in (0.0, 1.0))
     assert low["rate_bpp"] < high["rate_bpp"]
+
+
+def test_qualities_of_a_batch_lie_far_apart():
+    model = hyperprior.HyperpriorAutoencoder(CONFIG)
+    seen = []
+
+    def note(network, rate, image, position, noise):
+        seen.append(position)
+        return {"loss": position.sum()}
+
+    goal = Hyperprior(model)
+    goal._rate_distortion = note
+    batch = Batch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 3, 64, 64))
+    goal(model, batch, StepInfo(7, 100, 0, 0))
+    goal(model, batch, StepInfo(7, 100, 0, 4))
+    together = torch.cat(seen).sort().values
+    assert (together.diff() > 0.04).all()
+    assert together[0] >= 0
+    assert together[-1] < 1

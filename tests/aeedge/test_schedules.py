@@ -17,6 +17,13 @@ def test_cosine_with_warm_up():
     assert learning_rate(config, 104, 104) == pytest.approx(0.2)
 
 
+def test_trapezoid_is_flat_then_falls_in_a_line():
+    config = OptimizerConfig(learning_rate=2.0, schedule="trapezoid", warmup_steps=4, decay_share=0.25, final_share=0.1)
+    assert [learning_rate(config, step, 100) for step in (0, 3, 4, 74)] == [0.5, 2.0, 2.0, 2.0]
+    assert learning_rate(config, 87, 100) == pytest.approx(2 * (0.1 + 0.9 * 13 / 25))
+    assert learning_rate(config, 100, 100) == pytest.approx(0.2)
+
+
 def test_constant():
     assert learning_rate(OptimizerConfig(learning_rate=3.0), 1000, 10) == 3.0
 
