@@ -20,6 +20,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--precision", default="fp32", show_default=True, help="Of the weights.")
 @click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id: for a retrained decoder.")
+@click.option(
+    "--false-positive-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="Of the threshold that `aeedge score` uses.",
+)
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(run: Path, out: Path, as_json: bool, **options: Any) -> None:

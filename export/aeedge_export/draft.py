@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle import Bundle
 from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
 from aeedge_runtime.limits import MAX_PIXELS
-from aeedge_runtime.manifest import SCHEMA, Manifest
+from aeedge_runtime.manifest import SCHEMA, AnomalyFacts, Manifest
 
 BAND_PIXELS = 1 << 25
 """Pixels from which on the runtime cuts an image into bands: 32 megapixels need about 4 GB in the networks."""
@@ -46,6 +46,7 @@ class Draft:
         graphs: role -> canonical graph.
         arrays: content of `entropy.npz`.
         extra: further files, golden vectors and parity.json.
+        anomaly: the threshold of anomaly scores, or None.
     """
 
     model: ExportableModel
@@ -56,6 +57,7 @@ class Draft:
     graphs: dict[str, onnx_ir.Model]
     arrays: dict[str, NDArray[np.generic]]
     extra: dict[str, bytes] = field(default_factory=dict)
+    anomaly: AnomalyFacts | None = None
 
     def files(self, halves: tuple[str, ...] = HALVES) -> dict[str, bytes]:
         """Return name -> bytes of everything, manifest included.
@@ -125,7 +127,7 @@ class Draft:
             "halves": list(halves),
             "files": facts,
             "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": self._overlap},
-            "anomaly": None,
+            "anomaly": asdict(self.anomaly) if self.anomaly else None,
             "training": dict(self.training),
         }
         data = (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()

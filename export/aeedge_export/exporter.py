@@ -10,6 +10,8 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.applications.anomaly import DEFAULT_RATE
+from aeedge.applications.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.calibration import Calibration, calibrate
 from aeedge_export.cases import parity_cases
 from aeedge_export.draft import Draft
@@ -24,6 +26,7 @@ from aeedge_export.model import (
     check_weights,
     double_copy,
     frozen_copy,
+    has_hyperprior,
     weight_hash,
 )
 from aeedge_export.parity import Parity
@@ -31,6 +34,7 @@ from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle import Bundle, Place
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+from aeedge_runtime.manifest import AnomalyFacts
 from aeedge_runtime.tables import read_arrays
 
 PATCHED_IMAGES, CONVOLUTIONAL_IMAGES = 2000, 24
@@ -38,6 +42,10 @@ PATCHED_IMAGES, CONVOLUTIONAL_IMAGES = 2000, 24
 
 CHECK_IMAGES = 12
 """Held-out images for the gate and the golden vectors; a patched model takes as many as its symbols need."""
+
+NORMAL_IMAGES = 100
+"""Held-out images of a convolutional model that calibrate anomaly scores: with 99 a rate of 0.01 can be shown. A
+hyperprior's model restores whatever it sees, so its errors tell nothing and it gets no threshold."""
 
 Progress = Callable[[str], None]
 
@@ -54,6 +62,7 @@ class Source:
         training: free summary for the manifest, plain values.
         calibration: images to fit tables on, uint8 `[H, W, C]`.
         held_out: images that the gate compares on.
+        normal: images never trained on that calibrate the threshold of anomaly scores; too few give none.
     """
 
     model: ExportableModel
@@ -63,6 +72,7 @@ class Source:
     training: Mapping[str, Any]
     calibration: Sequence[NDArray[np.uint8]]
     held_out: Sequence[NDArray[np.uint8]]
+    normal: Sequence[NDArray[np.uint8]] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ def export_run(
     force: bool = False,
     checkpoint: Literal["best", "last"] = "best",
     tables_from: Place | None = None,
+    false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a run folder as a bundle.
@@ -122,6 +133,7 @@ def export_run(
         checkpoint: "best" or "last".
         tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept: for a decoder that was
             trained anew.
+        false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
         progress: called with one line per stage.
 
     Raises:
@@ -132,7 +144,13 @@ def export_run(
     """
     check_options(Path(out), only, precision, force=force)
     return export_model(
-        load_source(run, checkpoint), out, only=only, force=force, tables_from=tables_from, progress=progress
+        load_source(run, checkpoint),
+        out,
+        only=only,
+        force=force,
+        tables_from=tables_from,
+        false_positive_rate=false_positive_rate,
+        progress=progress,
     )
 
 
@@ -143,6 +161,7 @@ def export_model(
     only: Literal["encoder", "decoder"] | None = None,
     force: bool = False,
     tables_from: Place | None = None,
+    false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a model that is in memory; see `export_run`."""
@@ -155,11 +174,12 @@ def export_model(
     codec = Codec.load(draft.bundle())
     draft.extra["parity.json"] = (json.dumps(parity.as_dict(), indent=2) + "\n").encode()
     draft.extra |= golden_files(codec, source.held_out)
+    draft.anomaly = calibrate_anomaly(codec, source.normal, false_positive_rate)
     files = draft.files((only,) if only else HALVES)
     write_bundle(target, files, force=force)
     sizes = {name: len(data) for name, data in sorted(files.items())}
     stream = codec.bundle.manifest.stream_id
-    facts = calibration.facts if calibration else {}
+    facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": threshold_line(draft.anomaly)}
     return ExportReport(target, stream, sizes, sum(sizes.values()), parity, facts, next_commands(target, only))
 
 
@@ -188,6 +208,7 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
 
     loaded = load_run(run, checkpoint)
     model = cast(ExportableModel, loaded.model)
+    normal = sample_images(loaded.config, "held-out", PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
     return Source(
         model=model,
         name=loaded.config.preset or str(loaded.config.model.get("family", "model")),
@@ -195,7 +216,8 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
         preset=loaded.config.preset,
         training=loaded.summary,
         calibration=calibration_images(loaded.config, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
-        held_out=sample_images(loaded.config, "held-out", PATCHED_IMAGES if model.patched else CHECK_IMAGES),
+        held_out=normal if model.patched else normal[:CHECK_IMAGES],
+        normal=() if has_hyperprior(model) else normal,
     )
 
 
@@ -207,12 +229,12 @@ def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tup
     """
     check_weights(source.model)
     check_exact(source.model)
+    arrays = tables_of(Bundle.load(tables_from), source.model) if tables_from is not None else {}
     model = frozen_copy(source.model)
     say("graphs: torch.onnx.export")
     graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
-    draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, {})
-    if tables_from is not None:
-        draft.arrays = tables_of(Bundle.load(tables_from), source.model)
+    draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, arrays)
+    if arrays:
         return draft, None
     if source.training.get("trainable") == "decoder":
         message = "only the decoder was trained, but new tables give a new stream id; keep the old with --tables-from"
@@ -243,6 +265,13 @@ def run_gate(draft: Draft, source: Source) -> Parity:
     model = frozen_copy(source.model)
     gate = Gate(model, double_copy(model), Codec.load(draft.bundle()))
     return gate.measure(parity_cases(model, source.held_out))
+
+
+def threshold_line(anomaly: AnomalyFacts | None) -> str:
+    """Return in words what the calibration of anomaly scores found."""
+    if anomaly is None:
+        return "none"
+    return f"{anomaly.threshold:.4g} at a false-positive rate of {anomaly.false_positive_rate:.3g}"
 
 
 def next_commands(target: Path, only: str | None) -> tuple[str, ...]:

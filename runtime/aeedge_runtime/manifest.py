@@ -87,6 +87,23 @@ class LimitFacts:
 
 
 @dataclass(frozen=True)
+class AnomalyFacts:
+    """What an image's score was calibrated to, on normal images that the model was never trained on.
+
+    Attributes:
+        score: "mse", the mean squared error of the image's reconstruction, samples in 0..1.
+        threshold: scores above it are anomalous.
+        false_positive_rate: share of normal images above the threshold, in expectation, at most.
+        images: normal images that decided the threshold.
+    """
+
+    score: str
+    threshold: float
+    false_positive_rate: float
+    images: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A checked manifest. Fields are those of manifest.json (see FORMAT.md)."""
 
@@ -103,7 +120,7 @@ class Manifest:
     halves: tuple[str, ...]
     files: Mapping[str, FileFacts]
     limits: LimitFacts
-    anomaly: Mapping[str, Any] | None
+    anomaly: AnomalyFacts | None
     training: Mapping[str, Any]
 
     @classmethod
@@ -131,7 +148,7 @@ class Manifest:
             halves=_halves(values["halves"]),
             files=_files(values["files"]),
             limits=_limits(values["limits"]),
-            anomaly=None if values["anomaly"] is None else _free(values, "anomaly"),
+            anomaly=None if values["anomaly"] is None else _anomaly(values["anomaly"]),
             training=_free(values, "training"),
         )
         manifest._check_ids(values)
@@ -219,6 +236,13 @@ def _integer(values: Mapping[str, Any], key: str, low: int, high: int) -> int:
     return value
 
 
+def _number(values: Mapping[str, Any], key: str, low: float, high: float) -> float:
+    value = values[key]
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise BundleError(f"manifest: {key} is {value!r:.60}, expected a number in {low}..{high}")
+    return float(value)
+
+
 def _free(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = values[key]
     if not isinstance(value, dict):
@@ -284,4 +308,14 @@ def _limits(value: object) -> LimitFacts:
         max_pixels=_integer(values, "max_pixels", 1, MAX_DIMENSION**2),
         band_pixels=_integer(values, "band_pixels", 1, MAX_DIMENSION**2),
         overlap=_integer(values, "overlap", 0, MAX_DIMENSION),
+    )
+
+
+def _anomaly(value: object) -> AnomalyFacts:
+    values = _object(value, "anomaly", ("score", "threshold", "false_positive_rate", "images"))
+    return AnomalyFacts(
+        score=_choice(values, "score", ("mse",)),
+        threshold=_number(values, "threshold", 0, 1),
+        false_positive_rate=_number(values, "false_positive_rate", 0, 1),
+        images=_integer(values, "images", 1, MAX_DIMENSION**2),
     )

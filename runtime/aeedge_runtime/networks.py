@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,16 +67,21 @@ class Networks:
             return state.opened[role]
 
     @staged("to_tensor")
-    def encode(self, pixels: Pixels) -> Floats:
-        """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges."""
+    def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
+        """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges.
+
+        Args:
+            pixels: the images.
+            output: which output of the encoder; a vae's has "log_variance" too.
+        """
         facts = self._bundle.manifest.image
         count, height, width, _ = pixels.shape
         h, w = self._bundle.geometry.latent_size(height, width)
         padded = _pad(pixels, h * facts.stride[0], w * facts.stride[1])
         if not facts.patched:
-            return _in_slices(padded, padded.shape[1] * padded.shape[2], self._encode_slice)
+            return _in_slices(padded, padded.shape[1] * padded.shape[2], partial(self._encode_slice, output=output))
         patches = _cut(padded, facts.stride)
-        latents = _in_slices(patches, facts.stride[0] * facts.stride[1], self._run_encoder)
+        latents = _in_slices(patches, facts.stride[0] * facts.stride[1], partial(self._run_encoder, output=output))
         return np.ascontiguousarray(latents.reshape(count, h, w, -1).transpose(0, 3, 1, 2))
 
     @staged("to_image")
@@ -114,14 +120,14 @@ class Networks:
             self._options = replace(self._options, device=device, provider_options=settings)
         return session
 
-    def _encode_slice(self, pixels: Pixels) -> Floats:
+    def _encode_slice(self, pixels: Pixels, output: str) -> Floats:
         stride = self._bundle.manifest.image.stride
         rows = pixels.shape[1] // stride[0]
         if rows == 1 or len(pixels) > 1 or pixels.shape[1] * pixels.shape[2] <= self._band_pixels():
-            return self._run_encoder(pixels)
+            return self._run_encoder(pixels, output)
         parts = []
         for inner, outer in self._bands(rows, pixels.shape[2] * stride[0]):
-            latent = self._run_encoder(pixels[:, outer.start * stride[0] : outer.stop * stride[0]])
+            latent = self._run_encoder(pixels[:, outer.start * stride[0] : outer.stop * stride[0]], output)
             parts.append(latent[:, :, inner.start - outer.start : inner.stop - outer.start])
         return np.concatenate(parts, axis=2)
 
@@ -150,11 +156,14 @@ class Networks:
             bands.append((range(first, last), range(max(first - overlap, 0), min(last + overlap, rows))))
         return bands
 
-    def _run_encoder(self, pixels: Pixels) -> Floats:
+    def _run_encoder(self, pixels: Pixels, output: str) -> Floats:
         facts = self._bundle.manifest
         feeds = {"image": np.ascontiguousarray(pixels)}
+        session = self.session("encoder")
+        if output != "latent" and output not in session.outputs:
+            raise BundleError(f"encoder.onnx gives {', '.join(session.outputs)}, expected {output} too; export again")
         with stage("encoder_graph"):
-            latent = self.session("encoder").run(feeds)[0]
+            latent = session.run(feeds)[0 if output == "latent" else session.outputs.index(output)]
         rows, columns = (size // stride for size, stride in zip(pixels.shape[1:3], facts.image.stride, strict=True))
         expected = (len(pixels), facts.latent_channels, rows, columns)
         if latent.shape != expected or latent.dtype != np.float32:

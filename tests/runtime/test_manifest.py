@@ -7,7 +7,7 @@ from tiny import BUNDLES
 
 from aeedge_runtime import BundleError
 from aeedge_runtime.identity import canonical_json, geometry_hash, stream_id
-from aeedge_runtime.manifest import MAX_MANIFEST_BYTES, Manifest
+from aeedge_runtime.manifest import MAX_MANIFEST_BYTES, AnomalyFacts, Manifest
 
 SECTIONS = ("image", "latent", "prior", "limits", "stream_id_parts")
 
@@ -60,6 +60,15 @@ def test_every_key_of_a_section_is_needed(section: str) -> None:
             parse(values)
 
 
+ANOMALY = {"score": "mse", "threshold": 0.02, "false_positive_rate": 0.01, "images": 400}
+
+
+def test_anomaly_is_read() -> None:
+    values = values_of()
+    values["anomaly"] = ANOMALY
+    assert parse(fit(values)).anomaly == AnomalyFacts("mse", 0.02, 0.01, 400)
+
+
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "schema": lambda v: v.update(schema=2),
     "family": lambda v: v.update(family="gan"),
@@ -92,6 +101,11 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "limits": lambda v: v["limits"].update(max_pixels=0),
     "overlap": lambda v: v["limits"].update(overlap=-1),
     "anomaly": lambda v: v.update(anomaly=3),
+    "anomaly keys": lambda v: v.update(anomaly={"threshold": 0.1}),
+    "anomaly score": lambda v: v.update(anomaly=ANOMALY | {"score": "feeling"}),
+    "anomaly threshold": lambda v: v.update(anomaly=ANOMALY | {"threshold": -1}),
+    "anomaly rate": lambda v: v.update(anomaly=ANOMALY | {"false_positive_rate": True}),
+    "anomaly images": lambda v: v.update(anomaly=ANOMALY | {"images": 0}),
     "training": lambda v: v.update(training=None),
     "part": lambda v: v["stream_id_parts"].update(encoder="xyz"),
 }

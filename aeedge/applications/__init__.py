@@ -1,0 +1,1 @@
+"""What a bundle is good for beside compression: cleaning, anomaly scores, features, generation. Without PyTorch."""

@@ -1,0 +1,115 @@
+"""Anomaly scores: an image that a model cannot reconstruct is unlike those it was trained on.
+
+The threshold is a conformal one ("Inductive confidence machines for regression", ECML 2002): with n normal scores, the
+one of rank ceil((n + 1) (1 - rate)) is exceeded by another normal image with at most the probability `rate`.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge.applications.images import NamedImage, batches, stack
+from aeedge.applications.reconstruction import reconstruct
+from aeedge_runtime import ArgumentError, Codec
+from aeedge_runtime.manifest import AnomalyFacts
+
+Pixels = NDArray[np.uint8]
+
+DEFAULT_RATE = 0.01
+"""False-positive rate of a threshold when nobody asks for another."""
+
+FEWEST_IMAGES = 20
+"""Normal images that a threshold needs: with them its rate is 1 in 21 at best."""
+
+HEAT = ((0, (0, 0, 0)), (64, (160, 0, 0)), (144, (255, 150, 0)), (255, (255, 255, 255)))
+"""Colours of heat maps: absolute difference -> R, G, B, linear between."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One image and its score.
+
+    Attributes:
+        image: the image.
+        score: mean squared error of its reconstruction, samples in 0..1.
+        restored: the reconstruction, uint8 [H, W, C].
+    """
+
+    image: NamedImage
+    score: float
+    restored: Pixels
+
+
+def score_images(codec: Codec, images: Iterable[NamedImage]) -> Iterator[Scored]:
+    """Yield every image with its score, in order.
+
+    Raises:
+        MissingHalfError: the bundle lacks encoder or decoder.
+    """
+    for batch in batches(images):
+        pixels = stack(batch)
+        restored = reconstruct(codec, pixels)
+        for image, score, result in zip(batch, squared_errors(pixels, restored), restored, strict=True):
+            yield Scored(image, float(score), result)
+
+
+def squared_errors(images: Pixels, restored: Pixels) -> NDArray[np.float64]:
+    """Return the mean squared error of each image, float64 [N], samples in 0..1, of uint8 [N, H, W, C]."""
+    difference = images.astype(np.float32) - restored
+    return np.square(difference).mean(axis=(1, 2, 3), dtype=np.float64) / 255**2
+
+
+def calibrate(codec: Codec, images: Sequence[Pixels], rate: float = DEFAULT_RATE) -> AnomalyFacts | None:
+    """Return the threshold for a false-positive rate, or None where there are too few images for any.
+
+    Args:
+        codec: the model.
+        images: normal ones that it was not trained on, uint8 [H, W, C].
+        rate: share of normal images that may lie above the threshold; the smallest that so few images can show, one in
+            their number plus one, where that is larger.
+
+    Raises:
+        ArgumentError: a rate outside 0 to 1.
+    """
+    if not 0 < rate < 1:
+        raise ArgumentError(f"false-positive rate: found {rate}, expected a share between 0 and 1")
+    if len(images) < FEWEST_IMAGES:
+        return None
+    named = (NamedImage("", pixels, "") for pixels in images)
+    scores = np.array([scored.score for scored in score_images(codec, named)])
+    reachable = max(rate, 1 / (len(scores) + 1))
+    return AnomalyFacts("mse", conformal_threshold(scores, reachable), reachable, len(scores))
+
+
+def conformal_threshold(scores: NDArray[np.float64], rate: float) -> float:
+    """Return the score that another normal image exceeds with at most the probability `rate`, at least 1 / (n + 1).
+
+    Raises:
+        ArgumentError: the scores are too few for the rate.
+    """
+    rank = math.ceil((len(scores) + 1) * (1 - rate) - 1e-9)
+    if rank > len(scores):
+        raise ArgumentError(f"found {len(scores)} scores, expected at least {math.ceil(1 / rate) - 1} for {rate:.3g}")
+    return float(np.sort(scores)[rank - 1])
+
+
+def auroc(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> float:
+    """Return the chance that an anomalous image has a higher score than a normal one; equal scores count half."""
+    ordered = np.sort(normal)
+    below = np.searchsorted(ordered, anomalous, "left") + np.searchsorted(ordered, anomalous, "right")
+    return float(below.mean() / (2 * len(normal)))
+
+
+def heat_map(image: Pixels, restored: Pixels) -> Pixels:
+    """Return where an image differs from its reconstruction, uint8 [H, W, 3]: black is equal, white is opposite.
+
+    The scale is the same for every image, so that maps can be compared.
+    """
+    difference = np.abs(image.astype(np.int16) - restored).max(axis=2)
+    places = [place for place, _ in HEAT]
+    planes = [np.interp(np.arange(256), places, [colour[plane] for _, colour in HEAT]) for plane in range(3)]
+    colours: Pixels = np.rint(np.stack(planes, axis=1)).astype(np.uint8)
+    return colours[difference]

@@ -1,0 +1,116 @@
+"""New images from a variational model: samples of its prior, of an image's posterior, and ways between two images.
+
+"Auto-Encoding Variational Bayes" (arXiv 1312.6114): latents of images are near a unit normal distribution, so a decoded
+draw from it looks like one of the images that the model was trained on.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_runtime import ArgumentError, Codec
+from aeedge_runtime.image import Source
+from aeedge_runtime.limits import MAX_PIXELS
+from aeedge_runtime.networks import Networks
+from aeedge_runtime.stack import stack_images
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+GAP = 2
+"""White pixels between the images of a grid."""
+
+
+def require_variational(codec: Codec) -> None:
+    """Refuse a model that cannot generate.
+
+    Raises:
+        ArgumentError: saying why.
+    """
+    family = codec.bundle.manifest.family
+    if family != "vae":
+        raise ArgumentError(
+            f"{codec.bundle} is of family {family}, whose latents follow no known distribution to draw from; "
+            "use a vae, such as the preset vae-mnist"
+        )
+
+
+def sample(codec: Codec, count: int, seed: int) -> Pixels:
+    """Return decoded draws from the prior, uint8 [count, H, W, C], each as large as a patch.
+
+    Args:
+        codec: of a vae.
+        count: images.
+        seed: of the draws; the first images are the same whatever the count.
+
+    Raises:
+        ArgumentError: not a vae.
+        MissingHalfError: the bundle has no decoder.
+    """
+    require_variational(codec)
+    shape = (count, codec.bundle.manifest.latent_channels, 1, 1)
+    latents = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    return codec.decode_batch(latents, codec.bundle.manifest.image.stride)
+
+
+def posterior(codec: Codec, image: Source) -> tuple[Floats, Floats, tuple[int, int]]:
+    """Return mean and log variance of an image's latent, float32 [c, h, w] each, and the image's rows and columns.
+
+    Raises:
+        ArgumentError: not a vae.
+        ImageError: not an image.
+        MissingHalfError: the bundle has no encoder.
+    """
+    require_variational(codec)
+    codec.bundle.require("encoder", "the posterior of an image")
+    pixels = stack_images([image], codec.bundle.manifest.image.channels, MAX_PIXELS).pixels
+    networks = Networks(codec.bundle, codec.options)
+    mean, log_variance = networks.encode(pixels)[0], networks.encode(pixels, "log_variance")[0]
+    return mean, log_variance, (pixels.shape[1], pixels.shape[2])
+
+
+def sample_posterior(codec: Codec, image: Source, count: int, seed: int) -> Pixels:
+    """Return images that the model holds for the same as one image, uint8 [count, H, W, C]: draws of its posterior.
+
+    Raises:
+        The errors of `posterior`; MissingHalfError also where the bundle has no decoder.
+    """
+    mean, log_variance, size = posterior(codec, image)
+    noise = np.random.default_rng(seed).standard_normal((count, *mean.shape), dtype=np.float32)
+    return codec.decode_batch(mean + np.exp(log_variance / 2) * noise, size)
+
+
+def interpolate(codec: Codec, first: Source, last: Source, count: int) -> Pixels:
+    """Return images on the straight way between the latents of two images, uint8 [count, H, W, C], ends included.
+
+    Args:
+        codec: of a vae.
+        first: an image.
+        last: another, of the same size.
+        count: images, at least 2.
+
+    Raises:
+        The errors of `posterior`; ArgumentError also for images of two sizes, or a count below 2.
+    """
+    start, _, size = posterior(codec, first)
+    end, _, other = posterior(codec, last)
+    if size != other:
+        raise ArgumentError(f"found images of {size[1]}x{size[0]} and {other[1]}x{other[0]}, expected one size")
+    if count < 2:
+        raise ArgumentError(f"found {count} image, expected at least 2: both ends")
+    share = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
+    return codec.decode_batch((1 - share) * start + share * end, size)
+
+
+def grid(images: Pixels, columns: int | None = None) -> Pixels:
+    """Return images, uint8 [N, H, W, C], as one, uint8 [rows, columns, C], on white; about square by default."""
+    count, height, width, channels = images.shape
+    across = columns or math.ceil(math.sqrt(count))
+    down = -(-count // across)
+    shape = (down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels)
+    canvas = np.full(shape, 255, np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // across * (height + GAP), place % across * (width + GAP)
+        canvas[top : top + height, left : left + width] = image
+    return canvas

@@ -1,0 +1,48 @@
+"""Images through encoder and decoder without quantisation: what a network that was trained to clean images is for."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_runtime import Codec, Picture, load_image
+from aeedge_runtime.image import Source
+
+Pixels = NDArray[np.uint8]
+
+GAP = 4
+"""White columns between the two halves of a side-by-side picture."""
+
+
+def reconstruct(codec: Codec, images: Pixels) -> Pixels:
+    """Return what the model makes of images of one size, uint8 [N, H, W, C] both.
+
+    Raises:
+        MissingHalfError: the bundle lacks encoder or decoder.
+        ArgumentError: another dtype or shape.
+    """
+    codec.bundle.require("encoder", "reconstruct")
+    codec.bundle.require("decoder", "reconstruct")
+    return codec.decode_batch(codec.encode_batch(images), (images.shape[1], images.shape[2]))
+
+
+def reconstruct_picture(codec: Codec, image: Source) -> tuple[Picture, Picture]:
+    """Return an image as the model saw it, and what the model made of it; alpha, ICC profile and EXIF are kept.
+
+    Raises:
+        ImageError: not an image, or a damaged one.
+        MissingHalfError: the bundle lacks encoder or decoder.
+    """
+    seen = load_image(image, codec.bundle.manifest.image.channels)
+    pixels = reconstruct(codec, seen.pixels[None])[0]
+    return seen, Picture(pixels=pixels, alpha=seen.alpha, icc=seen.icc, exif=seen.exif, gray=seen.gray)
+
+
+def side_by_side(left: Pixels, right: Pixels) -> Pixels:
+    """Return two images of one size, uint8 [H, W, C], beside each other on white."""
+    gap = np.full((left.shape[0], GAP, left.shape[2]), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)
+
+
+def psnr_db(images: Pixels, others: Pixels) -> float:
+    """Return the PSNR in dB of the squared error pooled over all samples; infinity where they are equal."""
+    error = float(np.mean((images.astype(np.float32) - others) ** 2, dtype=np.float64))
+    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
