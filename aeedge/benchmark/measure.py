@@ -1,0 +1,175 @@
+"""Runs the cases of a benchmark, each several times in fresh processes, interleaved."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aeedge.benchmark.case import CLASSICS, Case, Grid
+from aeedge.benchmark.engine import psnr_db
+from aeedge.benchmark.exchange import Effort, Reply, Request
+from aeedge.benchmark.machine import environment
+from aeedge.benchmark.material import Material, Pixels, golden_material, make_material
+from aeedge.benchmark.summary import summarize
+from aeedge_runtime import AeedgeError, Codec
+
+LOSSLESS_DB = 100.0
+"""Stands for the PSNR of images that came back without any error."""
+
+_START = "import sys; from aeedge.benchmark.worker import main; sys.exit(main(*sys.argv[1:]))"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of a benchmark.
+
+    Attributes:
+        environment: machine, software, bundle and effort.
+        results: one per case, see `summarize`.
+        warnings: what the measuring processes warned of.
+    """
+
+    environment: dict[str, Any]
+    results: list[dict[str, Any]]
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values; the warnings are not part of it."""
+        return {"environment": self.environment, "results": self.results}
+
+
+class ProcessError(AeedgeError):
+    """A measuring process failed; carries the exit code of its error."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def benchmark(
+    bundle: str,
+    grid: Grid,
+    *,
+    pictures: Sequence[Pixels] = (),
+    effort: Effort | None = None,
+    run: Path | None = None,
+    command: Sequence[str] = (),
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Report:
+    """Measure a bundle.
+
+    Args:
+        bundle: place or name.
+        grid: what to measure.
+        pictures: uint8 [H, W, C] each; none to draw one.
+        effort: how much.
+        run: the run folder that the bundle was exported from, for PyTorch.
+        command: the command line, for the record.
+        progress: told how many processes are done, of how many, and what is next.
+
+    Raises:
+        AeedgeError: a case cannot run here, or gave a wrong result.
+    """
+    effort = effort or Effort()
+    codec = Codec.load(bundle)
+    facts = environment(command)
+    with tempfile.TemporaryDirectory(prefix="aeedge-bench-") as folder:
+        requests = _requests(codec, bundle, grid, pictures, effort, run, Path(folder))
+        replies: dict[Case, list[Reply]] = {request.case: [] for request in requests}
+        total = effort.repeats * len(requests)
+        for number, request in enumerate(_interleaved(requests, effort.repeats)):
+            if progress:
+                progress(number, total, str(request.case))
+            replies[request.case].append(_run(request, Path(folder)))
+    manifest = codec.bundle.manifest
+    facts["bundle"] = {"name": manifest.name, "stream_id": manifest.stream_id, "hash": codec.bundle.hash}
+    facts["effort"] = vars(effort)
+    facts["pictures"] = len(pictures) or "drawn"
+    warnings = dict.fromkeys(text for group in replies.values() for reply in group for text in reply.warnings)
+    return Report(facts, [summarize(case, group) for case, group in replies.items()], list(warnings))
+
+
+def _interleaved(requests: Sequence[Request], repeats: int) -> list[Request]:
+    """Return every request `repeats` times, forwards and backwards in turn, so that drift cancels."""
+    rounds = [requests if number % 2 == 0 else requests[::-1] for number in range(repeats)]
+    return [request for turn in rounds for request in turn]
+
+
+def _requests(
+    codec: Codec,
+    bundle: str,
+    grid: Grid,
+    pictures: Sequence[Pixels],
+    effort: Effort,
+    run: Path | None,
+    folder: Path,
+) -> list[Request]:
+    """Return a request per case that the bundle's halves allow, with its material in a folder."""
+    made: dict[tuple[int, int, int], Material] = {}
+    requests: list[Request] = []
+    for case in _possible(codec, grid):
+        if "encoder" not in codec.bundle.manifest.halves:
+            material, (batch, width, height) = golden_material(codec, folder / f"material-{len(requests)}")
+            case = replace(case, batch=batch, width=width, height=height, input="array")
+        else:
+            shape = (case.batch, case.width, case.height)
+            if shape not in made:
+                made[shape] = make_material(codec, case, pictures, folder / f"material-{len(made)}")
+            material = made[shape]
+        target = _target_db(material) if case.engine in CLASSICS else None
+        place = None if run is None else os.fspath(run)
+        requests.append(Request(case, bundle, place, os.fspath(material.folder), effort, target))
+    return requests
+
+
+def _possible(codec: Codec, grid: Grid) -> list[Case]:
+    wanted = {"encoder": ("compress", "encode"), "decoder": ("decompress", "decode")}
+    halves = codec.bundle.manifest.halves
+    operations = [name for half in halves for name in wanted[half] if name in grid.operations]
+    if "encoder" not in halves:
+        grid = replace(grid, batches=(1,), sizes=((1, 1),))
+        operations = [name for name in operations if name == "decompress"]
+    cases = [case for case in grid.cases() if case.operation in operations]
+    if not cases:
+        raise AeedgeError(f"{codec.bundle} holds the {' and '.join(halves)} only, which does none of what was asked")
+    return cases
+
+
+def _target_db(material: Material) -> float | None:
+    item = material.items()[0]
+    pixels, decoded = item.pixels(), item.decoded()
+    if pixels is None or decoded is None:
+        return None
+    found = psnr_db(decoded, pixels)
+    return LOSSLESS_DB if found is None else found
+
+
+def _run(request: Request, folder: Path) -> Reply:
+    """Run one measuring process.
+
+    Raises:
+        ProcessError: it failed; the message says at what.
+    """
+    question, answer = folder / "request.json", folder / "reply.json"
+    question.write_text(json.dumps(request.to_dict()))
+    answer.unlink(missing_ok=True)
+    command = [sys.executable, "-P", "-c", _START, os.fspath(question), os.fspath(answer)]
+    found = subprocess.run(command, env=_child_environment(), capture_output=True, text=True, check=False)  # noqa: S603
+    if not answer.exists():
+        tail = " ".join(found.stderr.split())[-300:]
+        raise ProcessError(f"{request.case}: the measuring process ended with code {found.returncode}; {tail}", 1)
+    content = json.loads(answer.read_text())
+    if "error" in content:
+        raise ProcessError(f"{request.case}: {content['error']}", content["exit_code"])
+    return Reply(**content)
+
+
+def _child_environment() -> dict[str, str]:
+    """Return this environment; the child finds packages where this process does, wherever it was started from."""
+    paths = [path or os.fspath(Path.cwd()) for path in sys.path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_WAIT_POLICY": "PASSIVE"}

@@ -1,0 +1,69 @@
+"""Pictures to measure with: the user's own, or one drawn with the statistics of a photo."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_runtime import load_image
+
+Pixels = NDArray[np.uint8]
+
+TILE = 1024
+"""Side of the drawn picture; larger ones repeat its mirror image, so that a pixel costs the same bits at every size."""
+
+JPEG_QUALITY = 95
+
+
+def draw_picture(channels: int, seed: int = 0) -> Pixels:
+    """Return a picture of TILE x TILE pixels, uint8 [H, W, C], whose spectrum falls as that of photos does (1/f)."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None]
+    frequency = np.maximum(np.hypot(rows, columns), 1 / TILE)
+    planes = np.stack([_noise(rng, frequency) for _ in range(3)], axis=2)
+    luma = 128 + 52 * planes[:, :, :1] + 40 * np.sign(planes[:, :, 1:2])  # the signs bring edges
+    colour = 14 * planes[:, :, [1, 2, 1]] * np.array([1, -1, -1])
+    picture = np.clip(luma + (colour if channels == 3 else 0), 0, 255)
+    drawn: Pixels = np.rint(picture).astype(np.uint8)
+    return drawn
+
+
+def _noise(rng: np.random.Generator, frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return noise of variance 1 whose amplitude falls with the frequency to the power 1.3."""
+    phases = rng.normal(size=(*frequency.shape, 2)) @ np.array([1, 1j])
+    plane = np.fft.irfft2(phases / frequency**1.3, (TILE, TILE))
+    scaled: NDArray[np.float64] = (plane - plane.mean()) / plane.std()
+    return scaled
+
+
+def load_pictures(paths: Sequence[Path], channels: int) -> list[Pixels]:
+    """Return the pictures of files, uint8 [H, W, C].
+
+    Raises:
+        ImageError: a file is no image.
+    """
+    return [load_image(path, channels).pixels for path in paths]
+
+
+def fit(picture: Pixels, width: int, height: int) -> Pixels:
+    """Return a picture of another size: scaled down and cropped where larger, continued by its mirror where smaller."""
+    from PIL import Image, ImageOps
+
+    rows, columns, channels = picture.shape
+    if rows >= height and columns >= width:
+        image = Image.fromarray(picture if channels == 3 else picture[:, :, 0])
+        return np.array(ImageOps.fit(image, (width, height))).reshape(height, width, channels)
+    padding = ((0, max(height - rows, 0)), (0, max(width - columns, 0)), (0, 0))
+    return np.ascontiguousarray(np.pad(picture, padding, mode="symmetric")[:height, :width])
+
+
+def as_file(pixels: Pixels, kind: str) -> bytes:
+    """Return a picture as the bytes of a "jpeg" or "png" file."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    file = io.BytesIO()
+    image.save(file, kind.upper(), **({"quality": JPEG_QUALITY} if kind == "jpeg" else {}))
+    return file.getvalue()
