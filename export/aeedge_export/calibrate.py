@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge_export.steps import QUALITIES
-from aeedge_export.tables import CERTAIN_TABLE, WINDOW, cluster, count_symbols, fit_table, pack
+from aeedge_export.tables import CERTAIN_TABLE, WINDOW, Table, cluster, count_symbols, fit_table, pack, symbol_bits
 
 CERTAIN_SHARE = 0.9995
 """A channel is not coded at a quality where at least this share of its symbols is 0 ..."""
@@ -158,20 +158,9 @@ def _cost(counts: NDArray[np.float64], arrays: Arrays) -> NDArray[np.float64]:
 
 
 def table_bits(arrays: Arrays) -> NDArray[np.float64]:
-    """Bits of every symbol -255..255 and of one beyond, under every table, `[T, 512]`; 0 under a certain table."""
-    kinds, sizes = arrays["bank_kind"].astype(int), arrays["bank_sizes"].astype(int)
-    bits = np.zeros((len(kinds), 2 * WINDOW + 2))
-    for row, (kind, size) in enumerate(zip(kinds, sizes, strict=True)):
-        token = 14 - np.log2(arrays["bank_frequencies"][row, :size].astype(np.float64))
-        if kind == 2:
-            continue
-        bits[row] = token[-1] + 16
-        if kind == 1:
-            bits[row, WINDOW : WINDOW + size - 1] = token[:-1]
-            bits[row, WINDOW - size + 2 : WINDOW + 1] = token[:-1][::-1]
-            nonzero = np.r_[WINDOW - size + 2 : WINDOW, WINDOW + 1 : WINDOW + size - 1]
-            bits[row, nonzero] += 1
-        else:
-            first = int(arrays["bank_minimum"][row]) + WINDOW
-            bits[row, first : first + size - 1] = token[:-1]
-    return bits
+    """Bits of every symbol -255..255 and of one beyond, under every table, `[T, 512]`."""
+    rows = []
+    for row, size in enumerate(arrays["bank_sizes"].astype(int)):
+        minimum, kind = int(arrays["bank_minimum"][row]), int(arrays["bank_kind"][row])
+        rows.append(symbol_bits(Table(arrays["bank_frequencies"][row, :size].astype(np.uint16), minimum, kind)))
+    return np.stack(rows)

@@ -24,7 +24,7 @@ ROUNDS = 12
 """Of Lloyd's algorithm; the bits change by less than 0.01 % after ten."""
 
 SYMMETRY_COST = 0.002
-"""Share of a table's bits that folding its two sides may cost; raw signs are faster than modelled ones."""
+"""Share of its bits that folding the two sides of a table may cost; raw signs are faster than modelled ones."""
 
 RARE = 6e-6
 """Probability below which a token costs more (its frequency of at least 1) than the escapes that it saves."""
@@ -80,15 +80,30 @@ def cluster(counts: Counts, weights: Array, most: int = MOST_TABLES) -> NDArray[
 
 
 def fit_table(counts: Counts) -> Table:
-    """Make a table of one histogram `[512]`: smoothed, folded where it is symmetric, trimmed, in integers."""
+    """Make a table of one histogram `[512]`: smoothed, folded where that costs little, trimmed, in integers."""
     share = smooth(counts)
-    folded = share.copy()
-    folded[: 2 * WINDOW + 1] = (share[: 2 * WINDOW + 1] + share[2 * WINDOW :: -1]) / 2
-    bits = -(share * np.log2(share)).sum()
-    if (share * np.log2(share / folded)).sum() <= SYMMETRY_COST * bits:
-        magnitude = np.concatenate([[1.0], np.full(WINDOW, 2.0)]) * folded[WINDOW : 2 * WINDOW + 1]
-        return magnitude_table(magnitude)
-    return _offset_table(share)
+    folded = (share[: 2 * WINDOW + 1] + share[2 * WINDOW :: -1]) / 2
+    magnitude = magnitude_table(np.concatenate([folded[WINDOW : WINDOW + 1], 2 * folded[WINDOW + 1 :]]))
+    offset = _offset_table(share)
+    cheaper = (share * symbol_bits(magnitude)).sum() <= (1 + SYMMETRY_COST) * (share * symbol_bits(offset)).sum()
+    return magnitude if cheaper else offset
+
+
+def symbol_bits(table: Table) -> Array:
+    """Return the cost of symbols -255..255 and of one beyond, `[512]`, raw bits included; 0 where it is certain."""
+    if table.kind == CERTAIN:
+        return np.zeros(2 * WINDOW + 2)
+    token = 14 - np.log2(table.frequencies.astype(np.float64))
+    bits = np.full(2 * WINDOW + 2, token[-1] + 16)
+    size = len(token) - 1
+    if table.kind == OFFSET:
+        first = table.minimum + WINDOW
+        bits[first : first + size] = token[:-1]
+    else:
+        bits[WINDOW + 1 : WINDOW + size] = token[1:-1] + 1
+        bits[WINDOW - size + 1 : WINDOW] = token[-2:0:-1] + 1
+        bits[WINDOW] = token[0]
+    return bits
 
 
 def smooth(counts: Counts) -> Array:

@@ -1,0 +1,46 @@
+import pytest
+
+from aeedge_export.writer import check_target, write_bundle
+from aeedge_runtime.errors import ArgumentError
+
+pytestmark = pytest.mark.torch
+
+FILES = {"manifest.json": b"{}", "golden/0.png": b"png"}
+
+
+def test_a_folder_appears_complete(tmp_path):
+    write_bundle(tmp_path / "new" / "bundle", FILES, force=False)
+    assert (tmp_path / "new" / "bundle" / "golden" / "0.png").read_bytes() == b"png"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.aeb"])
+def test_nothing_is_replaced_without_force(tmp_path, name):
+    write_bundle(tmp_path / name, FILES, force=False)
+    with pytest.raises(ArgumentError, match="--force"):
+        write_bundle(tmp_path / name, FILES, force=False)
+    write_bundle(tmp_path / name, {"manifest.json": b"new"}, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    if name == "bundle":
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["manifest.json"]
+
+
+def test_what_is_no_bundle_is_never_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"jpg")
+    (tmp_path / "notes").write_text("text")
+    for name in ("photos", "notes"):
+        with pytest.raises(ArgumentError, match="no bundle"):
+            check_target(tmp_path / name, force=True)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_bundle(tmp_path / "bundle", {"manifest.json": b"{}", "z": None}, force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_may_be_filled(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    write_bundle(tmp_path / "bundle", FILES, force=False)
+    assert (tmp_path / "bundle" / "manifest.json").exists()
