@@ -10,12 +10,26 @@ from aeedge_runtime.errors import AeedgeError
 
 ROW_INCHES = 0.45
 
+COLOURS = {
+    **dict.fromkeys(("load_image", "to_image"), "#8da0cb"),
+    "to_tensor": "#c3cce4",
+    **dict.fromkeys(("encoder_graph", "decoder_graph"), "#1f5fa8"),
+    "hyper_encoder_graph": "#2aa198",
+    "prior_graph": "#7fd1c7",
+    **dict.fromkeys(("quantise", "dequantise"), "#e8c547"),
+    **dict.fromkeys(("entropy_encode", "entropy_decode"), "#e0722d"),
+    **dict.fromkeys(("write_container", "read_container"), "#a83232"),
+    **dict.fromkeys(("encode", "decode"), "#777777"),
+    "other": "#d0d0d0",
+}
+"""Both directions of one idea have one colour."""
+
 
 def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, path: Path) -> None:
     """Write a PNG, SVG or PDF.
 
     Args:
-        results: of a report; each bar is as long as the mean time of a call, a line ends at its 95th percentile.
+        results: of a report; each bar is as long as the median of a call, a line ends at its 95th percentile.
         caption: machine and software.
         path: where; the suffix decides the format.
 
@@ -28,12 +42,11 @@ def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, path: Path) -
         raise AeedgeError('found no matplotlib, which pictures need; run: pip install "aeedge[report]"') from error
     figure = Figure(figsize=(11, 1.8 + ROW_INCHES * len(results)), layout="constrained")
     axes = figure.add_subplot()
-    names = list(dict.fromkeys(name for result in results for name in result["stages"]))
     for row, result in enumerate(results):
-        _draw_bar(axes, row, result, names)
+        _draw_bar(axes, row, result)
     axes.set_yticks(range(len(results)), [_label(result) for result in results], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("ms per call (mean by stage; line to the 95th percentile)")
+    axes.set_xlabel("ms per call (median; line to the 95th percentile)")
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -45,17 +58,13 @@ def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, path: Path) -
         raise AeedgeError(f"{path}: {error}; name a .png, .svg or .pdf") from error
 
 
-def _draw_bar(axes: Any, row: int, result: Mapping[str, Any], names: Sequence[str]) -> None:
-    left = 0.0
-    for place, name in enumerate(names):
-        if name not in result["stages"]:
-            continue
-        width = result["stages"][name]["mean_ms"]
-        axes.barh(
-            row, width, left=left, height=0.7, color=f"C{place % 10}", hatch="//" * (place // 10), label=words(name)
-        )
+def _draw_bar(axes: Any, row: int, result: Mapping[str, Any]) -> None:
+    """Draw a bar as long as the median, cut by the stages' shares."""
+    total, left = result["total"], 0.0
+    for name, stage in result["stages"].items():
+        width = total["p50_ms"] * stage["share_percent"] / 100
+        axes.barh(row, width, left=left, height=0.7, color=COLOURS.get(name, "0.6"), label=words(name))
         left += width
-    total = result["total"]
     axes.plot([total["p50_ms"], total["p95_ms"]], [row, row], color="black", linewidth=1)
     axes.annotate(f" {number(total['p50_ms'])}", (max(left, total["p95_ms"]), row), va="center", fontsize=8)
 

@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aeedge.benchmark.case import Case
+from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_db
+from aeedge.benchmark.engine_classic import ClassicEngine
+from aeedge.benchmark.exchange import QUICK, Request
+from aeedge.benchmark.material import make_material
+from aeedge.benchmark.pictures import draw_picture, fit
+from aeedge.benchmark.worker import main
+from aeedge_runtime import Codec
+
+HEAVY = {"torch", "onnx", "lightning", "matplotlib"}
+OPTIONS = ("--repeats", 1, "--samples", 3, "--size", "48x40", "--threads", 1)
+
+
+def test_bench_measures_and_compares_with_itself(aeedge, conv, tmp_path):
+    old = tmp_path / "old.json"
+    done = aeedge("bench", conv, *OPTIONS, "-o", old)
+    assert done.code == 0, done.stderr
+    assert "encoder graph" in done.text
+    content = json.loads(old.read_text())
+    assert content["schema"] == 1
+    assert content["environment"]["bundle"]["name"] == "tiny-conv"
+    operations = [result["config"]["operation"] for result in content["results"]]
+    assert operations == ["compress", "decompress"]
+    for result in content["results"]:
+        assert sum(s["mean_ms"] for s in result["stages"].values()) == pytest.approx(
+            result["total"]["mean_ms"], rel=0.01
+        )
+        assert result["checked"] == 3
+        assert result["providers"].popitem()[1] == "CPUExecutionProvider"
+    for result in content["results"]:
+        result["total"] = {name: value / 1000 for name, value in result["total"].items()}
+    old.write_text(json.dumps(content))
+    done = aeedge("bench", conv, *OPTIONS, "--json", "--compare", old)
+    assert done.code == 1
+    assert "total" in done.errors[0]
+    assert done.json["comparison"]["changes"][0]["regression"]
+
+
+def test_a_batch_of_arrays_against_jpeg(aeedge, dense):
+    words = ("--input", "array", "--batch", 3, "--against", "jpeg", "--operation", "decompress,decode", "--csv")
+    done = aeedge("bench", dense, *OPTIONS, *words)
+    assert done.code == 0, done.stderr
+    assert "aeedge,decode,cpu,1,3,48,40,50,array,decoder_graph" in done.text
+    assert "jpeg,decompress,cpu,1,3,48,40,50,array,decode" in done.text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--against", "torch"),
+        ("--run", "run"),
+        ("--quick", "--repeats", 3),
+        ("--json", "--csv"),
+        ("--size", "48"),
+        ("--size", "0x4"),
+        ("--against", "gif"),
+        ("--fail-over", "much"),
+        ("--operation", "compres"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(aeedge, conv, words):
+    assert aeedge("bench", conv, *words).code == 2
+
+
+def test_errors_of_a_measuring_process_keep_their_exit_code(aeedge, conv, tmp_path):
+    done = aeedge("bench", conv, *OPTIONS, "--device", "provider:Nothing")
+    assert done.code == 5
+    assert "Nothing" in done.errors[0]
+    assert aeedge("bench", tmp_path / "absent").code == 4
+
+
+def test_a_wrong_result_is_an_error(conv, tmp_path):
+    case = Case("aeedge", "decompress", "cpu", 1, 1, 24, 16, 50, "png")
+    material = make_material(Codec.load(conv), case, [], tmp_path / "material")
+    place = material.folder / "000" / "decoded.npy"
+    np.save(place, np.load(place) // 2)
+    request = Request(case, str(conv), None, str(material.folder), QUICK)
+    (tmp_path / "request.json").write_text(json.dumps(request.to_dict()))
+    main(str(tmp_path / "request.json"), str(tmp_path / "reply.json"))
+    answer = json.loads((tmp_path / "reply.json").read_text())
+    assert "differ by" in answer["error"]
+    assert answer["exit_code"] == 1
+
+
+def test_pixels_may_differ_by_one():
+    image = np.full((1, 2, 2, 1), 7, np.uint8)
+    check_pixels(image, image + 1)
+    with pytest.raises(WrongResultError, match="differ by 2"):
+        check_pixels(image, image + 2)
+    with pytest.raises(WrongResultError, match="expected"):
+        check_pixels(image[:, :1], image)
+    assert psnr_db(image, image) is None
+    assert psnr_db(image, image + 1) == pytest.approx(48.13, abs=0.01)
+
+
+@pytest.mark.parametrize(("channels", "width", "height"), [(3, 40, 30), (1, 28, 28), (3, 1500, 1100)])
+def test_drawn_pictures_fit_any_size(channels, width, height):
+    picture = fit(draw_picture(channels), width, height)
+    assert picture.shape == (height, width, channels)
+    assert 20 < picture.std() < 90
+    assert np.array_equal(draw_picture(channels), draw_picture(channels))
+
+
+@pytest.mark.parametrize("operation", ["compress", "decompress"])
+@pytest.mark.parametrize("engine", ["jpeg", "webp"])
+def test_classic_codecs_take_the_lowest_quality_that_is_as_good(conv, tmp_path, engine, operation):
+    case = Case(engine, operation, "cpu", 1, 1, 64, 48, 50, "png")
+    items = make_material(Codec.load(conv), case, [], tmp_path / "material").items()
+    classic = ClassicEngine(case, 25.0)
+    classic.load()
+    classic.prepare(items)
+    facts = classic.verify(0, classic.run(0))
+    assert facts["bytes"] > 0
+    assert 1 <= facts["codec_quality"] < 100
+    if operation == "decompress":
+        assert facts["psnr_db"] >= 25
+
+
+def test_the_measuring_process_never_loads_torch():
+    text = (
+        "import aeedge.benchmark.worker, aeedge.benchmark.engine_aeedge, aeedge.benchmark.engine_classic;"
+        "import aeedge.benchmark.measure, aeedge.commands.bench, sys; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(done.stdout.split())
