@@ -33,6 +33,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "verify": "Check a bundle on this machine.",
         "bench": "Measure time, memory and energy of a bundle on this machine.",
     },
+    "Applications": {
+        "reconstruct": "Clean images, or see what a model can hold of them.",
+        "score": "Give every image an anomaly score.",
+        "sample": "Draw new images from a variational model.",
+        "encode": "Write the latents of images as features.",
+    },
     "Start here": {
         "demo": "Train, export, compress, restore and compare, in about a minute.",
         "doctor": "Show versions, devices and what is missing.",

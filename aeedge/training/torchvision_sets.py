@@ -1,4 +1,8 @@
-"""MNIST, FashionMNIST, CIFAR10 and STL10 through torchvision; downloaded only when their files are missing."""
+"""MNIST, FashionMNIST, CIFAR10 and STL10 in torchvision's layout; downloaded only when their files are missing.
+
+MNIST and FashionMNIST are read without torchvision where their files are there, so that scores and features of them
+need no PyTorch.
+"""
 
 import warnings
 from pathlib import Path
@@ -7,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.training.idx import find_idx, read_idx
 from aeedge_runtime.errors import AeedgeError, AeedgeWarning
+
+IDX_SETS = ("MNIST", "FashionMNIST")
 
 
 def read_torchvision(name: str, root: Path, *, test: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -23,7 +30,11 @@ def read_torchvision(name: str, root: Path, *, test: bool) -> tuple[NDArray[np.u
 
     Raises:
         AeedgeError: the files are neither there nor downloadable.
+        InputError: a file of MNIST or FashionMNIST is damaged.
     """
+    files = find_idx(root / name / "raw", test=test) if name in IDX_SETS else None
+    if files:
+        return read_idx(files[0])[..., None], read_idx(files[1]).astype(np.int64)
     from torchvision import datasets
 
     kind = getattr(datasets, name)

@@ -1,0 +1,85 @@
+"""The options that say which images a command works on, and what they mean."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from aeedge.console import complain
+from aeedge.failures import explain
+from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DATASETS = ("mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos")
+
+
+def data_options(function: Function) -> Function:
+    """Add the options of every command that reads a set of images."""
+    options = (
+        click.option("--data", metavar="NAME|FOLDER", help=f"{', '.join(DATASETS)}, or a folder of images."),
+        click.option("--data-dir", metavar="DIR", default="data", show_default=True, help="Where data sets lie."),
+        click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True),
+        click.option("--count", type=click.IntRange(min=1), help="Take so many images at most."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+class Selection:
+    """The images that a command was told to work on.
+
+    Args:
+        arguments: files and folders.
+        options: what `data_options` gave.
+
+    Raises:
+        click.UsageError: neither images nor `--data`, or both.
+
+    Attributes:
+        sources: the files; none for a data set.
+        codes: exit codes of the files that could not be read.
+        taken: images that were handed out.
+    """
+
+    def __init__(self, arguments: Sequence[str], options: Mapping[str, Any]) -> None:
+        data = options["data"]
+        if bool(arguments) == bool(data):
+            found = "images and --data" if data else "no images"
+            raise click.UsageError(f"found {found}, expected images, a folder of them, or --data NAME|FOLDER")
+        self._dataset = data if data in DATASETS and not Path(data).is_dir() else None
+        self._options = options
+        if data and not self._dataset and not os.path.lexists(data):
+            raise click.UsageError(f"--data: found {data}, expected a folder or one of {', '.join(DATASETS)}")
+        files = arguments or [data]
+        self.sources: list[Source] = [] if self._dataset else find_sources(files, IMAGE_SUFFIXES)
+        self.codes: list[int] = []
+        self.taken = 0
+
+    def images(self, channels: int) -> Iterator[Any]:
+        """Yield the images as `aeedge.applications.images.NamedImage`; a file that is none is named and left out."""
+        from aeedge.applications.images import dataset_images, file_images, limited
+
+        if self._dataset:
+            found = dataset_images(self._dataset, channels, self._options["data_dir"], self._options["split"])
+        else:
+            found = file_images(self.sources, channels, self._failed)
+        for image in limited(found, self._options["count"]):
+            self.taken += 1
+            yield image
+
+    @property
+    def exit_code(self) -> int:
+        """0, the code of the only input that failed, or 1 where some did."""
+        if not self.codes:
+            return 0
+        return self.codes[0] if len(self.sources) == 1 else 1
+
+    def _failed(self, source: Source, error: Exception) -> None:
+        message, code = explain(error)
+        message = message.removeprefix("image bytes: ")
+        complain(message if message.startswith(f"{source.name}:") else f"{source.name}: {message}")
+        self.codes.append(code)

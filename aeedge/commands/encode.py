@@ -1,0 +1,54 @@
+"""`aeedge encode`: images to latents, as features for other programs."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aeedge.applications.outlet import Outlet
+from aeedge.applications.selection import Selection, data_options
+from aeedge.console import count, print_json, printable, say
+from aeedge.options import device_option, force_option, json_option, threads_option
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("bundle")
+@click.argument("images", metavar="[IMG]...", nargs=-1)
+@data_options
+@click.option("-o", "--output", metavar="FILE.npz", type=PATH, required=True, help="Arrays latents, names, labels.")
+@click.option("--pool", type=click.Choice(["none", "mean"]), default="none", show_default=True, help="Over positions.")
+@click.option("--picture", metavar="FILE.png", type=PATH, help="Draw two principal components, coloured by class.")
+@device_option
+@threads_option
+@force_option
+@json_option
+def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | None, **options: Any) -> int:
+    """Write the latents that the model in BUNDLE gives to images.
+
+    numpy.load(FILE) gives latents float32 [N, c, h, w] ([N, c] with --pool mean), names [N] and labels [N].
+    """
+    selection = Selection(images, options)
+    outlet = Outlet(selection.sources, force=options["force"])
+    for place in (output, picture):
+        if place:
+            outlet.check(place)
+
+    from aeedge.applications.features import draw_features, encode_images
+    from aeedge_runtime import Codec
+
+    codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
+    codec.bundle.require("encoder", "encode")
+    features = encode_images(codec, selection.images(codec.bundle.manifest.image.channels), options["pool"])
+    outlet.write(output, features.to_bytes())
+    if picture:
+        name = codec.bundle.manifest.name
+        outlet.write(picture, draw_features(features, f"latents of {count(len(features.names), 'image')}, {name}"))
+    shape = list(features.latents.shape)
+    if options["as_json"]:
+        places = {"output": str(output), "picture": str(picture) if picture else None}
+        print_json({"command": "encode", "shape": shape, **places, "failed": len(selection.codes)})
+    else:
+        say(f"{printable(output)}: latents float32 {shape}, names and labels of {count(len(features.names), 'image')}")
+    return selection.exit_code
