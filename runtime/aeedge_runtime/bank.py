@@ -6,10 +6,9 @@ becomes a symbol: `offset` (minimum + token), `magnitude` (|symbol|, then a sign
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,10 @@ _WINDOW = 1 << _WINDOW_BITS
 
 @dataclass(frozen=True, eq=False)
 class FrequencyBank:
-    """Integer frequency tables and their lookups, which are built at first use, once, and safe to share by threads.
+    """Integer frequency tables and their lookups, which are built at first use.
+
+    Safe to share by threads, and without a lock: a child forked while another thread holds one would wait for ever.
+    Two threads may build the same lookup; it is the same, and one of them is kept.
 
     Attributes:
         frequencies: uint16 [T, A]; row t sums to 16384 over its first `sizes[t]` tokens, each at least 1; 0 beyond.
@@ -51,7 +53,6 @@ class FrequencyBank:
     sizes: NDArray[np.uint16]
     minimum: NDArray[np.int16]
     kind: NDArray[np.uint8]
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Checks every rule of the tables.
@@ -87,10 +88,11 @@ class FrequencyBank:
         """Number of tables T."""
         return len(self.sizes)
 
-    @cached_property
+    @property
     def certain(self) -> NDArray[np.bool_]:
         """Bool [T]: symbols of this table are 0 and are not coded."""
-        return np.equal(self.kind, CERTAIN)
+        kept: NDArray[np.bool_] = self._kept("_certain", lambda: np.equal(self.kind, CERTAIN))
+        return kept
 
     def coded(self, tables: NDArray[np.uint8]) -> NDArray[np.intp]:
         """Places of the elements that are coded, those under certain tables being left out.
@@ -102,21 +104,21 @@ class FrequencyBank:
             raise ArgumentError(f"table index {highest} is outside the bank, which has {self.tables} tables")
         return np.flatnonzero(~self.certain.take(tables))
 
-    @cached_property
+    @property
     def encoder_lookup(self) -> EncoderLookup:
         """Lookup from (table, symbol) to the coder's entry."""
-        return EncoderLookup(self)
-
-    @cached_property
-    def _decoder_lookup(self) -> DecoderLookup:
-        return DecoderLookup(self)
+        kept: EncoderLookup = self._kept("_encoder", lambda: EncoderLookup(self))
+        return kept
 
     def decoder_lookup(self, tables: NDArray[np.uint8]) -> DecoderLookup:
         """Lookup from (table, slot), with at least the rows of `tables` filled."""
-        with self._lock:
-            lookup = self._decoder_lookup
-            lookup.fill(tables)
+        lookup: DecoderLookup = self._kept("_decoder", lambda: DecoderLookup(self))
+        lookup.fill(tables)
         return lookup
+
+    def _kept(self, name: str, build: Callable[[], Any]) -> Any:
+        found = self.__dict__.get(name)
+        return self.__dict__.setdefault(name, build()) if found is None else found
 
     def cumulative(self, table: int) -> NDArray[np.uint32]:
         """First slot of each token of a table, uint32 [sizes[table]]."""
@@ -178,7 +180,7 @@ class DecoderLookup:
         self.symbols[-TOTAL:] = 0
 
     def fill(self, tables: NDArray[np.uint8]) -> None:
-        """Fills the rows of these tables that are still empty. Not for two threads at once."""
+        """Fills the rows of these tables that are still empty. Two threads may fill a row: with the same values."""
         if self._ready.all() or self._ready.take(tables).all():
             return
         for table in np.flatnonzero(np.bincount(tables, minlength=self._bank.tables)):
@@ -191,8 +193,8 @@ class DecoderLookup:
         size = int(bank.sizes[table])
         frequency = bank.frequencies[table, :size].astype(np.uint32)
         token = np.repeat(np.arange(size), frequency)
-        self.steps[row] = (frequency[token] << PRECISION_BITS) + np.arange(TOTAL, dtype=np.uint32)
-        self.steps[row] -= bank.cumulative(table)[token]
+        steps = (frequency[token] << PRECISION_BITS) + np.arange(TOTAL, dtype=np.uint32)
+        self.steps[row] = steps - bank.cumulative(table)[token]
         symbol = np.arange(size, dtype=np.int32) + int(bank.minimum[table])
         symbol[-1] = ESCAPED
         self.symbols[row] = symbol[token]

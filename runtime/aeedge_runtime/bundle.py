@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 from typing import Self
 
-from .errors import ArgumentError, BundleError, MissingHalfError, ModelNotFoundError
+from .errors import AeedgeError, ArgumentError, BundleError, MissingHalfError, ModelNotFoundError
 from .identity import arrays_hash
 from .layout import Geometry
 from .manifest import Manifest
 from .store import Store, open_store, read_manifest
 from .tables import EntropyTables, read_arrays
+from .weights import check_weights
 
 DEFAULT_BUNDLE = "photo"
 """The shipped bundle that is used where none is named."""
@@ -60,11 +61,17 @@ class Bundle:
 
         Raises:
             ModelNotFoundError: nothing of that name, or at that place.
-            BundleError: a file is damaged, forged, missing, or not part of the bundle.
+            BundleError: a file is damaged, forged, missing, or not part of the bundle; or a weight is NaN or infinite.
             ArgumentError: `place` is of another type.
         """
-        found = find_bundle(place)
-        return cls(found, open_store(found))
+        try:
+            found = find_bundle(place)
+            return cls(found, open_store(found))
+        except AeedgeError:
+            raise
+        except OSError as error:  # a name too long, a folder that may not be looked into
+            shown = "bytes" if isinstance(place, bytes) else f"{os.fspath(place or DEFAULT_BUNDLE)!s:.200}"
+            raise ModelNotFoundError(f"no bundle at {shown} ({error.strerror}); give another place") from error
 
     def __str__(self) -> str:
         """Name for messages."""
@@ -105,7 +112,9 @@ class Bundle:
                 f"{self}: the zip holds {min(extra)}, which its manifest does not list; get the bundle again"
             )
         for name in self.manifest.files:
-            self.read(name)
+            data = self.read(name)
+            if name.endswith(".onnx"):
+                check_weights(data, f"{self}: {name}")
 
 
 def find_bundle(place: Place | None) -> Path | bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .errors import ArgumentError, StreamError, UnsupportedStreamError
 from .layout import Geometry, check_size, chunk_spans
 from .limits import (
+    MAX_CHUNKS,
     MAX_COUNT,
     MAX_DIMENSION,
     MAX_PIXELS,
@@ -89,8 +90,10 @@ def write_stream(stream: Stream) -> bytes:
         ArgumentError: a field outside its range; the message names it.
     """
     _check_fields(stream, ArgumentError, "use a value in the range")
-    if not stream.chunks:
-        raise ArgumentError("a stream has at least one chunk")
+    if not 1 <= len(stream.chunks) <= MAX_CHUNKS:
+        raise ArgumentError(
+            f"a stream of {len(stream.chunks)} chunks, expected 1..{MAX_CHUNKS}; put fewer images in it"
+        )
     for section, data in stream.sections.items():
         if not _is_known(section) or not 1 <= len(data) <= MAX_SECTION_BYTES:
             raise ArgumentError(
@@ -130,7 +133,7 @@ def read_header(data: bytes | memoryview) -> StreamHeader:
     chunks = cursor.varint("chunk count")
     if not chunks:
         raise StreamError(f"stream: no chunk, expected at least one; {_DAMAGED}")
-    if chunks - 1 > cursor.left():
+    if chunks > MAX_CHUNKS or chunks - 1 > cursor.left():
         raise StreamError(f"stream: {chunks} chunks in {cursor.left()} bytes; {_DAMAGED}")
     lengths = [cursor.varint("chunk length") for _ in range(chunks - 1)]
     sections = _read_section_table(cursor) if flags & _FLAG_SECTIONS else {}

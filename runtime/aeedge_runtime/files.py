@@ -1,8 +1,9 @@
-"""Writing files so that a name is either absent, the old file, or the complete new one; never anything between."""
+"""Files: written so that a name is absent, the old file, or the complete new one; read without ever waiting."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -10,6 +11,24 @@ from pathlib import Path
 
 TEMPORARY_PREFIX = ".aeedge-"
 """Start of the name of every temporary file: short whatever the final name is, hidden, and easy to recognise."""
+
+
+def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Bytes of a plain file. A FIFO or a device is refused rather than waited for or read without end.
+
+    Raises:
+        OSError: it cannot be read, is not a plain file, or has more than `limit` bytes.
+        ValueError: a name that no file can have.
+    """
+    # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", os.fspath(path))
+        if facts.st_size > limit:
+            raise OSError(errno.EFBIG, f"more than {limit} bytes", os.fspath(path))
+        return file.read(facts.st_size)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, overwrite: bool = False) -> None:

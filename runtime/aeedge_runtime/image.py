@@ -6,8 +6,10 @@ clipped; of several frames the first is taken. Every change beyond that is a not
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import struct
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +25,25 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Pixels = NDArray[np.uint8]
+
+KINDS = (
+    "PNG",
+    "JPEG",
+    "GIF",
+    "BMP",
+    "DIB",
+    "PPM",
+    *("WEBP", "TIFF", "AVIF", "JPEG2000"),
+    "ICO",
+    "PCX",
+    "QOI",
+    "SGI",
+    "TGA",
+)
+"""Kinds of files, by Pillow's names. EPS is not among them: it is a program, and Pillow starts Ghostscript on it."""
+
+_EARLY_KINDS = 6
+"""So many of them come with Pillow's first few plugins; the others are imported when none of those fits."""
 
 LUMA = (19595, 38470, 7471)
 """ITU-R 601 luma of R, G, B in 1/65536, as Pillow has it."""
@@ -168,21 +189,42 @@ def _from_path(path: Path, max_pixels: int, frame: int) -> Picture:
 
 
 def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(file) as image:
+        with _open(file) as image:
             if frame:
                 image.seek(frame)
             return _from_opened(image, name, max_pixels)
     except (ImageError, LimitError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not an image, or of a kind that Pillow does not read") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(f"{name}: {_one_line(error)}") from error
+        raise ImageError(
+            f"{name}: not an image of a known kind ({', '.join(KINDS)}); open others yourself and pass the PIL image"
+        ) from error
     except Exception as error:  # Pillow's plugins raise a dozen types on damaged files, not only OSError
-        raise ImageError(f"{name}: damaged or cut short ({_one_line(error)})") from error
+        raise _fault(name, error) from error
+
+
+def _open(file: Any) -> Image:
+    """Opens a file as `PIL.Image.open` does, but KINDS only, and within `max_pixels` instead of Pillow's own limit.
+
+    Raises:
+        UnidentifiedImageError: no kind fits. Errors of Pillow's plugins pass through.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    prefix = file.read(16)
+    for number, kind in enumerate(KINDS):
+        if number in (0, _EARLY_KINDS):
+            (Image.init if number else Image.preinit)()
+        open_kind, accepts = Image.OPEN.get(kind, (None, None))
+        if open_kind is None or (accepts and accepts(prefix) is not True):
+            continue
+        file.seek(0)
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # how a plugin says "not mine"
+            return open_kind(file, "")
+    raise UnidentifiedImageError
 
 
 def _from_opened(image: Image, name: str, max_pixels: int) -> Picture:
@@ -195,11 +237,20 @@ def _from_opened(image: Image, name: str, max_pixels: int) -> Picture:
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # as in _from_file
-        raise ImageError(f"{name}: damaged or cut short ({_one_line(error)})") from error
+        raise _fault(name, error) from error
     if frames > 1:
         notes = (*notes, f"{frames} frames: frame {image.tell() + 1} was taken")
     pixels, alpha = split_alpha(planes)
     return Picture(pixels, alpha, icc, exif, pixels.shape[2] == 1, notes, frames)
+
+
+def _fault(name: str, error: Exception) -> ImageError | LimitError:
+    """What a caller meets in place of an error of Pillow's."""
+    from PIL import Image
+
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return LimitError(f"{name}: {_one_line(error)}; decode it yourself and pass the pixels as an array")
+    return ImageError(f"{name}: damaged or cut short ({_one_line(error)})")
 
 
 def _one_line(error: BaseException) -> str:

@@ -24,6 +24,9 @@ CHUNK_SYMBOLS = 1 << 20
 MAX_CHUNK_SYMBOLS = 1 << 22
 """Latent symbols of a chunk that cannot be smaller, because it must hold whole rows of a very wide image."""
 
+MAX_CHUNKS = 1 << 20
+"""Chunks of one stream: a chunk has half a million symbols or is an image's last, and a reader lists their lengths."""
+
 MAX_SECTION_BYTES = 1 << 24
 """Bytes of one section as stored: an ICC profile or EXIF block beyond 16 MiB is not metadata."""
 

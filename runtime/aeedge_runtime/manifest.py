@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -131,7 +132,7 @@ class Manifest:
             BundleError: not JSON, an unknown or missing key, a value out of range, an id or hash that does not add up.
         """
         values = _object(_parse(data), "manifest", _keys_of(cls))
-        if values["schema"] != SCHEMA:
+        if values["schema"] != SCHEMA or type(values["schema"]) is not int:
             raise BundleError(f"manifest: schema is {values['schema']!r}, this reader knows {SCHEMA}; update aeedge")
         parts = _object(values["stream_id_parts"], "stream_id_parts", STREAM_ID_PARTS)
         manifest = cls(
@@ -182,7 +183,7 @@ def _parse(data: bytes) -> object:
     if len(data) > MAX_MANIFEST_BYTES:
         raise BundleError(f"manifest.json has {len(data)} bytes, at most {MAX_MANIFEST_BYTES} are read")
     try:
-        value: object = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value: object = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise
@@ -195,6 +196,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         raise BundleError("manifest.json repeats a key; the bundle is damaged")
     return values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BundleError(f"manifest.json holds {text:.60}, which is beyond a float; expected finite numbers")
+    return value
 
 
 def _no_constant(name: str) -> object:

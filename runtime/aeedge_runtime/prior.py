@@ -197,7 +197,7 @@ class HyperPrior:
             with stage("hyper_encoder_graph"):
                 wanted = self._hyper_encoder.run({"latent_steps": target})[0]
             _check_output("hyper_encoder.onnx", wanted, shape, np.float32)
-            wanted = np.clip(np.nan_to_num(wanted), -MAX_HYPER_SYMBOL, MAX_HYPER_SYMBOL).ravel()
+            wanted = np.clip(wanted, -MAX_HYPER_SYMBOL, MAX_HYPER_SYMBOL).ravel()
         return side.exchange(index.ravel(), wanted, last=False).astype(np.float32).reshape(shape)
 
     def _exchange_pass(
@@ -258,3 +258,5 @@ def _check_output(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype
         raise BundleError(
             f"{name} gave {values.dtype} {values.shape}, expected {np.dtype(dtype)} {shape}; export the bundle again"
         )
+    if not np.isfinite(values).all():  # a NaN would become some symbol, and which one is the processor's choice
+        raise BundleError(f"{name} gave NaN or infinity; export the bundle again")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from .container import ALPHA, EXIF, ICC, NAMES, StreamHeader, read_header
 from .errors import ArgumentError, StreamError
+from .files import read_plain
+from .limits import MAX_STREAM_BYTES
 from .sections import unpack_names
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -87,7 +88,7 @@ def stream_bytes(data: Data) -> bytes:
     """Bytes of a stream that came as bytes or as a path.
 
     Raises:
-        StreamError: the file cannot be read.
+        StreamError: the file cannot be read, or is no plain file (read a pipe yourself and pass its bytes).
         ArgumentError: another type.
     """
     if isinstance(data, bytes):
@@ -97,7 +98,7 @@ def stream_bytes(data: Data) -> bytes:
     if not isinstance(data, str | os.PathLike):
         raise ArgumentError(f"stream: found {type(data).__name__}, expected bytes or a path")
     try:
-        return Path(data).read_bytes()
+        return read_plain(data, MAX_STREAM_BYTES)
     except (OSError, ValueError) as error:
         raise StreamError(f"{os.fspath(data)}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ SCALES = 64
 """Indices that the prior network can give."""
 
 _BANK = ("bank_frequencies", "bank_kind", "bank_minimum", "bank_sizes")
+_DIMENSIONS = 4  # none has more than two
 _DATA = 1 << 27  # bytes of one array: 100 qualities of 65,536 channels are a fifth of it
 
 
@@ -109,15 +111,25 @@ def read_array(data: bytes) -> NDArray[Any]:
     file = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise BundleError(f"an .npy file of format {version}, expected (1, 0)")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        size = int(np.prod(shape, dtype=object))
-    except ValueError as error:
-        raise BundleError(f"not an .npy file ({error}); export the bundle again") from error
-    if fortran or dtype.hasobject or size * dtype.itemsize != len(data) - file.tell() or len(data) > _DATA:
-        raise BundleError("an .npy file that is not plain C-order values of the size it says")
+    except Exception as error:  # the header is parsed as Python text: tokenize.TokenError, SyntaxError, ValueError ...
+        raise BundleError(f"not an .npy file ({_one_line(error)}); export the bundle again") from error
+    if (
+        version != (1, 0)
+        or fortran
+        or dtype.kind not in "biuf"
+        or len(shape) > _DIMENSIONS
+        or min(shape, default=0) < 0
+    ):
+        raise BundleError("an .npy file that is not plain numbers in C order, format (1, 0); export the bundle again")
+    size = math.prod(shape)
+    if size * dtype.itemsize != len(data) - file.tell() or len(data) > _DATA:
+        raise BundleError("an .npy file that is not of the size it says; export the bundle again")
     return np.frombuffer(data, dtype, size, file.tell()).reshape(shape)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _check_names(arrays: Mapping[str, NDArray[Any]], expected: set[str]) -> None:

@@ -98,7 +98,7 @@ def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes
     reader.position = 5
     stream_id, quality = reader.take(8), reader.byte()
     count, width, height, number = reader.varint(), reader.varint(), reader.varint(), reader.varint()
-    must(number >= 1, "no chunk")
+    must(1 <= number <= 2**20, "number of chunks")
     lengths = [reader.varint() for _ in range(number - 1)]
     section_lengths: dict[int, int] = {}
     if flags & 1:

@@ -1,10 +1,12 @@
 import json
+import os
 import shutil
 import stat
 import warnings
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,33 @@ def test_places_that_hold_no_bundle(tmp_path) -> None:
         Bundle.load(b"")
     with pytest.raises(ArgumentError, match="found int"):
         Bundle.load(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["a" * 5000, "/" + "a" * 5000, "a\0b", "/a\0b"])
+def test_places_that_no_bundle_can_have(place: str) -> None:
+    with pytest.raises(ModelNotFoundError):
+        Bundle.load(place)
+
+
+def test_a_place_that_may_not_be_looked_into(tmp_path, monkeypatch) -> None:
+    def deny(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_dir", deny)
+    with pytest.raises(ModelNotFoundError, match="Permission denied"):
+        Bundle.load(tmp_path / "b")
+
+
+def test_a_fifo_is_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "b.aeb")
+    with pytest.raises(BundleError, match="neither a folder nor a plain file"):
+        Bundle.load(tmp_path / "b.aeb")
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    for name in ("encoder.onnx", "manifest.json"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(BundleError, match="not a plain file"):
+            Bundle.load(folder)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -205,6 +234,34 @@ def npy(array: Any) -> bytes:
     return buffer.getvalue()
 
 
+def header(text: str) -> bytes:
+    line = text.encode() + b" " * (-(11 + len(text)) % 64) + b"\n"
+    return b"\x93NUMPY\x01\0" + len(line).to_bytes(2, "little") + line
+
+
+HEADERS = [
+    "{'descr': '|V0', 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': '|S0', 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (0, -1)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': " + str((0,) * 99) + "}",
+    "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (0,)}",
+    "{'descr': [], 'fortran_order': False, 'shape': (0,)}",
+    "{" * 3000,
+    "(" * 900,
+    "[" * 9000,
+    "{b'descr': '<f4'}",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", HEADERS, ids=lambda text: text[:30])
+def test_forged_headers_of_arrays(text: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        read_array(header(text))
+    assert "\n" not in str(caught.value)
+
+
 HUGE = npy(np.zeros(3)).replace(b"'shape': (3,)", b"'shape': (9223372036854775807,)")
 
 
@@ -234,9 +291,12 @@ def test_arrays_come_back() -> None:
     np.testing.assert_array_equal(read_arrays(npz(a=npy(array)))["a"], array)
 
 
-def test_a_graph_that_onnxruntime_refuses(tmp_path) -> None:
+def test_graphs_that_are_none(tmp_path) -> None:
     folder = copy_of("tiny-conv", tmp_path / "b")
     (folder / "encoder.onnx").write_bytes(b"not a graph")
+    with pytest.raises(BundleError, match=r"encoder\.onnx is not an ONNX graph"):
+        Bundle.load(rehash(folder))
+    (folder / "encoder.onnx").write_bytes(b"\x08\x0a")  # a model without a graph
     codec = Codec.load(rehash(folder))
     with pytest.raises(BundleError, match=r"encoder\.onnx: onnxruntime does not accept"):
         codec.compress(picture(8, 8, 3))

@@ -360,6 +360,42 @@ def test_a_forked_child_works(codec: Codec) -> None:
     assert fresh.compress(pixels) == data
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_forked_while_threads_work(codec: Codec) -> None:
+    pixels = picture(64, 64, channels_of(codec))
+    data = codec.compress(pixels, 90)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            fresh = Codec.load(codec.bundle.place, threads=1)  # fills its tables, opens its graphs
+            fresh.decompress(fresh.compress(pixels, 90))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if not child:
+                os._exit(0 if codec.compress(pixels, 90) == data and codec.decompress(data).size else 1)
+            assert wait_for(child) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_fifo_is_not_waited_for(conv: Codec, tmp_path) -> None:
+    os.mkfifo(tmp_path / "a.aee")
+    with pytest.raises(StreamError, match="not a plain file"):
+        conv.decompress(tmp_path / "a.aee")
+    with pytest.raises(StreamError, match="not a plain file"):
+        stream_info("/dev/zero")
+
+
 def wait_for(child: int) -> int:
     """Exit code of a child; it is killed after 30 seconds."""
     for _ in range(600):

@@ -163,7 +163,8 @@ def test_sizes_beyond_the_limit_of_pixels():
         ({"count": MAX_COUNT + 1}, "count"),
         ({"width": 0}, "width 0"),
         ({"height": MAX_DIMENSION + 1}, "height 65536"),
-        ({"chunks": ()}, "at least one chunk"),
+        ({"chunks": ()}, "0 chunks, expected 1..1048576"),
+        ({"chunks": (b"",) * (2**20 + 1)}, "1048577 chunks, expected"),
         ({"sections": {0: b"x"}}, "section 0"),
         ({"sections": {5: b"x"}}, "section 5"),
         ({"sections": {256: b"x"}}, "section 256"),
@@ -278,6 +279,10 @@ def test_more_chunks_than_the_sizes_give(chunks):
 
 def test_fewer_chunks_than_the_sizes_give():
     refuse(seal(fields(count=2**20)), "1 chunks, expected 2")
+
+
+def test_more_chunks_than_any_stream_has():
+    refuse(seal(fields(number=2**20 + 1), bytes(2**20 + 1)), "1048577 chunks in")
 
 
 @pytest.mark.parametrize("number", [100, 2**31, 2**35 - 1])

@@ -236,6 +236,27 @@ def test_things_that_are_no_images(tmp_path) -> None:
         load_image("/dev/null")
 
 
+def test_a_kind_that_starts_another_program_is_refused(tmp_path, monkeypatch) -> None:
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / "a.png").write_bytes(eps)
+    for source in (eps, tmp_path / "a.png"):
+        with pytest.raises(ImageError, match="not an image of a known kind"):
+            load_image(source)
+
+
+def test_max_pixels_may_be_raised_above_the_limit_of_pillow(monkeypatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # an error from 200 pixels on, a warning from 100
+    for kind in ("PNG", "JPEG", "BMP", "WEBP"):
+        assert load_image(encoded(Image.fromarray(picture(40, 40, 3)), kind)).pixels.shape == (40, 40, 3)
+    with pytest.raises(LimitError):
+        load_image(encoded(Image.fromarray(picture(40, 40, 3))), max_pixels=1000)
+    with pytest.raises(LimitError, match="pass the pixels as an array"):
+        load_image(encoded(Image.fromarray(picture(40, 40, 3)), "TIFF"))  # its plugin has a limit of its own
+
+
 def test_bombs_are_refused_before_decoding() -> None:
     bomb = png(60_000, 60_000, 8, 2, b"")
     with pytest.raises(LimitError):

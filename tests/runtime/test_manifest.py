@@ -71,6 +71,7 @@ def test_anomaly_is_read() -> None:
 
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "schema": lambda v: v.update(schema=2),
+    "schema true": lambda v: v.update(schema=True),
     "family": lambda v: v.update(family="gan"),
     "name": lambda v: v.update(name=7),
     "long name": lambda v: v.update(name="x" * 2000),
@@ -128,6 +129,15 @@ def test_stream_id_is_recomputed() -> None:
     values["image"]["stride"] = [4, 8]
     with pytest.raises(BundleError, match="geometry hash"):
         parse(values)
+
+
+def test_a_number_beyond_a_float_is_refused() -> None:
+    values = values_of()
+    values["training"] = {"loss": 0.5}
+    text = json.dumps(values)
+    assert Manifest.from_bytes(text.encode()).training == {"loss": 0.5}
+    with pytest.raises(BundleError, match="1e999"):
+        Manifest.from_bytes(text.replace("0.5", "1e999").encode())
 
 
 @pytest.mark.parametrize(

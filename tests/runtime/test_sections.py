@@ -1,3 +1,4 @@
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_a_name_with_nul_is_refused():
 def test_another_number_of_names(plain):
     with pytest.raises(StreamError, match="expected 2"):
         unpack_names(zlib.compress(plain), 2)
+
+
+def test_a_bomb_of_names_takes_no_more_than_its_text():
+    bomb = zlib.compress(b"ab\0" * (MAX_SECTION_BYTES // 3), 9)
+    assert len(bomb) < 50_000
+    tracemalloc.start()
+    with pytest.raises(StreamError, match="5592405 names, expected 7"):
+        unpack_names(bomb, 7)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * MAX_SECTION_BYTES
 
 
 def test_names_beyond_their_limit():
