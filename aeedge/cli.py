@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "train": "Train a preset on images.",
         "export": "Write a trained run as a bundle, and check it against PyTorch.",
         "verify": "Check a bundle on this machine.",
+        "eval": "Compare a bundle with JPEG, WebP and AVIF on your images: report and verdict.",
         "bench": "Measure time, memory and energy of a bundle on this machine.",
     },
     "Applications": {

@@ -1,0 +1,141 @@
+"""The images of an evaluation: a folder of image files, MNIST's own files, or an `.npz`."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge.console import printable
+from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
+from aeedge_runtime import AeedgeWarning, ImageError, InputError, Picture, load_image
+from aeedge_runtime.errors import ArgumentError
+
+TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
+"""Names of MNIST's and Fashion-MNIST's test images."""
+
+SMALL_SIDE = 64
+"""Images of one size with at most so many rows and columns are judged as a set, see `small`."""
+
+NAMED_FILES = 3
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationImage:
+    """One image: its name and uint8 [H, W, C], C as the bundle takes it."""
+
+    name: str
+    pixels: Pixels
+
+
+def open_images(place: Path, channels: int, limit: int | None) -> list[EvaluationImage]:
+    """Reads the images at a place.
+
+    Args:
+        place: folder of images, image file, folder with MNIST's files (or one of these), or `.npz` of one uint8 array
+            [N, H, W] or [N, H, W, C].
+        channels: 1 or 3; images are converted.
+        limit: at most so many, spread evenly over the whole; None for all.
+
+    Raises:
+        InputError: there is nothing that can be read.
+    """
+    digits = _idx_file(place)
+    if digits is not None:
+        return _from_array(_read_idx(digits), channels, limit)
+    if place.suffix == ".npz":
+        return _from_array(_read_npz(place), channels, limit)
+    return _from_files(find_sources([str(place)], IMAGE_SUFFIXES), channels, limit)
+
+
+def is_small_set(images: Sequence[EvaluationImage]) -> bool:
+    """Whether images are judged as a set: one size, no side above SMALL_SIDE."""
+    shapes = {image.pixels.shape for image in images}
+    return len(shapes) == 1 and max(images[0].pixels.shape[:2]) <= SMALL_SIDE
+
+
+def spread(count: int, limit: int | None) -> list[int]:
+    """Indices of at most `limit` of `count` things, evenly spread."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [int(index) for index in np.linspace(0, count - 1, limit).round()]
+
+
+def _idx_file(place: Path) -> Path | None:
+    if place.name in TEST_FILES or "-idx3-ubyte" in place.name:
+        return place
+    found = (folder / name for folder in (place, place / "raw", place / "MNIST" / "raw") for name in TEST_FILES)
+    return next((path for path in found if path.is_file()), None)
+
+
+def _read_idx(path: Path) -> Pixels:
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError) as error:
+        raise InputError(f"{printable(path)}: cannot be read ({error}); get the file again") from error
+    sizes = np.frombuffer(data[4:16], ">u4").astype(int)
+    if data[:4] != b"\0\0\x08\x03" or len(sizes) != 3 or len(data) != 16 + int(np.prod(sizes)):
+        raise InputError(f"{printable(path)}: not an idx file of images; get the file again")
+    return np.frombuffer(data, np.uint8, offset=16).reshape(sizes)
+
+
+def _read_npz(path: Path) -> Pixels:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{printable(path)}: cannot be read as .npz ({error})") from error
+    images = [array for array in arrays.values() if array.dtype == np.uint8 and array.ndim in (3, 4)]
+    if len(images) != 1:
+        raise InputError(f"{printable(path)}: found {len(images)} arrays of images, expected one uint8 [N, H, W, (C)]")
+    return np.asarray(images[0])
+
+
+def _from_array(array: Pixels, channels: int, limit: int | None) -> list[EvaluationImage]:
+    chosen = spread(len(array), limit)
+    if not chosen:
+        raise InputError("found no images, expected at least one")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        images = [EvaluationImage(f"{index:05}", load_image(array[index], channels).pixels) for index in chosen]
+    for message in dict.fromkeys(str(item.message) for item in caught):
+        warnings.warn(message, AeedgeWarning, stacklevel=3)
+    return images
+
+
+def _from_files(sources: Sequence[Source], channels: int, limit: int | None) -> list[EvaluationImage]:
+    images: list[EvaluationImage] = []
+    broken: list[str] = []
+    notes: dict[str, int] = {}
+    for index in spread(len(sources), limit):
+        source = sources[index]
+        try:
+            picture = load_image(source.read(), channels)
+        except (ImageError, InputError) as error:
+            broken.append(f"{source.name}: {error}")
+            continue
+        for note in _notes(picture):
+            notes[note] = notes.get(note, 0) + 1
+        images.append(EvaluationImage(source.relative.as_posix(), picture.pixels))
+    if broken:
+        more = f", and {len(broken) - NAMED_FILES} more" if len(broken) > NAMED_FILES else ""
+        warnings.warn(f"left out: {'; '.join(broken[:NAMED_FILES])}{more}", AeedgeWarning, stacklevel=3)
+    for note, count in notes.items():
+        warnings.warn(f"{count} images: {note}", AeedgeWarning, stacklevel=3)
+    if not images:
+        raise ArgumentError("none of the images can be read; see the warnings")
+    return images
+
+
+def _notes(picture: Picture) -> list[str]:
+    """What was changed in a picture, and its alpha, which is not compared."""
+    return [*picture.notes, *(["alpha is left out"] if picture.alpha is not None else [])]

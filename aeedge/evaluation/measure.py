@@ -1,0 +1,111 @@
+"""Codes one image with the bundle and with every classic codec, and measures each real file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge.evaluation.classic import ClassicCodec
+from aeedge.evaluation.data import EvaluationImage
+from aeedge.evaluation.metrics import LEAST_SIDE, Reference
+from aeedge.evaluation.points import AEEDGE, Point
+from aeedge_runtime import AeedgeError, Codec
+from aeedge_runtime.targets import psnr_db
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured on every image.
+
+    Attributes:
+        qualities: of the bundle.
+        classics: codecs to compare with, each at its own ladder.
+        threads: threads of the bundle's networks and of encoders that take a number.
+        ms_ssim: whether to measure MS-SSIM, which takes most of the time beside AVIF.
+    """
+
+    qualities: tuple[int, ...]
+    classics: tuple[ClassicCodec, ...]
+    threads: int
+    ms_ssim: bool
+
+
+def measure_image(codec: Codec, image: EvaluationImage, plan: Plan) -> list[Point]:
+    """Every point of one image.
+
+    Raises:
+        AeedgeError: a codec gave back an image of another size.
+    """
+    channels = image.pixels.shape[2]
+    similar = plan.ms_ssim and min(image.pixels.shape[:2]) >= LEAST_SIDE
+    reference = Reference.of(image.pixels) if similar else None
+    points = []
+    for quality in plan.qualities:
+        points.append(
+            _measured(image, AEEDGE, quality, reference, lambda q: codec.compress(image.pixels, q), codec.decompress)
+        )
+    for classic in plan.classics:
+        for quality in classic.qualities:
+            points.append(
+                _measured(
+                    image,
+                    classic.key,
+                    quality,
+                    reference,
+                    lambda q, by=classic: by.encode(image.pixels, q, plan.threads),  # type: ignore[misc]
+                    lambda data, by=classic: by.decode(data, channels),  # type: ignore[misc]
+                )
+            )
+    return points
+
+
+def warm_up(codec: Codec, image: EvaluationImage, plan: Plan) -> None:
+    """Opens sessions and loads Pillow's plugins, so that the first image is not charged for it."""
+    top, left = image.pixels.shape[0] // 4, image.pixels.shape[1] // 4
+    small = EvaluationImage(image.name, np.ascontiguousarray(image.pixels[top:, left:]))
+    classics = tuple(_with_one_quality(classic) for classic in plan.classics)
+    for shown in (small, image):
+        measure_image(codec, shown, Plan(plan.qualities[-1:], classics, plan.threads, ms_ssim=False))
+
+
+def _with_one_quality(classic: ClassicCodec) -> ClassicCodec:
+    return ClassicCodec(**{**vars(classic), "qualities": classic.qualities[-1:]})
+
+
+def _measured(
+    image: EvaluationImage,
+    codec: str,
+    quality: int,
+    reference: Reference | None,
+    encode: Callable[[int], bytes],
+    decode: Callable[[bytes], Pixels],
+) -> Point:
+    start = time.perf_counter()
+    data = encode(quality)
+    middle = time.perf_counter()
+    restored = decode(data)
+    end = time.perf_counter()
+    if restored.shape != image.pixels.shape:
+        raise AeedgeError(f"{image.name}: {codec} gave back {restored.shape}, expected {image.pixels.shape}")
+    return Point(
+        image=image.name,
+        codec=codec,
+        quality=quality,
+        pixels=image.pixels.shape[0] * image.pixels.shape[1],
+        total_bytes=len(data),
+        psnr_db=psnr_db(image.pixels, restored),
+        ms_ssim=reference.ms_ssim(restored) if reference else None,
+        encode_ms=(middle - start) * 1000,
+        decode_ms=(end - middle) * 1000,
+    )
+
+
+def points_of(points: Sequence[Point], codec: str, image: str) -> list[Point]:
+    """Those of one codec and one image."""
+    return [point for point in points if point.codec == codec and point.image == image]
