@@ -68,26 +68,28 @@ class Material:
         return [Item(path) for path in sorted(self.folder.iterdir())]
 
 
-def make_material(codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Path) -> Material:
+def make_material(
+    codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Path, *, latents: bool = True
+) -> Material:
     """Write the material of a case, and of all others of its size, batch, quality and input.
 
     Args:
         codec: the bundle on the CPU; with an encoder.
         case: says what is wanted.
-        pictures: uint8 [H, W, C] each, of any size; empty to draw one.
+        pictures: uint8 [H, W, C] each, of any size.
         folder: a new folder.
+        latents: also for cases that encode and decode.
     """
-    pictures = pictures or [draw_picture(codec.bundle.manifest.image.channels)]
     count = max(1, min(len(pictures) // case.batch, MOST_ITEMS))
     fitted = [fit(picture, case.width, case.height) for picture in pictures[: count * case.batch]]
     for number in range(count):
         first = number * case.batch
         chosen = [fitted[(first + index) % len(fitted)] for index in range(case.batch)]
-        _write_item(codec, case, chosen, folder / f"{number:03}")
+        _write_item(codec, case, chosen, folder / f"{number:03}", latents=latents)
     return Material(folder)
 
 
-def _write_item(codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Path) -> None:
+def _write_item(codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Path, *, latents: bool) -> None:
     folder.mkdir(parents=True)
     channels = codec.bundle.manifest.image.channels
     if case.input != "array":
@@ -99,11 +101,30 @@ def _write_item(codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Pa
     stream = codec.compress_batch(pixels, case.quality)
     (folder / "stream.aee").write_bytes(stream)
     np.save(folder / "pixels.npy", pixels)
-    latents = codec.encode_batch(pixels)
-    np.save(folder / "latents.npy", latents)
-    if "decoder" in codec.bundle.manifest.halves:
+    decoder = "decoder" in codec.bundle.manifest.halves
+    if decoder:
         np.save(folder / "decoded.npy", codec.decompress_batch(stream))
-        np.save(folder / "restored.npy", codec.decode_batch(latents, pixels.shape[1:3]))
+    if latents:
+        values = codec.encode_batch(pixels)
+        np.save(folder / "latents.npy", values)
+        if decoder:
+            np.save(folder / "restored.npy", codec.decode_batch(values, pixels.shape[1:3]))
+
+
+def usual_pictures(codec: Codec) -> tuple[list[Pixels], str]:
+    """Return pictures for a user who named none, and where they come from.
+
+    A bundle of patches was trained on one kind of small image, so its golden images are taken; else one is drawn.
+    """
+    facts = codec.bundle.manifest.image
+    names = [name for name in codec.bundle.manifest.files if _is_golden_image(name)] if facts.patched else []
+    images = [load_image(codec.bundle.read(name), facts.channels).pixels for name in names]
+    large = [image for image in images if image.shape[0] >= facts.stride[0] and image.shape[1] >= facts.stride[1]]
+    return (large, "golden") if large else ([draw_picture(facts.channels)], "drawn")
+
+
+def _is_golden_image(name: str) -> bool:
+    return name.endswith(".png") and not name.endswith(".decoded.png")
 
 
 def golden_material(codec: Codec, folder: Path) -> tuple[Material, tuple[int, int, int]]:

@@ -14,7 +14,7 @@ from aeedge.benchmark.case import CLASSICS, Case, Grid
 from aeedge.benchmark.engine import psnr_db
 from aeedge.benchmark.exchange import Effort, Reply, Request
 from aeedge.benchmark.machine import environment
-from aeedge.benchmark.material import Material, Pixels, golden_material, make_material
+from aeedge.benchmark.material import Material, Pixels, golden_material, make_material, usual_pictures
 from aeedge.benchmark.summary import summarize
 from aeedge_runtime import AeedgeError, Codec
 
@@ -66,7 +66,7 @@ def benchmark(
     Args:
         bundle: place or name.
         grid: what to measure.
-        pictures: uint8 [H, W, C] each; none to draw one.
+        pictures: uint8 [H, W, C] each; none for `usual_pictures`.
         effort: how much.
         run: the run folder that the bundle was exported from, for PyTorch.
         command: the command line, for the record.
@@ -77,6 +77,9 @@ def benchmark(
     """
     effort = effort or Effort()
     codec = Codec.load(bundle)
+    source = "given"
+    if not pictures:
+        pictures, source = usual_pictures(codec)
     facts = environment(command)
     with tempfile.TemporaryDirectory(prefix="aeedge-bench-") as folder:
         requests = _requests(codec, bundle, grid, pictures, effort, run, Path(folder))
@@ -89,7 +92,7 @@ def benchmark(
     manifest = codec.bundle.manifest
     facts["bundle"] = {"name": manifest.name, "stream_id": manifest.stream_id, "hash": codec.bundle.hash}
     facts["effort"] = vars(effort)
-    facts["pictures"] = len(pictures) or "drawn"
+    facts["pictures"] = {"count": len(pictures), "source": source}
     warnings = dict.fromkeys(text for group in replies.values() for reply in group for text in reply.warnings)
     return Report(facts, [summarize(case, group) for case, group in replies.items()], list(warnings))
 
@@ -110,6 +113,7 @@ def _requests(
     folder: Path,
 ) -> list[Request]:
     """Return a request per case that the bundle's halves allow, with its material in a folder."""
+    latents = not {"encode", "decode"}.isdisjoint(grid.operations)
     made: dict[tuple[int, int, int], Material] = {}
     requests: list[Request] = []
     for case in _possible(codec, grid):
@@ -119,7 +123,7 @@ def _requests(
         else:
             shape = (case.batch, case.width, case.height)
             if shape not in made:
-                made[shape] = make_material(codec, case, pictures, folder / f"material-{len(made)}")
+                made[shape] = make_material(codec, case, pictures, folder / f"material-{len(made)}", latents=latents)
             material = made[shape]
         target = _target_db(material) if case.engine in CLASSICS else None
         place = None if run is None else os.fspath(run)

@@ -78,7 +78,7 @@ def test_errors_of_a_measuring_process_keep_their_exit_code(aeedge, conv, tmp_pa
 
 def test_a_wrong_result_is_an_error(conv, tmp_path):
     case = Case("aeedge", "decompress", "cpu", 1, 1, 24, 16, 50, "png")
-    material = make_material(Codec.load(conv), case, [], tmp_path / "material")
+    material = make_material(Codec.load(conv), case, [draw_picture(3)], tmp_path / "material")
     place = material.folder / "000" / "decoded.npy"
     np.save(place, np.load(place) // 2)
     request = Request(case, str(conv), None, str(material.folder), QUICK)
@@ -112,7 +112,7 @@ def test_drawn_pictures_fit_any_size(channels, width, height):
 @pytest.mark.parametrize("engine", ["jpeg", "webp"])
 def test_classic_codecs_take_the_lowest_quality_that_is_as_good(conv, tmp_path, engine, operation):
     case = Case(engine, operation, "cpu", 1, 1, 64, 48, 50, "png")
-    items = make_material(Codec.load(conv), case, [], tmp_path / "material").items()
+    items = make_material(Codec.load(conv), case, [draw_picture(3)], tmp_path / "material").items()
     classic = ClassicEngine(case, 25.0)
     classic.load()
     classic.prepare(items)

@@ -1,0 +1,113 @@
+"""Latency of a bundle, stage by stage, beside classic codecs and, with --run, PyTorch on the same images.
+
+python benchmarks/latency.py [--quick]                              the photo bundle at 768x512, 0.3 bits per pixel
+python benchmarks/latency.py --run RUN                              also eager and compiled PyTorch
+python benchmarks/latency.py --bundle DIGITS --run RUN --mnist FILE --size 28x28 --out latency_mnist.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from record import benchmark, effort, goal, options, pictures, progress, save, show, tables
+
+from aeedge.benchmark.case import CLASSICS, OPERATIONS, TORCH, Grid
+from aeedge.benchmark.chart import draw_chart
+from aeedge.benchmark.material import usual_pictures
+from aeedge.benchmark.pictures import fit
+from aeedge.benchmark.tables import facts
+from aeedge_runtime import Codec
+
+RATE_BPP = 0.3
+LARGE = 100_000
+"""Pixels from which the goals for photos apply; below, those for digits."""
+
+NETWORKS = ("encoder_graph", "decoder_graph", "hyper_encoder_graph", "prior_graph")
+
+
+def quality_for_rate(bundle: str, images: Sequence[Any], size: tuple[int, int], rate_bpp: float) -> int:
+    """The highest quality at which the first image takes at most so many bits per pixel."""
+    codec = Codec.load(bundle)
+    image = fit((images or usual_pictures(codec)[0])[0], *size)
+    low, high = 1, 100
+    while low < high:
+        middle = (low + high + 1) // 2
+        if 8 * len(codec.compress(image, middle)) <= rate_bpp * size[0] * size[1]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def outside_ms(result: dict[str, Any]) -> float:
+    """Median time outside the networks and outside reading the input image; medians of stages added."""
+    inside = (*NETWORKS, "load_image")
+    return sum(stage["p50_ms"] for name, stage in result["stages"].items() if name not in inside)
+
+
+def goals(results: Sequence[dict[str, Any]], large: bool) -> list[dict[str, Any]]:
+    """What the project aims at, and what was found."""
+    found: dict[tuple[str, str], dict[str, Any]] = {
+        (result["config"]["engine"], result["config"]["operation"]): result for result in results
+    }
+    checked = []
+    if large:
+        for operation in ("compress", "decompress"):
+            name = f"{operation}: outside the networks, image reading excluded"
+            checked.append(goal(name, outside_ms(found["aeedge", operation]), 12, "ms", at_most=True))
+    for engine in TORCH:
+        for operation in ("encode", "decode"):
+            if (engine, operation) in found:
+                other, ours = found[engine, operation]["total"], found["aeedge", operation]["total"]
+                least = (1.3 if large else 3.0) if engine == "torch-eager" else 1.0
+                ratio = other["p50_ms"] / ours["p50_ms"]
+                checked.append(goal(f"{operation}: speed against {engine}", ratio, least, "times", at_most=False))
+    return checked
+
+
+def main() -> None:
+    """Measure, print, write JSON and picture."""
+    parser = options(__doc__, "latency", "photo")
+    parser.add_argument("--run", type=Path, help="the run that the bundle was exported from")
+    parser.add_argument("--size", default="768x512")
+    parser.add_argument("--quality", type=int, help=f"default: what gives {RATE_BPP} bits per pixel")
+    parser.add_argument("--against", default=",".join(CLASSICS), help="classic codecs, or an empty word for none")
+    chosen: argparse.Namespace = parser.parse_args()
+    width, height = map(int, chosen.size.split("x"))
+    images = pictures(chosen, chosen.bundle)
+    large = width * height >= LARGE
+    quality = chosen.quality or (quality_for_rate(chosen.bundle, images, (width, height), RATE_BPP) if large else 50)
+    classics = tuple(chosen.against.split(",")) if chosen.against else ()
+    grid = Grid(
+        operations=OPERATIONS,
+        devices=("cpu",),
+        threads=(chosen.threads,),
+        batches=(1,),
+        sizes=((width, height),),
+        quality=quality,
+        input="jpeg" if large else "array",
+        against=(*(TORCH if chosen.run else ()), *classics),
+    )
+    report = benchmark(
+        chosen.bundle,
+        grid,
+        pictures=images,
+        effort=effort(chosen.quick),
+        run=chosen.run,
+        command=sys.argv,
+        progress=progress,
+    )
+    show(tables(report.results))
+    print()
+    content = {**report.as_dict(), "goals": goals(report.results, large)}
+    save(chosen.out, content)
+    draw_chart(report.results, ", ".join(facts(report.environment)), chosen.out.with_suffix(".png"))
+    print(f"written: {chosen.out.with_suffix('.png')}")
+
+
+if __name__ == "__main__":
+    main()
