@@ -84,7 +84,8 @@ def demonstrate(folder: Path, data_dir: Path | None, quality: int, tell: Callabl
     tell("4/4  the same images as PNG, JPEG and WebP")
     rows = (ours, single, *classics(images, ours.psnr_db))
     shown = [row for row in rows if row is not single and np.isfinite(row.psnr_db)]
-    side_by_side([("original", images), *((row.name, row.restored) for row in shown)], places.picture)
+    labelled = [(f"{row.name.partition(',')[0]}, {row.image_bytes:.0f} bytes", row.restored) for row in shown]
+    side_by_side([("original", images), *labelled], places.picture)
     size = places.stream.stat().st_size
     return Demonstration(config.data.source, places, size, rows, time.monotonic() - start)
 
