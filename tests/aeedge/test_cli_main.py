@@ -17,7 +17,8 @@ from aeedge_runtime.errors import ArgumentError, DeviceError, ModelNotFoundError
 COMMAND = (sys.executable, "-m", "aeedge")
 
 SLEEPY = """
-import time, aeedge.cli, aeedge.commands.info
+import signal, time, aeedge.cli, aeedge.commands.info
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits an ignored SIGINT
 aeedge.commands.info.info.callback = lambda **_: (print("on", flush=True), time.sleep(60))
 raise SystemExit(aeedge.cli.main(["info", "x"]))
 """
@@ -154,7 +155,10 @@ def test_a_signal_ends_with_its_code_and_without_a_traceback(number, code):
     assert process.stdout.readline() == b"on\n"
     time.sleep(0.05)
     process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    try:
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert b"Traceback" not in err
 
