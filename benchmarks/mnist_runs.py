@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeedge.benchmark.machine import environment
+from aeedge.models import model_config
 from aeedge.presets import find_preset
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.data import Split, open_dataset
@@ -36,7 +37,7 @@ def require_run(path: Path, config: RunConfig, weights: Mapping[str, Any] | None
     if not (path / "config.json").exists():
         train(config, path, weights=weights, reporter=Display())
     found = load_run(path).config
-    if found.model != config.model or found.training.corrupt != config.training.corrupt:
+    if model_config(found.model) != model_config(config.model) or found.training.corrupt != config.training.corrupt:
         raise RuntimeError(f"{path}: found another config than this benchmark's; remove the run")
     return path
 

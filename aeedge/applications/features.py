@@ -1,5 +1,6 @@
 """Latents as features of images, for search, clustering and small classifiers, and a picture of them."""
 
+import importlib.util
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,16 @@ def principal_components(values: Floats, count: int = 2) -> tuple[NDArray[np.flo
     return centred @ chosen, np.square(strengths[:count]) / max(float(np.square(strengths).sum()), 1e-30)
 
 
+def require_matplotlib() -> None:
+    """Check that pictures can be drawn, without loading what draws them.
+
+    Raises:
+        AeedgeError: naming what to install.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise AeedgeError('the picture needs matplotlib; run: pip install "aeedge[report]"')
+
+
 def draw_features(features: Features, title: str) -> bytes:
     """Return a PNG of the first two principal components of the latents, coloured by class.
 
@@ -89,11 +100,10 @@ def draw_features(features: Features, title: str) -> bytes:
         AeedgeError: matplotlib is not installed.
         ArgumentError: fewer than two images or channels.
     """
-    try:
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure  # not pyplot, which keeps global state
-    except ModuleNotFoundError as error:
-        raise AeedgeError('the picture needs matplotlib; run: pip install "aeedge[report]"') from error
+    require_matplotlib()
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure  # not pyplot, which keeps global state
+
     places, shares = principal_components(features.latents.reshape(len(features.latents), -1))
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()

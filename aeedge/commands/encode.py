@@ -35,8 +35,11 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
         if place:
             outlet.check(place)
 
-    from aeedge.applications.features import draw_features, encode_images
+    from aeedge.applications.features import draw_features, encode_images, require_matplotlib
     from aeedge_runtime import Codec
+
+    if picture:
+        require_matplotlib()
 
     codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
     codec.bundle.require("encoder", "encode")
