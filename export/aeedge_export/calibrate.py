@@ -7,7 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge_export.steps import QUALITIES
-from aeedge_export.tables import CERTAIN_TABLE, WINDOW, Table, cluster, count_symbols, fit_table, pack, symbol_bits
+from aeedge_export.tables import (
+    CERTAIN_TABLE,
+    WINDOW,
+    Table,
+    cluster,
+    count_symbols,
+    fit_table,
+    group_sums,
+    pack,
+    symbol_bits,
+)
 
 CERTAIN_SHARE = 0.9995
 """A channel is not coded at a quality where at least this share of its symbols is 0 ..."""
@@ -15,7 +25,7 @@ CERTAIN_SHARE = 0.9995
 CERTAIN_REACH = 1.0
 """... and no calibration latent lay further than this many steps from the offset: what is lost is bounded."""
 
-MOST_SAMPLES = 1 << 20
+MOST_SAMPLES = 1 << 19
 """Latent values that are counted per quality; more change no table."""
 
 SHRINK_UNITS = 256
@@ -128,9 +138,9 @@ def _bank(
     tables = [CERTAIN_TABLE]
     coded = ~certain
     if coded.any():
-        group = cluster(counts[coded], weights[coded])
-        for number in range(int(group.max()) + 1):
-            tables.append(fit_table(counts[coded][group == number].sum(axis=0)))
+        histograms = counts[coded]
+        group = cluster(histograms, weights[coded])
+        tables += [fit_table(total) for total in group_sums(histograms, group)]
         index[coded] = 1 + group
     arrays: Arrays = {
         **pack(tables),

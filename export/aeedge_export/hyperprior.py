@@ -20,6 +20,7 @@ from aeedge_export.tables import (
     cluster,
     count_symbols,
     fit_table,
+    group_sums,
     magnitude_table,
     pack,
 )
@@ -130,10 +131,10 @@ def hyperprior_tables(
             scale_tables[index] = len(tables)
             tables.append(_scale_table(scale_counts[index], index))
     hyper = _between_anchors(np.stack([counter.hyper for counter in counters]))
-    group = cluster(hyper.reshape(-1, hyper.shape[2]), np.ones(hyper.shape[0] * hyper.shape[1]), HYPER_TABLES)
+    histograms = hyper.reshape(-1, hyper.shape[2])
+    group = cluster(histograms, np.ones(len(histograms)), HYPER_TABLES)
     hyper_index = (len(tables) + group).reshape(hyper.shape[:2])
-    for number in range(int(group.max()) + 1):
-        tables.append(fit_table(hyper.reshape(-1, hyper.shape[2])[group == number].sum(axis=0)))
+    tables += [fit_table(total) for total in group_sums(histograms, group)]
     return {
         **pack(tables),
         "steps": steps.astype(np.float32),
