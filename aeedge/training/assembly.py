@@ -39,7 +39,7 @@ def build_module(config: RunConfig, model: Any, max_steps: int) -> TrainingModul
     """Return model and objective, in the memory order and with the frozen parts that the config asks for."""
     training = config.training
     with _seeded(training.seed, "objective"):
-        objective = build_objective(training.loss, model)
+        objective = build_objective(training.loss, model, decoder_only=training.trainable == "decoder")
     module = TrainingModule(model, objective, training.seed, max_steps)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
