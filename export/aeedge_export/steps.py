@@ -31,6 +31,10 @@ thousandth of a step."""
 DEAD_STEP = 4.0
 """Largest step as a multiple of the largest distance from the offset: all symbols are then 0, with room."""
 
+SILENT_SHARE, SILENT_STANDIN = 1e-3, 1 / 8
+"""A channel that reaches less than this share of what the widest one does was silent in calibration. A dead rectifier
+may still speak on other images: it is taken to reach this share instead, so that its step is not absurdly fine."""
+
 SIGNIFICANT = 2.0**-10
 """Steps, offsets and shrinks keep this relative precision, so that a last bit elsewhere changes no bundle."""
 
@@ -77,8 +81,13 @@ def ladder(shape: Vector, sensitivity: Vector, found: LatentStatistics, network_
     high = _scale_for(coarsest * values, shape, sensitivity, found)
     low = min(_scale_for(finest * values, shape, sensitivity, found), high / 8)
     scale = np.geomspace(high, low, QUALITIES)[:, None]
-    smallest = np.maximum(NOISE_FLOOR * found.largest, 1e-6)
-    largest = np.maximum(DEAD_STEP * found.reach, smallest)
+    silent = found.reach < SILENT_SHARE * found.reach.max()
+    heard, reach = (
+        np.where(silent, np.maximum(values, SILENT_STANDIN * values.max()), values)
+        for values in (found.largest, found.reach)
+    )
+    smallest = np.maximum(NOISE_FLOOR * heard, 1e-6)
+    largest = np.maximum(DEAD_STEP * reach, smallest)
     return coarse(np.clip(scale * shape, smallest, largest))
 
 

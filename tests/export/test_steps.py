@@ -78,3 +78,13 @@ def test_coarse_values_survive_float32_and_stay_near():
 def test_flatten_puts_positions_before_channels():
     latent = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
     np.testing.assert_array_equal(flatten([latent])[0], [0, 4, 8])
+
+
+@pytest.mark.parametrize("silent", [0.0, 1e-7])
+def test_a_channel_silent_in_calibration_gets_steps_that_fit_its_neighbours(silent):
+    latent = np.random.default_rng(4).normal(0, [1.0, 2.0, 0.0], (500, 3))
+    latent[0, 2] = silent
+    sensitivity = np.array([1.0, 1.0, 1e-9])
+    found = statistics(latent.astype(np.float32))
+    steps = ladder(sensitivity**-0.5, sensitivity, found, network_mse=1e-3, values=16)
+    assert (steps[:, 2] >= 0.1 * NOISE_FLOOR * found.largest.max()).all()
