@@ -28,12 +28,14 @@ class Difference:
     """How many bytes one curve needs against another.
 
     Attributes:
+        span: the range it is meant over, in dB.
         percent: mean difference at equal quality, negative where the first is smaller; None where not covered.
         reason: why it is None, in words.
         at: difference in percent at a few places of the range, (dB, percent).
         smaller: parts of the range, in dB, where the first needs fewer bytes.
     """
 
+    span: Range
     percent: float | None
     reason: str = ""
     at: tuple[tuple[float, float], ...] = ()
@@ -42,6 +44,7 @@ class Difference:
     def to_json(self) -> dict[str, Any]:
         """The same with plain values."""
         return {
+            "range_db": list(self.span),
             "percent": self.percent,
             "not_covered": self.reason or None,
             "at": [{"db": place, "percent": percent} for place, percent in self.at],
@@ -64,7 +67,7 @@ def compare_curves(
     for name, curve in zip(names, (ours, theirs), strict=True):
         rates, qualities = monotone(*curve)
         if len(rates) < 2 or qualities[0] > span[0] or qualities[-1] < span[1]:
-            return Difference(None, f"{name} covers {_spanned(qualities)}, not {span[0]:g} to {span[1]:g} dB")
+            return Difference(span, None, f"{name} covers {_spanned(qualities)}, not {span[0]:g} to {span[1]:g} dB")
         cleaned.append(PchipInterpolator(qualities, np.log(rates)))
     places = np.linspace(*span, SAMPLES)
     first, second = np.exp(cleaned[0](places)), np.exp(cleaned[1](places))
@@ -74,7 +77,7 @@ def compare_curves(
     percents = (first / second - 1) * 100
     chosen = np.linspace(0, SAMPLES - 1, 4).round().astype(int)
     at = tuple((float(places[index]), float(percents[index])) for index in chosen)
-    return Difference(percent, "", at, _negative_parts(places, percents))
+    return Difference(span, percent, "", at, _negative_parts(places, percents))
 
 
 def monotone(rates: Values, qualities: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

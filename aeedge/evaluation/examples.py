@@ -23,6 +23,9 @@ SHEET_IMAGES = 96
 SHEET_COLUMNS = 16
 """Small images that are shown together."""
 
+SHEET_WIDTH = 1060
+"""Width on the screen that a sheet of small images is magnified up to, by a whole number."""
+
 SHOWN_SIDE = 1400
 """Larger pictures are cut to so many rows and columns around their centre, to keep the report small."""
 
@@ -40,13 +43,14 @@ class View:
 
 @dataclass(frozen=True)
 class Example:
-    """A picture in several versions: the bundle's first, then the classic codec's, then the original."""
+    """A picture in three versions: the bundle's, the classic codec's, the original; `zoom` is screen pixels a pixel."""
 
     name: str
     why: str
     width: int
     height: int
     views: tuple[View, ...]
+    zoom: int = 1
 
 
 def choose_examples(
@@ -154,7 +158,14 @@ def _sheet_example(
     key = classic.key + SHEET
     found = next(rival for rival in evaluation.rivals if rival.curve.codec == key)
     percent = "not covered" if found.psnr.percent is None else f"{found.psnr.percent:+.1f} %".replace("-", "−")
-    return Example(f"{len(shown)} small images", f"{percent} against {found.curve.title}", width, height, views)
+    return Example(
+        f"{len(shown)} small images",
+        f"{percent} against {found.curve.title}",
+        width,
+        height,
+        views,
+        max(1, SHEET_WIDTH // width),
+    )
 
 
 def _facts(size: int, original: Pixels, restored: Pixels, count: int = 1) -> str:

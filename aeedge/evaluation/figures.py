@@ -20,15 +20,16 @@ def curve_charts(evaluation: Evaluation) -> str:
     curves = _curves(evaluation)
     low, high = evaluation.span[0] - MARGIN_DB, evaluation.span[1] + MARGIN_DB
     x = _rate_axis(curves, lambda point: low <= point.psnr_db <= high)
+    band = None if evaluation.measured_set else evaluation.span
     series = [_series(curve, lambda point: point.psnr_db, "dB") for curve in curves]
-    charts = [chart("Rate against PSNR", series, x, Axis("PSNR in dB", low, high), evaluation.span)]
+    charts = [chart("Rate against PSNR", series, x, Axis("PSNR in dB", low, high), band)]
     if all(point.ms_ssim is not None for curve in curves for point in curve.points):
         similar = [_series(curve, _ms_ssim_db, "dB of 1 − MS-SSIM") for curve in curves]
         bottom, top = MS_SSIM_RANGE[0] - 2, MS_SSIM_RANGE[1] + 2
         y = Axis("MS-SSIM in dB, −10 log(1 − MS-SSIM)", bottom, top)
         x = _rate_axis(curves, lambda point: bottom <= _ms_ssim_db(point) <= top)
         charts.append(chart("Rate against MS-SSIM", similar, x, y, MS_SSIM_RANGE))
-    shaded = '<p class="note">Shaded: the range of the BD-rate. Up and to the left is better.</p>'
+    shaded = f'<p class="note">{"Shaded: the range of the BD-rate. " if band else ""}Up and to the left is better.</p>'
     return f'{legend(series)}<div class="charts">{"".join(charts)}</div>{shaded}'
 
 

@@ -22,8 +22,8 @@ RADIUS = 5
 SIGMA = 1.5
 """The window: 11 by 11, Gaussian."""
 
-LEAST_SIDE = 161
-"""Fewest rows and columns: the coarsest scale is 1/16 and must hold a window."""
+LEAST_SIDE = 176
+"""Fewest rows and columns: the coarsest scale is 1/16 and must hold the 11 of a window."""
 
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 

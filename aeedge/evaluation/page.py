@@ -8,6 +8,7 @@ from importlib.resources import files
 from string import Template
 
 from aeedge.console import count, size
+from aeedge.evaluation.bdrate import Difference
 from aeedge.evaluation.evaluate import MS_SSIM_RANGE, Evaluation
 from aeedge.evaluation.examples import Example
 from aeedge.evaluation.figures import curve_charts, curve_values, time_charts
@@ -31,7 +32,7 @@ def to_html(evaluation: Evaluation, examples: Sequence[Example]) -> bytes:
         "curves": curve_charts(evaluation) + curve_values(evaluation),
         "time": time_charts(evaluation),
         "pictures": _pictures(examples),
-        "table_title": "A file for each image" if small else "Every image",
+        "table_title": "Bytes an image" if small else "Every image",
         "table": match_table(evaluation) if small else image_table(evaluation),
         "method": _method(evaluation),
         "verdict": _verdict(evaluation),
@@ -58,20 +59,42 @@ def _lead(evaluation: Evaluation) -> str:
 
 
 def _cards(evaluation: Evaluation) -> Iterable[str]:
+    yield from (_match_cards(evaluation) if evaluation.measured_set else ())
     for rival in evaluation.rivals:
-        title = escape(rival.curve.title)
-        kind = judged(rival.psnr)
-        if rival.psnr.percent is None:
-            yield f'<li class="note-kind"><span>against {title}</span><strong>not covered</strong></li>'
-        else:
-            covered = rival.covered
-            fewer = sum(percent < 0 for percent in covered)
-            more = f"<span>smaller on {fewer} of {len(covered)} images</span>" if covered else ""
-            figure = f"{rival.psnr.percent:+.1f} %".replace("-", "−")
-            yield f'<li class="{kind}"><span>against {title}</span><strong>{figure}</strong>{more}</li>'
+        title, kind = f"against {rival.curve.title}", judged(rival.psnr)
+        covered = rival.covered
+        more = f"smaller on {sum(percent < 0 for percent in covered)} of {len(covered)} images" if covered else ""
+        if evaluation.measured_set and rival.psnr.percent is not None:
+            more = "{:g} to {:g} dB".format(*rival.psnr.span)
+        yield _card(title, kind, rival.psnr.percent, more)
+
+
+def _match_cards(evaluation: Evaluation) -> Iterable[str]:
+    """Small images at the middle quality: the stream against the best sheet, files against the best files."""
+    match = evaluation.matches[len(evaluation.matches) // 2]
+    at = f"quality {match.quality}, {match.psnr_db:.1f} dB"
+    for what, ours, theirs in (
+        ("one stream against the best sheet", match.packed_bytes, match.sheet_bytes),
+        ("a file each against the best files", match.file_bytes, match.best_bytes),
+    ):
+        percent = (ours / theirs - 1) * 100
+        yield _card(what, judged(Difference(evaluation.span, percent)), percent, at)
+
+
+def _card(title: str, kind: str, percent: float | None, more: str) -> str:
+    if percent is None:
+        return f'<li class="note-kind"><span>{escape(title)}</span><strong>not covered</strong></li>'
+    figure = f"{percent:+.1f} %".replace("-", "−")
+    below = f"<span>{escape(more)}</span>" if more else ""
+    return f'<li class="{kind}"><span>{escape(title)}</span><strong>{figure}</strong>{below}</li>'
 
 
 def _cards_note(evaluation: Evaluation) -> str:
+    if evaluation.measured_set:
+        return (
+            "Bytes at equal or better PSNR; less than 0 is fewer bytes. Against one codec: BD-rate over the range "
+            "named, which is the one that both share unless one was asked for."
+        )
     low, high = evaluation.span
     text = f"Bytes at equal PSNR (BD-rate, {low:g} to {high:g} dB, on the mean curves); less than 0 is fewer bytes."
     reasons = dict.fromkeys(rival.psnr.reason for rival in evaluation.rivals if judged(rival.psnr) == NOTE)
@@ -81,17 +104,21 @@ def _cards_note(evaluation: Evaluation) -> str:
 def _pictures(examples: Sequence[Example]) -> str:
     if not examples:
         return ""
-    guide = "Drag across a picture, or focus it with Tab and use the arrow keys; Home and End show one side alone."
+    guide = (
+        "The classic codec is at the quality that comes nearest in bytes. Drag across a picture, or focus it with Tab "
+        "and use the arrow keys; Home and End show one side alone."
+    )
+    figures = "".join(_figure(number, example) for number, example in enumerate(examples))
     return (
         '<section id="pictures"><h2>Pictures at equal bytes</h2>'
         f'<p class="note" style="margin:-6px 0 18px">{guide}</p>'
-        f"{''.join(_figure(number, example) for number, example in enumerate(examples))}</section>"
+        f'<div class="examples">{figures}</div></section>'
     )
 
 
 def _figure(number: int, example: Example) -> str:
     ours, theirs, original = example.views
-    zoom = max(1, 768 // example.width) if example.width < 600 and example.height < 160 else 1
+    zoom = example.zoom
     style = ' class="{}' + (' pixelated"' if zoom > 1 else '"')
     sides = f'width="{example.width * zoom}" height="{example.height * zoom}"'
     radios = "".join(
@@ -135,6 +162,7 @@ def _method(evaluation: Evaluation) -> str:
     }
     if measured:
         smallest = sorted(measured.lossless.items(), key=lambda item: item[1])
+        rows["BD-rate"] = "package bjontegaard, PCHIP, over the range named with each figure; nothing is extrapolated"
         rows["PSNR"] = "of the squared error over all values of all images"
         rows["Curves"] = (
             "of the whole set: the bundle packs it into one stream, a classic codec gets one picture of all"

@@ -14,14 +14,24 @@ def image_table(evaluation: Evaluation) -> str:
     """Every image: what the bundle does at its middle quality, and the difference to every codec."""
     quality = middle_quality(evaluation)
     found = {point.image: point for point in evaluation.points if point.codec == AEEDGE and point.quality == quality}
-    heads = ["Image", "Pixels", "Bytes", "bpp", "PSNR, dB", "MS-SSIM", "Encode, ms", "Decode, ms"]
+    similar = all(point.ms_ssim is not None for point in found.values())
+    heads = [
+        "Image",
+        "Pixels",
+        "Bytes",
+        "bpp",
+        "PSNR, dB",
+        *(["MS-SSIM"] if similar else []),
+        "Encode, ms",
+        "Decode, ms",
+    ]
     heads += [f"{rival.curve.title}, %" for rival in evaluation.rivals]
     rows = []
     for name, point in found.items():
-        similar = "" if point.ms_ssim is None else f"{point.ms_ssim:.4f}"
         cells = [
             _cell(name), _cell(f"{point.pixels:,}", point.pixels), _cell(f"{point.total_bytes:,}", point.total_bytes),
-            _cell(f"{point.rate_bpp:.3f}"), _cell(f"{point.psnr_db:.2f}"), _cell(similar),
+            _cell(f"{point.rate_bpp:.3f}"), _cell(f"{point.psnr_db:.2f}"),
+            *([_cell(f"{point.ms_ssim:.4f}")] if similar else []),
             _cell(f"{point.encode_ms:.1f}"), _cell(f"{point.decode_ms:.1f}"),
         ]  # fmt: skip
         cells += [_difference(rival.images[name]) for rival in evaluation.rivals]

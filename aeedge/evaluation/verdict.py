@@ -32,7 +32,7 @@ class Sentence:
 def verdict(evaluation: Evaluation) -> tuple[Sentence, ...]:
     """The findings, the wins first, the advice last."""
     if evaluation.measured_set:
-        findings = [*(_about_sheet(rival, evaluation.span) for rival in evaluation.rivals), *_about_files(evaluation)]
+        findings = [*_about_files(evaluation), *(_about_sheet(rival) for rival in evaluation.rivals)]
     else:
         findings = [_about(rival, evaluation) for rival in evaluation.rivals]
     order = {WIN: 0, EVEN: 1, LOSS: 2, NOTE: 3}
@@ -71,9 +71,9 @@ def _about(rival: Rival, evaluation: Evaluation) -> Sentence:
     text += f" ({_course(rival.psnr)})."
     if covered := rival.covered:
         fewer = sum(percent < 0 for percent in covered)
-        text += (
-            f" Smaller on {fewer} of {count(len(covered), 'image')}, {_signed(float(np.mean(covered)))} on their mean."
-        )
+        part = "" if len(covered) == len(rival.images) else " whose own curves cover the range"
+        mean = _signed(float(np.mean(covered)))
+        text += f" Smaller on {fewer} of the {count(len(covered), 'image')}{part}; mean of their BD-rates {mean}."
     if kind != NOTE and _mixed(rival.psnr):
         parts = " and ".join(f"{low:.1f} to {high:.1f} dB" for low, high in rival.psnr.smaller)
         text += f" It is the smaller one only from {parts}."
@@ -82,11 +82,11 @@ def _about(rival: Rival, evaluation: Evaluation) -> Sentence:
     return Sentence(kind, f"{text} {_times(evaluation, rival)}")
 
 
-def _about_sheet(rival: Rival, span: Range) -> Sentence:
+def _about_sheet(rival: Rival) -> Sentence:
     title = rival.curve.title
     if rival.psnr.percent is None:
         return Sentence(NOTE, f"All images in one stream against {title}: not covered. {rival.psnr.reason}.")
-    words = f"{in_words(rival.psnr.percent)} at equal PSNR, {_range(span)} ({_course(rival.psnr)})"
+    words = f"{in_words(rival.psnr.percent)} at equal PSNR, {_range(rival.psnr.span)} ({_course(rival.psnr)})"
     return Sentence(judged(rival.psnr), f"All images in one stream against {title}: {words}.")
 
 
@@ -115,7 +115,7 @@ def _about_files(evaluation: Evaluation) -> list[Sentence]:
         NOTE if ratio < 1 else LOSS,
         f"The smallest lossless form of the set ({name}) takes {exact:.1f} bytes an image"
         + (
-            f"; the stream takes {ratio:.0%} of that at quality {match.quality}."
+            f"; the stream takes {ratio * 100:.0f} % of that at quality {match.quality}."
             if ratio < 1
             else f", fewer than the stream at quality {match.quality}: keep the images losslessly instead."
         ),
@@ -186,8 +186,8 @@ def _against(ours_ms: float, theirs_ms: float) -> str:
     if max(ours_ms, theirs_ms) < EVEN_TIME * min(ours_ms, theirs_ms):
         return f"takes about as long {times}"
     if ours_ms < theirs_ms:
-        return f"is {theirs_ms / ours_ms:.1f} times faster {times}"
-    return f"is {ours_ms / theirs_ms:.1f} times slower {times}"
+        return f"is {theirs_ms / ours_ms:.2g} times faster {times}"
+    return f"is {ours_ms / theirs_ms:.2g} times slower {times}"
 
 
 def _course(difference: Difference) -> str:

@@ -1,0 +1,68 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from aeedge.evaluation.data import is_small_set, open_images, spread
+from aeedge_runtime import AeedgeWarning, ArgumentError, InputError
+
+
+def idx(images):
+    return b"\0\0\x08\x03" + np.array(images.shape, ">u4").tobytes() + images.tobytes()
+
+
+@pytest.fixture
+def digits():
+    return np.random.default_rng(0).integers(0, 256, (7, 28, 28)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("place", ["t10k-images-idx3-ubyte", "raw/t10k-images-idx3-ubyte.gz"])
+def test_mnist_files_are_found_and_read(tmp_path, digits, place):
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(idx(digits)) if path.suffix == ".gz" else idx(digits))
+    for where in (tmp_path, path):
+        images = open_images(where, 1, None)
+        np.testing.assert_array_equal(np.stack([image.pixels for image in images])[..., 0], digits)
+    assert is_small_set(images)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0\x08\x03", b"\0\0\x08\x03" + bytes(12) + b"x", b"PNG"])
+def test_a_damaged_idx_file_is_named(tmp_path, data):
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte|found no images"):
+        open_images(tmp_path, 1, None)
+
+
+def test_npz_holds_one_array_of_images(tmp_path, digits):
+    np.savez(tmp_path / "a.npz", images=digits, labels=np.arange(7))
+    assert len(open_images(tmp_path / "a.npz", 1, 3)) == 3
+    np.savez(tmp_path / "b.npz", first=digits, second=digits)
+    with pytest.raises(InputError, match="found 2 arrays"):
+        open_images(tmp_path / "b.npz", 1, None)
+    (tmp_path / "c.npz").write_bytes(b"no zip")
+    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
+        open_images(tmp_path / "c.npz", 1, None)
+
+
+def test_a_folder_goes_on_past_a_broken_file(draw, tmp_path):
+    draw(tmp_path / "a.png", 80, 60)
+    draw(tmp_path / "sub" / "b.jpg", 70, 90)
+    (tmp_path / "c.png").write_bytes(b"no image")
+    with pytest.warns(AeedgeWarning, match="left out: .*c.png"):
+        images = open_images(tmp_path, 3, None)
+    assert [image.name for image in images] == ["a.png", "sub/b.jpg"]
+    assert not is_small_set(images)
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    (tmp_path / "c.png").write_bytes(b"no image")
+    with pytest.warns(AeedgeWarning, match="left out"), pytest.raises(ArgumentError, match="none of the images"):
+        open_images(tmp_path, 3, None)
+
+
+def test_a_limit_takes_from_everywhere():
+    assert spread(10, None) == spread(10, 99) == list(range(10))
+    assert spread(100, 3) == [0, 50, 99]
+    assert spread(5, 1) == [0]
