@@ -28,7 +28,7 @@ def cosine_basis(size: int) -> Tensor:
 def colour_rotation() -> Tensor:
     """Return an orthonormal `[3, 3]` rotation from RGB to brightness and two colour differences."""
     rows = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    return rows / rows.norm(dim=1, keepdim=True)
+    return torch.nn.functional.normalize(rows, dim=1)
 
 
 def analysis_matrices(width: int, latent: int) -> tuple[Tensor, Tensor]:
