@@ -11,9 +11,9 @@ LEAST_FOR_P99 = 662
 """Fewer samples say too little about a 99th percentile (the count that MLPerf asks for)."""
 
 STAGES = (
-    *("load_image", "to_tensor", "encoder_graph", "quantise", "hyper_encoder_graph", "prior_graph", "encode"),
-    *("entropy_encode", "write_container", "read_container", "entropy_decode", "dequantise", "decode"),
-    *("decoder_graph", "to_image", "other"),
+    *("load_image", "to_tensor", "encoder_graph", "quantise", "hyper_encoder_graph", "read_container", "prior_graph"),
+    *("encode", "entropy_encode", "write_container", "entropy_decode", "dequantise", "decode", "decoder_graph"),
+    *("to_image", "other"),
 )
 """In the order of the work; graphs of the prior run amid quantising, coding and decoding."""
 

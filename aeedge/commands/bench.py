@@ -82,7 +82,9 @@ AGAINST = Words("torch,jpeg,webp,avif", _one_of("torch", "jpeg", "webp", "avif")
 @click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), default=50, show_default=True)
 @click.option("--operation", "operations", type=OPERATIONS, default="compress,decompress", show_default=True)
 @click.option("--input", "kind", type=click.Choice(["jpeg", "png", "array"]), default="jpeg", show_default=True)
-@click.option("--images", metavar="PATH", multiple=True, help="Images or folders, cut to size.  [default: one drawn, or golden]")
+@click.option(
+    "--images", metavar="PATH", multiple=True, help="Images or folders to use.  [default: one drawn, or golden]"
+)
 @click.option("--repeats", type=click.IntRange(min=1), help="Fresh processes per configuration.  [default: 4]")
 @click.option("--samples", type=click.IntRange(min=3), help="Timed calls per process.  [default: 20]")
 @click.option("--quick", is_flag=True, help="Two processes of five calls: a few seconds, more noise.")

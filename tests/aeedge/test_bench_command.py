@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from aeedge.benchmark.case import Case
 from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_db
 from aeedge.benchmark.engine_classic import ClassicEngine
 from aeedge.benchmark.exchange import QUICK, Request
-from aeedge.benchmark.material import make_material
+from aeedge.benchmark.material import make_material, usual_pictures
 from aeedge.benchmark.pictures import draw_picture, fit
 from aeedge.benchmark.worker import main
 from aeedge_runtime import Codec
@@ -130,3 +131,33 @@ def test_the_measuring_process_never_loads_torch():
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert HEAVY.isdisjoint(done.stdout.split())
+
+
+def half_of(bundle, half, target):
+    """What `aeedge export --only` writes."""
+    shutil.copytree(bundle, target)
+    dropped = {"encoder": "decoder.onnx", "decoder": "encoder.onnx"}[half]
+    (target / dropped).unlink()
+    manifest = json.loads((target / "manifest.json").read_text())
+    del manifest["files"][dropped]
+    manifest["halves"] = [half]
+    (target / "manifest.json").write_text(json.dumps(manifest))
+    return target
+
+
+def test_half_a_bundle_is_measured_as_far_as_it_goes(aeedge, conv, tmp_path):
+    encoder, decoder = (half_of(conv, half, tmp_path / half) for half in ("encoder", "decoder"))
+    done = aeedge("bench", encoder, *OPTIONS, "--json")
+    assert done.code == 0, done.stderr
+    assert [result["config"]["operation"] for result in done.json["results"]] == ["compress"]
+    done = aeedge("bench", decoder, *OPTIONS, "--json")
+    assert done.code == 0, done.stderr
+    (result,) = done.json["results"]
+    assert (result["config"]["operation"], result["config"]["width"]) == ("decompress", 27)
+    assert aeedge("bench", decoder, *OPTIONS, "--operation", "compress").code == 1
+
+
+def test_a_bundle_of_patches_is_measured_with_its_golden_images(dense):
+    pictures, source = usual_pictures(Codec.load(dense))
+    assert source == "golden"
+    assert all(picture.shape[2] == 1 and min(picture.shape[:2]) >= 8 for picture in pictures)
