@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from aeedge.models import build_model
+from aeedge.training.checkpoint import Counters, load_weights, write_checkpoint
+from aeedge.training.release import release_weights
+from aeedge.training.run import checkpoint_path
+from aeedge.training.start import initial_weights
+from aeedge_runtime.errors import InputError
+
+pytestmark = pytest.mark.torch
+
+SMALL = {"family": "dense", "height": 8, "width": 8, "hidden": [16], "latent": 4}
+
+
+def test_released_weights_start_a_run(tmp_path):
+    torch.manual_seed(1)
+    model = build_model(SMALL)
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    counters = Counters(step=70, best_step=70)
+    write_checkpoint(checkpoint_path(tmp_path / "run", "best"), tensors, counters)
+    place = tmp_path / "small.safetensors"
+    assert release_weights(tmp_path / "run", place) == counters
+    other = build_model(SMALL)
+    load_weights(other, initial_weights(place), place)
+    for name, value in other.state_dict().items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, model.state_dict()[name], atol=1e-3, rtol=1e-3)
+    assert place.stat().st_size < 0.6 * checkpoint_path(tmp_path / "run", "best").stat().st_size
+
+
+def test_a_run_without_checkpoint_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no checkpoint"):
+        release_weights(tmp_path, tmp_path / "small.safetensors")
