@@ -24,7 +24,7 @@ from aeedge.training.corruption import Corruption
 from aeedge.training.start import initial_weights
 
 DAMAGES = ("gaussian:0.3", "salt-pepper:0.1", "mask:0.5")
-DENOISER_STEPS, DIGIT_STEPS, DECODER_EPOCHS = 4000, 800, 20
+DENOISER_STEPS, DIGIT_STEPS, DECODER_STEPS = 4000, 800, 4000
 QUALITIES = (20, 50, 80)
 STREAM_IMAGES = 1000
 SHOWN = 10
@@ -107,7 +107,7 @@ def decoder_only(data_dir: str, runs: Path, _pictures: Path) -> dict[str, Any]:
     """Retrain a decoder on a frozen encoder, and decode the old bundle's streams with both."""
     config = preset_config("dense-mnist-deep", data_dir)
     first = require_run(runs.parent / "dense-mnist-deep", config)
-    later = replace(config, training=replace(config.training, trainable="decoder", epochs=DECODER_EPOCHS))
+    later = replace(config, training=replace(config.training, trainable="decoder", max_steps=DECODER_STEPS))
     second = require_run(runs / "dense-mnist-deep-decoder", later, initial_weights(first))
     old = require_bundle(first)
     new = require_bundle(second, first / "bundle.aeb")
@@ -121,7 +121,7 @@ def decoder_only(data_dir: str, runs: Path, _pictures: Path) -> dict[str, Any]:
         size = len(stream) / len(images)
         rows.append({"quality": quality, "bytes_per_image": size, "old_db": decoded[0], "new_db": decoded[1]})
         print(rows[-1], flush=True)
-    return {"images": len(images), "epochs": DECODER_EPOCHS, "stream_id": old.bundle.stream_id.hex(), "rows": rows}
+    return {"images": len(images), "steps": DECODER_STEPS, "stream_id": old.bundle.stream_id.hex(), "rows": rows}
 
 
 SECTIONS: dict[str, Callable[[str, Path, Path], dict[str, Any]]] = {
