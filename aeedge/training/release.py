@@ -24,9 +24,8 @@ def release_weights(run: Path, place: Path) -> Counters:
     """
     tensors, counters = read_checkpoint(checkpoint_path(run, "best"))
     weights = under(tensors, "ema") or under(tensors, "model")
-    small = {
-        f"model.{name}": value.half() if value.dtype == torch.float32 else value for name, value in weights.items()
-    }
+    halves = {name: value.half() if value.dtype == torch.float32 else value for name, value in weights.items()}
+    small = {f"model.{name}": value for name, value in halves.items()}
     write_checkpoint(place, small, counters)
     return counters
 
