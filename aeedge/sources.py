@@ -11,6 +11,7 @@ import click
 
 from aeedge.console import count, printable, warn
 from aeedge_runtime.errors import InputError
+from aeedge_runtime.files import TEMPORARY_PREFIX
 
 STDIN = "-"
 
@@ -127,8 +128,11 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
 def _walk(folder: Path, unreadable: list[Path]) -> Iterator[Path]:
     """Yield everything below a folder that is not a folder, in the order of the bytes of the names.
 
-    Links to folders are not followed; folders that cannot be listed are added to `unreadable`.
+    Links to folders are not followed; folders that cannot be listed are added to `unreadable`. What a killed run
+    of ours left behind under a temporary name is no input.
     """
     for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename))):
-        folders.sort(key=os.fsencode)
-        yield from (Path(place, name) for name in sorted(files, key=os.fsencode))
+        folders[:] = sorted((name for name in folders if not name.startswith(TEMPORARY_PREFIX)), key=os.fsencode)
+        yield from (
+            Path(place, name) for name in sorted(files, key=os.fsencode) if not name.startswith(TEMPORARY_PREFIX)
+        )

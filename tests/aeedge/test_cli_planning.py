@@ -80,6 +80,12 @@ def test_what_is_no_image_is_left_out_of_a_folder_and_counted(tmp_path, capsys):
     assert "3 files left out" in capsys.readouterr().err
 
 
+def test_what_a_killed_run_left_is_no_input(tmp_path, capsys):
+    touch(tmp_path, "a.png", ".aeedge-0123.tmp/b.png", "deep/.aeedge-4567.tmp/c.png", "deep/.aeedge-89.png")
+    assert outputs([tmp_path], "out") == ["out/a.png.aee"]
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_a_folder_without_images_is_an_error(tmp_path):
     touch(tmp_path, "notes.txt")
     with pytest.raises(InputError, match="found 1 other file"):
