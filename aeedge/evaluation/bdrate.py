@@ -80,6 +80,19 @@ def compare_curves(
     return Difference(span, percent, "", at, _negative_parts(places, percents))
 
 
+def rate_ratios(ours: tuple[Values, Values], theirs: tuple[Values, Values], span: Range) -> list[tuple[float, float]]:
+    """Bytes of one curve in percent of another's at equal quality: (dB, percent), as far as both reach into a range."""
+    curves = [monotone(*curve) for curve in (ours, theirs)]
+    if min(len(rates) for rates, _ in curves) < 2:
+        return []
+    low, high = max(span[0], *(values[0] for _, values in curves)), min(span[1], *(values[-1] for _, values in curves))
+    if low >= high:
+        return []
+    places = np.linspace(low, high, SAMPLES // 2)
+    first, second = (PchipInterpolator(values, np.log(rates))(places) for rates, values in curves)
+    return [(float(place), float(ratio)) for place, ratio in zip(places, 100 * np.exp(first - second), strict=True)]
+
+
 def monotone(rates: Values, qualities: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The points, by rate, each better than all before it: only these are worth their bytes."""
     best = -np.inf

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from aeedge.evaluation.bdrate import rate_ratios
 from aeedge.evaluation.charts import Axis, Series, chart, legend
 from aeedge.evaluation.evaluate import MS_SSIM_RANGE, Evaluation
 from aeedge.evaluation.metrics import in_decibels
-from aeedge.evaluation.points import AEEDGE, Curve, CurvePoint
+from aeedge.evaluation.points import AEEDGE, Curve, CurvePoint, rates_and_psnr
 from aeedge.evaluation.small import FILES, SHEET
 
 MARGIN_DB = 3.0
@@ -23,6 +24,7 @@ def curve_charts(evaluation: Evaluation) -> str:
     band = None if evaluation.measured_set else evaluation.span
     series = [_series(curve, lambda point: point.psnr_db, "dB") for curve in curves]
     charts = [chart("Rate against PSNR", series, x, Axis("PSNR in dB", low, high), band)]
+    charts += _ratio_chart(evaluation)
     if all(point.ms_ssim is not None for curve in curves for point in curve.points):
         similar = [_series(curve, _ms_ssim_db, "dB of 1 − MS-SSIM") for curve in curves]
         bottom, top = MS_SSIM_RANGE[0] - 2, MS_SSIM_RANGE[1] + 2
@@ -31,6 +33,24 @@ def curve_charts(evaluation: Evaluation) -> str:
         charts.append(chart("Rate against MS-SSIM", similar, x, y, MS_SSIM_RANGE))
     shaded = f'<p class="note">{"Shaded: the range of the BD-rate. " if band else ""}Up and to the left is better.</p>'
     return f'{legend(series)}<div class="charts">{"".join(charts)}</div>{shaded}'
+
+
+def _ratio_chart(evaluation: Evaluation) -> list[str]:
+    """PSNR against bytes in percent of the first rival's: differences that the curves hide."""
+    if evaluation.measured_set or not evaluation.rivals:
+        return []
+    first = evaluation.rivals[0].curve
+    reference, span = rates_and_psnr(first), evaluation.span
+    series = []
+    for curve in _curves(evaluation):
+        points = tuple(rate_ratios(rates_and_psnr(curve), reference, span))
+        if points:
+            series.append(Series(f"{style_of(curve.codec)} smooth", curve.title, points, ("",) * len(points)))
+    values = [value for line in series for _, value in line.points]
+    if not values:
+        return []
+    y = Axis(f"bytes in percent of {first.title}", min(values) - 5, max(values) + 5)
+    return [chart("Bytes at equal PSNR", series, Axis("PSNR in dB", *span), y)]
 
 
 def time_charts(evaluation: Evaluation) -> str:
@@ -66,7 +86,8 @@ def curve_values(evaluation: Evaluation) -> str:
             rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = "".join(f'<th scope="col">{title}</th>' for title in heads)
     return (
-        '<details><summary>All points as a table</summary><div class="scroll" tabindex="0"><table>'
+        "<details><summary>All points as a table</summary>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="All points"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 

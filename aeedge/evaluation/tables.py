@@ -79,10 +79,10 @@ def match_table(evaluation: Evaluation) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[str], *, sortable: bool) -> str:
-    cells = (f"<button>{escape(title)}</button>" if sortable else escape(title) for title in heads)
+    cells = (f'<button type="button">{escape(title)}</button>' if sortable else escape(title) for title in heads)
     head = "".join(f'<th scope="col">{cell}</th>' for cell in cells)
     return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aeedge.evaluation.bdrate import compare_curves, monotone
+from aeedge.evaluation.bdrate import compare_curves, monotone, rate_ratios
 
 PSNR = (26.0, 29.0, 31.5, 34.0, 37.0)
 RATES = (0.2, 0.4, 0.7, 1.2, 2.2)
@@ -45,3 +45,11 @@ def test_points_that_cost_more_and_give_less_are_left_out():
     rates, values = monotone((3, 1, 2, 2.5), (33, 30, 32, 31.9))
     np.testing.assert_array_equal(rates, (1, 2, 3))
     np.testing.assert_array_equal(values, (30, 32, 33))
+
+
+def test_ratios_go_as_far_as_both_curves_reach():
+    found = rate_ratios(([rate / 2 for rate in RATES[1:]], PSNR[1:]), (RATES, PSNR), (28.5, 36))
+    assert (found[0][0], found[-1][0]) == (29.0, 36.0)
+    assert [value for _, value in found] == pytest.approx([50] * len(found), rel=0.03)
+    assert rate_ratios((RATES, PSNR), (RATES, PSNR), (40, 45)) == []
+    assert rate_ratios(([1], [30]), (RATES, PSNR), (28, 30)) == []
