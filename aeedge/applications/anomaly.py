@@ -59,7 +59,8 @@ def score_images(codec: Codec, images: Iterable[NamedImage]) -> Iterator[Scored]
 def squared_errors(images: Pixels, restored: Pixels) -> NDArray[np.float64]:
     """Return the mean squared error of each image, float64 [N], samples in 0..1, of uint8 [N, H, W, C]."""
     difference = images.astype(np.float32) - restored
-    return np.square(difference).mean(axis=(1, 2, 3), dtype=np.float64) / 255**2
+    errors: NDArray[np.float64] = np.square(difference).mean(axis=(1, 2, 3), dtype=np.float64) / 255**2
+    return errors
 
 
 def calibrate(codec: Codec, images: Sequence[Pixels], rate: float = DEFAULT_RATE) -> AnomalyFacts | None:
@@ -112,4 +113,5 @@ def heat_map(image: Pixels, restored: Pixels) -> Pixels:
     places = [place for place, _ in HEAT]
     planes = [np.interp(np.arange(256), places, [colour[plane] for _, colour in HEAT]) for plane in range(3)]
     colours: Pixels = np.rint(np.stack(planes, axis=1)).astype(np.uint8)
-    return colours[difference]
+    heat: Pixels = colours[difference]
+    return heat

@@ -110,7 +110,8 @@ def draw_features(features: Features, title: str) -> bytes:
     groups = _classes(features.labels)
     colours = colormaps["tab10" if len(groups) <= 10 else "tab20"]
     for number, (label, members) in enumerate(groups):
-        axes.scatter(*places[members].T, s=6, alpha=0.6, linewidths=0, color=colours(number), label=label or None)
+        x, y = places[members].T
+        axes.scatter(x, y, s=10, alpha=0.8, linewidths=0, color=colours(number), label=label or None)
     axes.set_xlabel(f"first component ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second component ({shares[1]:.0%})")
     axes.set_title(title)

@@ -78,7 +78,8 @@ def sample_posterior(codec: Codec, image: Source, count: int, seed: int) -> Pixe
     """
     mean, log_variance, size = posterior(codec, image)
     noise = np.random.default_rng(seed).standard_normal((count, *mean.shape), dtype=np.float32)
-    return codec.decode_batch(mean + np.exp(log_variance / 2) * noise, size)
+    spread: Floats = np.exp(log_variance / 2)
+    return codec.decode_batch(mean + spread * noise, size)
 
 
 def interpolate(codec: Codec, first: Source, last: Source, count: int) -> Pixels:

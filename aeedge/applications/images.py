@@ -98,8 +98,8 @@ def stack(images: list[NamedImage]) -> NDArray[np.uint8]:
 
 
 def _full(images: list[NamedImage]) -> bool:
-    height, width, _ = images[0].pixels.shape
-    return len(images) >= min(BATCH_IMAGES, max(1, BATCH_PIXELS // (height * width)))
+    pixels: int = images[0].pixels[..., 0].size
+    return len(images) >= min(BATCH_IMAGES, max(1, BATCH_PIXELS // pixels))
 
 
 def _tell(picture: Picture, source: Source, told: set[str]) -> None:
