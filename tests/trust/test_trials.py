@@ -1,0 +1,69 @@
+"""A bounded part of each trial of benchmarks/trust; the whole of it runs by hand (SECURITY.md has its counts)."""
+
+import os
+import random
+from pathlib import Path
+
+import crash
+import damage
+import forgery
+import injected
+import pytest
+import threads
+import wrong_model
+
+FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def test_damage() -> None:
+    found = damage.run(3000, 1, ("tiny-dense/dot", "tiny-conv/pack", "tiny-vae/disk", "tiny-hyper/disk-fine"))
+    assert sum(trials.count for trials in found.values()) > 6000
+    for trials in found.values():
+        assert not trials.faults
+        assert set(trials.outcomes) <= {"StreamError", "UnsupportedStreamError"}
+
+
+@pytest.mark.filterwarnings("default")  # a forged size may overflow a float on the way to being refused
+def test_forgery() -> None:
+    trials = forgery.forged_streams(3000, 1)
+    assert not trials.faults
+    assert trials.outcomes["another image"]  # the forgeries reach the networks
+    assert trials.outcomes["StreamError"] > 1000
+
+
+def test_lying_fields(monkeypatch) -> None:
+    monkeypatch.setattr(forgery, "QUICK_S", 1.0)  # the 0.1 s of the full run, on a machine as slow as it may be
+    chosen = {name: data for name, data in forgery.streams().items() if name.endswith(("dot", "pack"))}
+    monkeypatch.setattr(forgery, "streams", lambda: chosen)
+    trials = forgery.lying_fields()
+    assert trials.count > 3000
+    assert not trials.faults
+
+
+def test_wrong_models() -> None:
+    found = wrong_model.run(60, 1)
+    assert found["graphs"]["trials"] == 300
+    assert all(not facts["faults"] for facts in found.values()), found
+
+
+def test_injected_faults() -> None:
+    found = injected.run(20, 1)
+    assert all(trials.outcomes == {"caught": 5} for trials in found.values()), found
+
+
+@FORK
+def test_kills(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    tmp_path.chmod(0o755)
+    plans = crash.scenarios(folder, 3)
+    found = crash.random_kills(folder, plans, 8, random.Random(1)) | {
+        f"{name} at calls": trials for name, trials in crash.kills_at_calls(folder, plans, 3).items()
+    }
+    found["no room"] = crash.no_room(folder, plans[1:2])
+    assert all(not trials.faults for trials in found.values()), {name: trials.faults for name, trials in found.items()}
+
+
+@FORK
+def test_many_at_once() -> None:
+    assert threads.one_result(5).outcomes == {"same": 4 * 8 * 5}
+    assert threads.forks(4).outcomes == {"works": 4}
