@@ -112,8 +112,10 @@ def _time(engine: "Engine", items: int, request: Request, first: Any) -> tuple[l
 
     results = [first] + [engine.run(number) for number in range(1, items)]
     expected = [fingerprint(result) for result in results]
+    start = time.monotonic()
     for turn in range(request.effort.warmup):
-        _check(fingerprint(engine.run(turn % items)), expected[turn % items])
+        if time.monotonic() - start < request.effort.seconds:
+            _check(fingerprint(engine.run(turn % items)), expected[turn % items])
     meter, joules = EnergyMeter(), 0.0
     samples: list[dict[str, int]] = []
     start = time.monotonic()

@@ -29,6 +29,10 @@ class Words(click.ParamType[tuple[Any, ...]]):
         self.name = metavar
         self._convert = convert
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the list as the help shows it."""
+        return self.name
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a tuple of values."""
         if isinstance(value, tuple):
