@@ -17,7 +17,7 @@ from .image import Picture, Source, to_gray
 from .layout import Geometry, check_size
 from .limits import MAX_PIXELS
 from .networks import Floats, Networks, Pixels
-from .sections import pack_alpha, pack_names, unpack_alpha
+from .sections import pack_alpha, pack_names, unpack_alpha, unpack_names
 from .session import SessionOptions
 from .stack import Stack, stack_images
 from .stages import staged
@@ -315,6 +315,8 @@ class Codec:
         """Latents, symbols in coding order, and the stream."""
         limit = self._limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
+        if NAMES in stream.sections:
+            unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
         latents, symbols = read_chunks(stream, self.bundle, self._networks.prior(compress=False))
         return latents, symbols, stream
 
