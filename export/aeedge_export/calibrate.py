@@ -34,7 +34,7 @@ SHRINK_UNITS = 256
 SHRINK_PRIOR = 16
 """Imagined symbols without shrink, so that a few rare ones do not decide."""
 
-ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+ANCHORS = (1, 20, 40, 60, 80, 100)
 """Qualities at which reconstructions are tried; the others lie between."""
 
 SHRINK_SHARES = (0.0, 0.5, 1.0)

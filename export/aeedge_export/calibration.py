@@ -23,7 +23,7 @@ from aeedge_runtime.errors import AeedgeWarning
 from aeedge_runtime.manifest import PriorFacts
 from aeedge_runtime.session import SessionOptions, open_session
 
-SAMPLE_PIXELS, SAMPLE_SIDE = 1 << 19, 256
+PATCHED_PIXELS, CONVOLUTIONAL_PIXELS, SAMPLE_SIDE = 1 << 20, 1 << 18, 256
 """What changes of the latent do to pixels is measured on so many of them, in crops of at most this side."""
 
 HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
@@ -105,7 +105,8 @@ class DecoderSample:
     @torch.no_grad()
     def take(cls, model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> Self:
         """Cut crops out of images and encode them."""
-        pixels = [to_float(stack) for stack in stacks(crops(images, model, SAMPLE_PIXELS, SAMPLE_SIDE))]
+        most = PATCHED_PIXELS if model.patched else CONVOLUTIONAL_PIXELS
+        pixels = [to_float(stack) for stack in stacks(crops(images, model, most, SAMPLE_SIDE))]
         return cls(model, pixels, [model.encode(part).numpy() for part in pixels])
 
     @torch.no_grad()
