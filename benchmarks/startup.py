@@ -104,7 +104,7 @@ def _figures(case: Start, values: Sequence[float]) -> dict[str, Any]:
         "p50_ms": round(statistics.median(values), 1),
         "p90_ms": round(percentile(ordered, 90), 1),
         "best_ms": round(ordered[0], 1),
-        "noise_percent": round(noise_percent([[value] for value in values]), 1),
+        "noise_percent": round(noise_percent([[value] for value in values]) or 0.0, 1),
         "samples": len(values),
     }
 

@@ -139,9 +139,9 @@ def _changes(case: Case, old: Mapping[str, Any], new: Mapping[str, Any], limit_p
 
 
 def _change(
-    case: Case, figure: str, old: Mapping[str, float], new: Mapping[str, float], limit_percent: float, least_ms: float
+    case: Case, figure: str, old: Mapping[str, Any], new: Mapping[str, Any], limit_percent: float, least_ms: float
 ) -> Change:
-    noise = max(old["noise_percent"], new["noise_percent"])
+    noise = max(figures["noise_percent"] or 0.0 for figures in (old, new))  # None: timed in one process only
     before, now = old["p50_ms"], new["p50_ms"]
     slower = now > before * (1 + max(limit_percent, noise) / 100) and now - before > least_ms
     return Change(case, figure, before, now, noise, slower)

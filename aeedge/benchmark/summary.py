@@ -68,14 +68,15 @@ def _stages(replies: Sequence[Reply], mean_ns: float) -> dict[str, Any]:
     return stages
 
 
-def _figures(repeats: Sequence[Sequence[float]]) -> dict[str, float]:
+def _figures(repeats: Sequence[Sequence[float]]) -> dict[str, float | None]:
     """Return percentiles and noise of times in ns, a list per process."""
     pooled = sorted(value / NS_PER_MS for repeat in repeats for value in repeat)
     marks = [50, 90, 95] + ([99] if len(pooled) >= LEAST_FOR_P99 else [])
-    figures = {f"p{mark}_ms": round(percentile(pooled, mark), 4) for mark in marks}
+    figures: dict[str, float | None] = {f"p{mark}_ms": round(percentile(pooled, mark), 4) for mark in marks}
     figures["mean_ms"] = round(statistics.fmean(pooled), 4)
     figures["best_ms"] = round(pooled[0], 4)
-    figures["noise_percent"] = round(noise_percent(repeats), 2)
+    noise = noise_percent(repeats)
+    figures["noise_percent"] = None if noise is None else round(noise, 2)
     return figures
 
 
@@ -87,15 +88,15 @@ def percentile(values: Sequence[float], mark: float) -> float:
     return values[below] + (values[above] - values[below]) * (place - below)
 
 
-def noise_percent(repeats: Sequence[Sequence[float]]) -> float:
-    """Return by how many percent the same thing, timed twice, differs.
+def noise_percent(repeats: Sequence[Sequence[float]]) -> float | None:
+    """Return by how many percent the same thing, timed twice, differs; None where it was timed once.
 
     The larger of two: the medians of the even and of the odd processes, which ran interleaved, and half the range of
     the medians of single processes.
     """
     middle = statistics.median([value for repeat in repeats for value in repeat])
     if len(repeats) < 2 or not middle:
-        return 0.0
+        return None
     first, second = ([value for repeat in repeats[half::2] for value in repeat] for half in (0, 1))
     twins = abs(statistics.median(first) - statistics.median(second))
     medians = [statistics.median(repeat) for repeat in repeats]

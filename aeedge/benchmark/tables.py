@@ -43,7 +43,7 @@ def _totals(results: Sequence[Result]) -> Table:
             (
                 *_names(result),
                 *(number(total[f"p{mark}_ms"]) for mark in (50, 90, 95)),
-                f"{total['noise_percent']:.0f} %",
+                _noise(total["noise_percent"]),
                 number(result["images_per_s"]),
                 number(result["megapixels_per_s"]),
                 number(result["bits_per_pixel"]),
@@ -80,7 +80,7 @@ def _stages(results: Sequence[Result]) -> Table:
     for result in results:
         operation, images, _ = _names(result)
         for name, stage in result["stages"].items():
-            figures = (number(stage["p50_ms"]), number(stage["p95_ms"]), f"{stage['noise_percent']:.0f} %")
+            figures = (number(stage["p50_ms"]), number(stage["p95_ms"]), _noise(stage["noise_percent"]))
             rows.append((operation, images, words(name), number(stage["mean_ms"]), _share(stage), *figures))
             operation = images = ""
     return Table("Stages; their means add up to the mean of a call", headers, rows, 3)
@@ -106,6 +106,10 @@ def words(name: str) -> str:
 
 def _share(stage: Mapping[str, float]) -> str:
     return f"{stage['share_percent']:.1f} %"
+
+
+def _noise(percent: float | None) -> str:
+    return "-" if percent is None else f"{percent:.0f} %"
 
 
 def _names(result: Result) -> tuple[str, str, str]:

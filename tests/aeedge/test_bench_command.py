@@ -36,7 +36,7 @@ def test_bench_measures_and_compares_with_itself(aeedge, conv, tmp_path):
         assert result["checked"] == 3
         assert result["providers"].popitem()[1] == "CPUExecutionProvider"
     for result in content["results"]:
-        result["total"] = {name: value / 1000 for name, value in result["total"].items()}
+        result["total"] = {name: (value or 0) / 1000 for name, value in result["total"].items()}
     old.write_text(json.dumps(content))
     done = aeedge("bench", conv, *OPTIONS, "--json", "--compare", old)
     assert done.code == 1
