@@ -69,6 +69,9 @@ def save_results(path: Path, command: list[str], results: Mapping[str, Any]) -> 
     """Write results with machine and date; sections that are there already and were not measured now are kept."""
     kept = json.loads(path.read_text())["results"] if path.exists() else {}
     script = f"benchmarks/{Path(command[0]).name}"
-    facts = {**environment([script, *(word for word in command[1:] if "/" not in word)]), "torch": torch.__version__}
+    facts = {
+        **environment([script, *("PATH" if "/" in word else word for word in command[1:])]),
+        "torch": torch.__version__,
+    }
     entries = {name: {"environment": facts, **values} for name, values in results.items()}
     path.write_text(json.dumps({"schema": 1, "results": {**kept, **entries}}, indent=1) + "\n")
