@@ -180,8 +180,8 @@ class HyperPrior:
         shape = (span.images, self._tables.steps.shape[1], span.rows, width)
         symbols, means = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         known = np.zeros((span.images, 1, span.rows, width), np.float32)
-        for number, places in enumerate(_passes(self._facts.passes, span, width)):
-            self._exchange_pass(places, hyper, (symbols, means, known), target, side, number + 1 == self._facts.passes)
+        for number, squares in enumerate(_passes(self._facts.passes, span)):
+            self._exchange_pass(squares, hyper, (symbols, means, known), target, side, number + 1 == self._facts.passes)
         return symbols, means
 
     def _exchange_hyper(
@@ -202,50 +202,78 @@ class HyperPrior:
 
     def _exchange_pass(
         self,
-        places: NDArray[np.intp],
+        squares: _Squares,
         hyper: Floats,
         state: tuple[Floats, Floats, Floats],
         target: Floats | None,
         side: Exchange,
         last: bool,
     ) -> None:
-        """Codes the elements at `places` (flat positions in a plane), given all that is known; fills `state`."""
+        """Codes the elements on some squares, given all that is known; fills `state`."""
         symbols, means, known = state
         feeds = {
             "hyper_symbols": hyper,
             "context_symbols": symbols,
-            "context_latent": symbols + means,
+            "context_latent": symbols + means if known.any() else means,
             "known": known,
         }
         with stage("prior_graph"):
             index, mean = self._prior.run(feeds)
         _check_output("prior.onnx", index, symbols.shape, np.uint8)
         _check_output("prior.onnx", mean, symbols.shape, np.float32)
-        chosen = _at(index, places)
+        chosen = squares.take(index)
         if chosen.size and chosen.max() >= SCALES:
             raise BundleError(f"prior.onnx gave table index {chosen.max()}, expected at most {SCALES - 1}")
-        centre = _at(mean, places)
-        wanted = None if target is None else (_at(target, places) - centre).ravel()
+        centre = squares.take(mean)
+        wanted = None if target is None else (squares.take(target) - centre).ravel()
         found = side.exchange(self._scale_tables.take(chosen).ravel(), wanted, last)
-        _plane(symbols)[:, places] = found.reshape(centre.shape)
-        _plane(means)[:, places] = centre
-        _plane(known)[:, places] = 1
+        squares.put(symbols, found)
+        squares.put(means, centre)
+        squares.put(known, np.ones_like(squares.take(known)))
 
 
-def _passes(count: int, span: Span, width: int) -> list[NDArray[np.intp]]:
-    """Flat positions in a plane [rows, w] of each pass: all, or the board's even squares and then the odd ones."""
-    rows = np.arange(span.first_row, span.first_row + span.rows)
-    odd = (rows[:, None] + np.arange(width)) % 2
-    return [np.flatnonzero(odd == parity) for parity in range(2)] if count == 2 else [np.arange(odd.size)]
+class _Squares:
+    """Every second square of a chunk's planes, like one colour of a checkerboard, or all of them.
+
+    Args:
+        parity: of row + column, the row counted from the chunk's first; None for all squares.
+    """
+
+    def __init__(self, parity: int | None) -> None:
+        self._parity = parity
+
+    def take(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Copy the squares of `[n, c, rows, w]`, in C order, as `[n * c, squares]`."""
+        count, channels, rows, width = values.shape
+        if self._parity is None or width % 2:  # of an odd width, every second square of a row follows on to the next
+            return np.ascontiguousarray(self._flat(values))
+        found = np.empty((count, channels, rows, width // 2), values.dtype)
+        for row in range(2):
+            found[:, :, row::2] = self._of_rows(values, row)
+        return found.reshape(count * channels, -1)
+
+    def put(self, values: NDArray[Any], found: NDArray[Any]) -> None:
+        """Fill the squares of contiguous `values` with what `take` would give."""
+        count, channels, rows, width = values.shape
+        if self._parity is None or width % 2:
+            self._flat(values)[:] = found.reshape(count * channels, -1)
+            return
+        parts = found.reshape(count, channels, rows, width // 2)
+        for row in range(2):
+            self._of_rows(values, row)[:] = parts[:, :, row::2]
+
+    def _flat(self, values: NDArray[Any]) -> NDArray[Any]:
+        planes = values.reshape(-1, values.shape[2] * values.shape[3])
+        return planes if self._parity is None else planes[:, self._parity :: 2]
+
+    def _of_rows(self, values: NDArray[Any], row: int) -> NDArray[Any]:
+        """View of the squares in every second row from `row`."""
+        return values[:, :, row::2, (row + (self._parity or 0)) % 2 :: 2]
 
 
-def _plane(values: NDArray[Any]) -> NDArray[Any]:
-    """A view [n * c, rows * w] of [n, c, rows, w]."""
-    return values.reshape(-1, values.shape[2] * values.shape[3])
-
-
-def _at(values: NDArray[Any], places: NDArray[np.intp]) -> NDArray[Any]:
-    return _plane(values).take(places, axis=1)
+def _passes(count: int, span: Span) -> list[_Squares]:
+    """The squares of each pass: all, or those where row + column is even in the image and then the odd ones."""
+    return [_Squares((parity + span.first_row) % 2) for parity in range(2)] if count == 2 else [_Squares(None)]
 
 
 def _by_channel(row: NDArray[Any]) -> NDArray[Any]:
