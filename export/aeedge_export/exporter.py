@@ -1,5 +1,6 @@
 """From a trained run to a bundle: graphs, calibration, parity gate, golden vectors, files."""
 
+import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -208,14 +209,15 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
 
     loaded = load_run(run, checkpoint)
     model = cast(ExportableModel, loaded.model)
-    normal = sample_images(loaded.config, "held-out", PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
+    config = dataclasses.replace(loaded.config, model={**loaded.config.model, "channels": model.channels})
+    normal = sample_images(config, "held-out", PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
     return Source(
         model=model,
-        name=loaded.config.preset or str(loaded.config.model.get("family", "model")),
-        family=str(loaded.config.model["family"]),
-        preset=loaded.config.preset,
+        name=config.preset or str(config.model["family"]),
+        family=str(config.model["family"]),
+        preset=config.preset,
         training=loaded.summary,
-        calibration=calibration_images(loaded.config, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
+        calibration=calibration_images(config, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
         held_out=normal if model.patched else normal[:CHECK_IMAGES],
         normal=() if has_hyperprior(model) else normal,
     )

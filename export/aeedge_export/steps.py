@@ -24,9 +24,9 @@ COARSEST_SHARE = 6.0
 COARSEST_MSE = 3e-3
 """... and at least this (25 dB)."""
 
-NOISE_FLOOR = 2e-3
-"""Smallest step as a share of the largest latent of its channel: float32 rounding, some 1e-6 of it, stays below a
-thousandth of a step."""
+NOISE_FLOOR = 4e-3
+"""Smallest step as a share of the largest latent of its channel: float32 rounding, some 1e-6 of it, stays well below
+a thousandth of a step."""
 
 DEAD_STEP = 4.0
 """Largest step as a multiple of the largest distance from the offset: all symbols are then 0, with room."""

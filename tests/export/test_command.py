@@ -1,0 +1,52 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from aeedge.training.config import RunConfig
+from aeedge.training.hardware import Hardware
+from aeedge.training.loop import train
+
+pytestmark = pytest.mark.torch
+
+CONFIG = {
+    "preset": "dense-mnist",
+    "model": {"family": "dense", "hidden": [16], "latent": 8},
+    "data": {"source": "synthetic", "count": 96, "held_out": 0.2},
+    "training": {"max_steps": 40, "batch_size": 32, "optimizer": {"learning_rate": 0.01}},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(RunConfig.from_dict(CONFIG), folder, hardware=Hardware(accelerator="cpu"))
+    return folder
+
+
+def aeedge(*words):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "aeedge", *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_run_becomes_a_bundle_and_the_command_says_what_it_wrote(run, tmp_path):
+    bundle = tmp_path / "bundle"
+    done = aeedge("export", run, "-o", bundle)
+    assert done.returncode == 0, done.stderr
+    assert "latent difference" in done.stdout
+    assert f"aeedge verify {bundle}" in done.stdout
+    assert json.loads((bundle / "manifest.json").read_text())["training"]["data"] == "synthetic"
+    again = aeedge("export", run, "-o", bundle, "--json")
+    assert again.returncode == 2
+    assert "--force" in json.loads(again.stdout)["error"]
+
+
+def test_a_folder_that_is_no_run_is_one_line_and_exit_code_3(tmp_path):
+    done = aeedge("export", tmp_path, "-o", tmp_path / "bundle")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "config.json" in done.stderr
+    assert list(tmp_path.iterdir()) == []
