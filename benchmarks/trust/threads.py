@@ -136,7 +136,7 @@ def run(cases: int, seed: int) -> dict[str, Any]:
     """Tries everything and returns the facts."""
     return {
         "threads": one_result(min(200, cases)).facts(),
-        "forks": forks(min(200, cases)).facts(),
+        "forks": forks(min(1000, cases)).facts(),
         "memory": memory(cases, seed),
     }
 

@@ -24,7 +24,10 @@ from .errors import AeedgeWarning, ArgumentError, BundleError, DeviceError
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")
-_PRINTS = threading.Lock()
+_OPENING = threading.RLock()
+"""Held while a session is opened. onnxruntime has a mutex of its own then, which a child forked at that moment would
+wait for for ever (2 of 150 children did); so a fork waits until no session is being opened."""
+
 _RECORD = "session.record_ep_graph_assignment_info"
 
 
@@ -73,9 +76,10 @@ def _abandon_all() -> None:
 
 @cache
 def _watch_forks() -> None:
-    """Once, with the first session: a forked child must not destroy what it inherits."""
+    """Once, before the first session: a forked child must not destroy what it inherits."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_abandon_all)
+        os.register_at_fork(before=_OPENING.acquire, after_in_parent=_OPENING.release, after_in_child=_OPENING.release)
 
 
 class Session:
@@ -92,9 +96,7 @@ class Session:
         self.provider: str = inner.get_providers()[0]
         self.nodes: Mapping[str, int] = _assigned_nodes(inner)
         self.outputs: list[str] = [value.name for value in inner.get_outputs()]
-
         _OPEN.add(self)
-        _watch_forks()
 
     def abandon(self) -> None:
         """Makes sure that this session is never destroyed, in a process that it did not start in.
@@ -131,13 +133,19 @@ def open_session(model: bytes, options: SessionOptions, *, role: str) -> Session
         BundleError: onnxruntime does not accept the graph.
     """
     runtime = load_backend()
+    _watch_forks()
+    with _OPENING:
+        return _open(runtime, model, options, role)
+
+
+def _open(runtime: ModuleType, model: bytes, options: SessionOptions, role: str) -> Session:
     if options.device == "cpu":
         return _create(runtime, model, options, [CPU], role)
     if options.device == "auto":
         try:
             return _open_provider(runtime, model, options, CUDA, role)
         except DeviceError as error:
-            warnings.warn(f"device auto uses the CPU: {error}", AeedgeWarning, stacklevel=2)
+            warnings.warn(f"device auto uses the CPU: {error}", AeedgeWarning, stacklevel=3)
             return _create(runtime, model, options, [CPU], role)
     name = CUDA if options.device.startswith("cuda") else provider_name(options.device)
     return _open_provider(runtime, model, options, name, role)
@@ -234,9 +242,9 @@ def _what_is_missing(name: str) -> str:
 def _stdout_to_stderr() -> Iterator[None]:
     """Sends what native code and onnxruntime print on stdout to stderr, so that stdout stays the caller's.
 
-    One thread at a time; another thread's prints during these milliseconds also go to stderr.
+    One thread at a time, as sessions are opened; another thread's prints during these milliseconds also go to stderr.
     """
-    with _PRINTS, contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr):
         try:
             kept = os.dup(1)
         except OSError:  # no stdout to keep clean

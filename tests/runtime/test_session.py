@@ -1,6 +1,8 @@
 import os
 import re
 import sys
+import threading
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -126,6 +128,32 @@ def test_what_cuda_misses_is_named(monkeypatch, libraries: dict[str, str], gpus:
     monkeypatch.setattr(hardware, "find_libraries", lambda: libraries)
     monkeypatch.setattr(hardware, "find_gpus", lambda: gpus)
     assert re.search(message, hardware.cuda_fault())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_until_no_session_is_being_opened(monkeypatch) -> None:
+    opened("cpu", threads=1)
+    create, begun = session_module._create, threading.Event()
+    done: list[Any] = []
+
+    def slow(*arguments: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        found = create(*arguments)
+        done.append(found)
+        return found
+
+    monkeypatch.setattr(session_module, "_create", slow)
+    thread = threading.Thread(target=opened, args=("cpu",))
+    thread.start()
+    begun.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        os._exit(0 if done and session_module._OPENING.acquire(blocking=False) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()
 
 
 def test_graphs_that_are_none() -> None:
