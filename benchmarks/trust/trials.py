@@ -68,7 +68,8 @@ class Trials:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            outcome = f"!untyped {type(error).__name__}: {error}"[:200]
+            outcome = f"!untyped {type(error).__name__}"
+            title = f"{title}: {error}"[:300]
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
