@@ -53,4 +53,12 @@ def places_to_restore(names: Sequence[bytes] | None, count: int) -> list[Path]:
                 f"images {other + 1} and {number + 1} would both be written to {printable(place)}; "
                 "restore them from Python with decompress_batch"
             )
+    for number, place in enumerate(places):
+        for folder in place.parents:
+            above = first.get(os.path.normcase(folder))
+            if above is not None:
+                raise StreamError(
+                    f"image {number + 1} is named {printable(words[number])}, below image {above + 1}, which is a file; "
+                    "restore them from Python with decompress_batch"
+                )
     return places

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aeedge.console import count, printable, warn
-from aeedge_runtime.errors import InputError
+from aeedge_runtime.errors import InputError, LimitError
 from aeedge_runtime.files import TEMPORARY_PREFIX
 
 STDIN = "-"
@@ -25,6 +25,9 @@ IMAGE_SUFFIXES = frozenset(
 """Suffixes, whatever their case, of the files taken from a folder as images; files named one by one may have any."""
 
 STREAM_SUFFIX = ".aee"
+
+MAX_INPUT_BYTES = (1 << 31) - 1
+"""Bytes of one input: no stream is larger, and an image file of that size is beyond every limit of pixels."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,10 @@ class Source:
 
         Raises:
             InputError: it is missing, unreadable, or not a regular file.
+            LimitError: it has more than MAX_INPUT_BYTES.
         """
         if self.path is None:
-            return sys.stdin.buffer.read()
+            return self._within_limit(sys.stdin.buffer.read(MAX_INPUT_BYTES + 1))
         try:
             return self._read_regular(self.path)
         except OSError as error:
@@ -65,10 +69,21 @@ class Source:
         # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            facts = os.fstat(file.fileno())
+            mode = facts.st_mode
             if stat.S_ISREG(mode):
+                if facts.st_size > MAX_INPUT_BYTES:
+                    raise LimitError(self._too_large())
                 return file.read()
         raise InputError(f"{self.name}: found {kind_of(mode)}, expected a file; to read a pipe, use - and stdin")
+
+    def _within_limit(self, data: bytes) -> bytes:
+        if len(data) > MAX_INPUT_BYTES:
+            raise LimitError(self._too_large())
+        return data
+
+    def _too_large(self) -> str:
+        return f"{self.name}: more than {MAX_INPUT_BYTES} bytes; no image or stream that can be read is that large"
 
 
 def kind_of(mode: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import crash
 import damage
 import forgery
+import fuzz
 import injected
 import pytest
 import threads
@@ -67,3 +68,10 @@ def test_kills(tmp_path: Path) -> None:
 def test_many_at_once() -> None:
     assert threads.one_result(5).outcomes == {"same": 4 * 8 * 5}
     assert threads.forks(4).outcomes == {"works": 4}
+
+
+@pytest.mark.parametrize("name", fuzz.TARGETS)
+def test_fuzzing(name: str) -> None:
+    found = fuzz.run(name, 2.0, 1)
+    assert not found["faults"], found["first_faults"]
+    assert found["trials"] > found["corpus"]

@@ -1,0 +1,102 @@
+"""Outputs that cannot be written and inputs without end: one line, an exit code, nothing partial."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aeedge import sources
+from aeedge.packing import places_to_restore
+from aeedge_runtime import Codec, StreamError
+
+FULL = Path("/dev/full")
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_a_full_disk(aeedge, draw, conv, tmp_path):
+    done = aeedge("compress", draw(tmp_path / "a.png"), "-m", conv, "-o", FULL)
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert "No space left on device; free some space" in done.errors[0]
+    aeedge("compress", tmp_path / "a.png", "-m", conv)
+    done = aeedge("decompress", tmp_path / "a.png.aee", "-m", conv, "-o", FULL)
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert tree(tmp_path) == ["a.png", "a.png.aee"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs limits of a process")
+@pytest.mark.parametrize("words", [("--verify",), ("--force",), ("--pack", "all.aee")])
+def test_a_file_that_may_not_grow(draw, conv, tmp_path, words):
+    image = draw(tmp_path / "a.png")
+    before = image.read_bytes()
+    command = [sys.executable, "-m", "aeedge", "compress", image, "-m", conv, "--threads", "1", *words]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().count("error: ") == 1
+    assert "the output was not written" in done.stderr.decode()
+    assert tree(tmp_path) == ["a.png"]
+    assert image.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid"), reason="needs permissions")
+def test_a_folder_that_may_not_be_written(draw, conv, tmp_path):
+    draw(tmp_path / "a.png")
+    tmp_path.chmod(0o555)
+    drop = (lambda: os.setuid(65534)) if os.geteuid() == 0 else None
+    if drop and not all(folder.stat().st_mode & 0o005 == 0o005 for folder in [*tmp_path.parents, Path(sys.prefix)]):
+        pytest.skip("another user cannot reach the files")
+    done = subprocess.run(
+        [sys.executable, "-m", "aeedge", "compress", tmp_path / "a.png", "-m", conv],
+        cwd=tmp_path,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=drop,
+        check=False,
+    )
+    tmp_path.chmod(0o755)
+    assert done.returncode == 1
+    assert "Permission denied" in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert tree(tmp_path) == ["a.png"]
+
+
+def test_an_input_without_end_is_refused(aeedge, draw, conv, tmp_path, monkeypatch):
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(1 << 31)
+    done = aeedge("compress", tmp_path / "huge.png", "-m", conv)
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert "more than 2147483647 bytes" in done.errors[0]
+    monkeypatch.setattr(sources, "MAX_INPUT_BYTES", 10)
+    done = aeedge("compress", "-", "-m", conv, "-o", tmp_path / "x.aee", stdin=bytes(11))
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert tree(tmp_path) == ["huge.png"]
+
+
+def test_packed_names_that_are_a_file_and_a_folder(aeedge, conv, tmp_path):
+    with pytest.raises(StreamError, match="below image 1, which is a file"):
+        places_to_restore([b"a", b"a.png/b"], 2)
+    codec = Codec.load(conv, threads=1)
+    images = [bytes_of(value) for value in (10, 200)]
+    (tmp_path / "all.aee").write_bytes(codec.compress_batch(images, names=["a", "a.png/b"]))
+    done = aeedge("decompress", tmp_path / "all.aee", "-m", conv)
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert tree(tmp_path) == ["all.aee"]
+
+
+def bytes_of(value: int):
+    import numpy as np
+
+    return np.full((8, 8, 3), value, np.uint8)
