@@ -58,7 +58,7 @@ def places_to_restore(names: Sequence[bytes] | None, count: int) -> list[Path]:
             above = first.get(os.path.normcase(folder))
             if above is not None:
                 raise StreamError(
-                    f"image {number + 1} is named {printable(words[number])}, below image {above + 1}, which is a file; "
+                    f"image {number + 1} is named {printable(words[number])}, below image {above + 1}, a file; "
                     "restore them from Python with decompress_batch"
                 )
     return places

@@ -86,7 +86,7 @@ def test_an_input_without_end_is_refused(aeedge, draw, conv, tmp_path, monkeypat
 
 
 def test_packed_names_that_are_a_file_and_a_folder(aeedge, conv, tmp_path):
-    with pytest.raises(StreamError, match="below image 1, which is a file"):
+    with pytest.raises(StreamError, match="below image 1, a file"):
         places_to_restore([b"a", b"a.png/b"], 2)
     codec = Codec.load(conv, threads=1)
     images = [bytes_of(value) for value in (10, 200)]
