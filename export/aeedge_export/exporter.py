@@ -1,6 +1,5 @@
 """From a trained run to a bundle: graphs, calibration, parity gate, golden vectors, files."""
 
-import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -209,7 +208,7 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
 
     loaded = load_run(run, checkpoint)
     model = cast(ExportableModel, loaded.model)
-    config = dataclasses.replace(loaded.config, model={**loaded.config.model, "channels": model.channels})
+    config = loaded.config
     normal = sample_images(config, "held-out", PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
     return Source(
         model=model,

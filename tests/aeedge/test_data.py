@@ -144,7 +144,7 @@ def test_colour_to_gray_warns():
 
 
 def test_calibration_images_are_fixed_training_images():
-    config = RunConfig(model={"channels": 1}, data=DataConfig(source="synthetic", count=30))
+    config = RunConfig(model={"family": "dense"}, data=DataConfig(source="synthetic", count=30))
     images = calibration_images(config, 10)
     assert len(images) == 10
     assert all(np.array_equal(a, b) for a, b in zip(images, calibration_images(config, 10), strict=True))
