@@ -31,31 +31,31 @@ RUNTIME = ROOT / "runtime" / "aeedge_runtime"
 WAIT_S = 600.0
 
 TESTS = {
-    "bank": "bank chunk",
-    "bundle": "bundle codec",
-    "chunk": "chunk streams codec",
-    "codec": "codec streams targets",
     "container": "container streams codec",
-    "files": "files codec",
+    "lanes": "chunk streams",
+    "chunk": "chunk streams codec",
+    "sections": "sections streams",
+    "layout": "layout container codec",
+    "manifest": "manifest bundle",
+    "store": "bundle",
+    "tables": "bundle",
+    "weights": "weights",
+    "codec": "codec streams targets",
+    "bundle": "bundle codec",
+    "prior": "weights codec bundle",
+    "networks": "codec stages",
+    "symbols": "codec streams",
+    "rans": "rans chunk streams",
+    "streaminfo": "codec streams",
+    "stack": "codec",
     "image": "image codec",
     "imagemode": "image",
     "imagewrite": "image",
-    "lanes": "chunk streams",
-    "layout": "layout container codec",
-    "manifest": "manifest bundle",
-    "networks": "codec stages",
-    "prior": "weights codec bundle",
-    "rans": "rans chunk streams",
-    "sections": "sections streams",
+    "files": "files codec",
+    "bank": "bank chunk",
     "session": "session codec",
-    "stack": "codec",
-    "store": "bundle",
-    "streaminfo": "codec streams",
-    "symbols": "codec streams",
-    "tables": "bundle",
     "targets": "targets",
     "verify": "verify",
-    "weights": "weights",
 }
 """Test files, by their names without `test_`, of each module that has guards against input."""
 
@@ -128,7 +128,9 @@ def _remove(node: ast.AST, number: int) -> str:
 
 def tested(folder: Path, mutant: Mutant | None) -> str:
     """Runs the tests of a mutant's module against it, or of all modules against the unchanged runtime."""
-    chosen = sorted({test for name in ([mutant.module] if mutant else TESTS) for test in TESTS[name].split()})
+    chosen = list(
+        dict.fromkeys(test for name in ([mutant.module] if mutant else TESTS) for test in TESTS[name].split())
+    )
     if mutant:
         (folder / "aeedge_runtime" / f"{mutant.module}.py").write_text(mutant.source)
     child = os.fork()
@@ -174,10 +176,11 @@ def _wait(child: int) -> str:
 def main() -> int:
     """Tests every mutant."""
     options = parser(__doc__, 0)
-    options.add_argument("--only", nargs="+", choices=sorted(TESTS), default=sorted(TESTS))
+    options.add_argument("--only", nargs="+", choices=sorted(TESTS), default=list(TESTS))
     options.add_argument("--parts", action="store_true")
     arguments = options.parse_args()
     facts: dict[str, dict[str, object]] = {}
+    code = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shutil.copytree(RUNTIME, folder / "aeedge_runtime", ignore=shutil.ignore_patterns("bundles", "__pycache__"))
@@ -189,9 +192,9 @@ def main() -> int:
                 f"line {mutant.line}: {mutant.guard:.120}" for mutant, found in outcomes if found == "survived"
             ]
             facts[module] = {"guards": len(outcomes), "faults": len(survivors), "survivors": survivors}
-            print(module, facts[module], file=sys.stderr, flush=True)
-    total = sum(int(str(found["guards"])) for found in facts.values())
-    return finish("mutation", {"guards": total, "parts": arguments.parts, "modules": facts}, arguments.out)
+            total = sum(int(str(found["guards"])) for found in facts.values())
+            code = finish("mutation", {"guards": total, "parts": arguments.parts, "modules": facts}, arguments.out)
+    return code
 
 
 if __name__ == "__main__":
