@@ -131,6 +131,14 @@ def test_stream_id_is_recomputed() -> None:
         parse(values)
 
 
+def test_a_doubled_key_and_a_manifest_without_end_are_called_so() -> None:
+    text = json.dumps(values_of() | {"training": {"loss": 1}})
+    with pytest.raises(BundleError, match=r"^manifest\.json repeats a key"):
+        Manifest.from_bytes(text.replace('"loss": 1', '"loss": 1, "loss": 2').encode())
+    with pytest.raises(BundleError, match="at most 4194304 are read"):
+        Manifest.from_bytes(text.encode() + b" " * (1 << 22))
+
+
 def test_a_number_beyond_a_float_is_refused() -> None:
     values = values_of()
     values["training"] = {"loss": 0.5}
