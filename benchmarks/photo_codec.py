@@ -44,7 +44,9 @@ def main() -> None:
     plan = Plan(QUALITIES, choose_classics(chosen.against.split(",")), chosen.threads, ms_ssim=True)
     images = open_images(chosen.data, 3, chosen.limit)
     evaluation = evaluate_images(codec, images, plan, span=None, jobs=1, place=chosen.data.name)
-    save(chosen.out, {**to_summary(evaluation), "goals": check(evaluation)})
+    summary = to_summary(evaluation)
+    summary["environment"]["command"] = ["photo_codec.py", "--data", chosen.data.name]  # no paths of this machine
+    save(chosen.out, {**summary, "goals": check(evaluation)})
     draw(evaluation, chosen.out.with_suffix(".png"))
 
 
