@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.models import model_config
 from aeedge.training import randomness, synthetic
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.folder import FolderImages, held_out_paths, image_paths
@@ -122,6 +121,8 @@ def calibration_images(config: RunConfig, count: int) -> list[NDArray[np.uint8]]
 
 def sample_images(config: RunConfig, split: Split, count: int) -> list[NDArray[np.uint8]]:
     """Return up to `count` images of any split of a run's data; see `calibration_images`."""
+    from aeedge.models import model_config  # torch, which reading data does not need
+
     images = open_dataset(config.data, model_config(config.model).channels, split, seed=config.training.seed)
     order = randomness.generator(config.training.seed, "sample").permutation(len(images))[:count]
     side = LARGEST_CALIBRATION_SIDE
