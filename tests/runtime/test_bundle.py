@@ -166,6 +166,40 @@ def test_forged_zips_are_refused(data: bytes, message: str) -> None:
         Bundle.load(data)
 
 
+def directory(change: Callable[[bytearray, int], object]) -> bytes:
+    """The zip of a bundle, the first entry of its directory changed."""
+    data = bytearray(zip_of(files_of(BUNDLES / "tiny-vae")))
+    change(data, struct.unpack_from("<I", data, data.rindex(b"PK\5\6") + 16)[0])  # entropy.npz has a directory too
+    return bytes(data)
+
+
+def comment(data: bytearray, _: int) -> None:
+    data[-2:] = b"\3\0"
+    data += b"abc"
+
+
+def many() -> bytes:
+    return zip_of({f"x{number}": b"" for number in range(10_001)})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (directory(lambda data, place: struct.pack_into("<H", data, place + 8, 1)), "is encrypted"),
+        (
+            directory(lambda data, place: struct.pack_into("<II", data, place + 20, 2**31, 2**31)),
+            "has 2147483648 bytes",
+        ),
+        (directory(comment), "with a comment"),
+        (many(), "a zip of 10001 entries"),
+    ],
+    ids=["encrypted", "too large", "comment", "too many"],
+)
+def test_forged_directories_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(data)
+
+
 def test_an_entry_before_the_start_of_the_zip() -> None:
     data = bytearray(zip_of(files_of(BUNDLES / "tiny-vae")))
     end = data.rindex(b"PK\5\6")

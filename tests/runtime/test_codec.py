@@ -388,12 +388,16 @@ def test_children_forked_while_threads_work(codec: Codec) -> None:
             thread.join()
 
 
-def test_a_fifo_is_not_waited_for(conv: Codec, tmp_path) -> None:
+def test_files_without_end_are_not_read(conv: Codec, tmp_path) -> None:
     os.mkfifo(tmp_path / "a.aee")
     with pytest.raises(StreamError, match="not a plain file"):
         conv.decompress(tmp_path / "a.aee")
     with pytest.raises(StreamError, match="not a plain file"):
         stream_info("/dev/zero")
+    with (tmp_path / "huge.aee").open("wb") as file:
+        file.truncate(1 << 31)
+    with pytest.raises(StreamError, match="more than 2147483647 bytes"):
+        stream_info(tmp_path / "huge.aee")
 
 
 def wait_for(child: int) -> int:

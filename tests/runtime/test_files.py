@@ -36,6 +36,13 @@ def test_keeps_an_existing_file(tmp_path) -> None:
     assert left(tmp_path) == ["a"]
 
 
+def test_nothing_is_written_where_a_file_exists(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(files, "_write", lambda *_: pytest.fail("a temporary file was written"))
+    with pytest.raises(FileExistsError):
+        atomic_write(tmp_path / "a", b"new")
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_keeps_a_file_that_appears_meanwhile(tmp_path, monkeypatch, links: bool) -> None:
     if not links:

@@ -224,6 +224,12 @@ def test_truncated_and_damaged_files(kind: str) -> None:
             assert "PIL" in type(warning).__module__  # noqa: PT017
 
 
+def test_images_without_pixels() -> None:
+    for size in ((0, 5), (5, 0)):
+        with pytest.raises(ImageError, match="expected at least one pixel"):
+            load_image(Image.new("RGB", size))
+
+
 def test_things_that_are_no_images(tmp_path) -> None:
     (tmp_path / "a.png").write_text("not a picture")
     (tmp_path / "d.png").mkdir()

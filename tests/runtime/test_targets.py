@@ -3,7 +3,7 @@ import pytest
 from tiny import BUNDLES, NAMES, half_of, picture, psnr
 
 from aeedge_runtime import AeedgeWarning, ArgumentError, Codec, MissingHalfError, NotReachedError, stream_info
-from aeedge_runtime.targets import Rate, psnr_db, reach
+from aeedge_runtime.targets import Rate, Target, psnr_db, reach
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -141,3 +141,8 @@ def test_psnr_of_equal_images_is_infinite() -> None:
     assert psnr_db(pixels, np.clip(pixels, 1, 254)) > 40
     with pytest.raises(ArgumentError, match="shapes"):
         psnr_db(pixels, pixels[:4])
+
+
+def test_a_target_without_a_value_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="without a value"):
+        reach(Target(None, None, ""), lambda _: b"", lambda _: 0.0, "x")

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -68,7 +69,31 @@ def test_another_encoder_fails(tmp_path) -> None:
     Image.fromarray(pixels).save(path)
     report = verify_bundle(rehash(folder))
     assert not report.passed
-    assert "compressed symbols differ" in report.faults[0]
+    assert report.faults[0].startswith("disk: compressed symbols differ by ")
+    assert report.faults[0].endswith(", at most 1 is allowed")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("disk.decoded.png", r"disk\.decoded\.png is \(3, 2, 3\), the stream decodes to \(20, 27, 3\)"),
+        ("disk.png", r"disk\.png gives 8 symbols, expected 96"),
+    ],
+)
+def test_golden_pictures_of_another_size_fail(file: str, message: str, tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    Image.new("RGB", (2, 3)).save(folder / "golden" / file)
+    report = verify_bundle(rehash(folder))
+    assert re.search(message, report.faults[0]), report.faults
+
+
+@pytest.mark.parametrize("change", [lambda symbols: symbols.astype(np.int32), lambda symbols: symbols[None]])
+def test_golden_symbols_of_another_kind_are_refused(change, tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    path = folder / "golden" / "disk.symbols.npy"
+    np.save(path, change(np.load(path)))
+    with pytest.raises(BundleError, match=r"disk\.symbols\.npy is .*, expected int16 \[n\]"):
+        verify_bundle(rehash(folder))
 
 
 def test_a_golden_stream_of_another_model_fails(tmp_path) -> None:
