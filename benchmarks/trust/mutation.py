@@ -28,7 +28,7 @@ from trials import finish, parser
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "runtime" / "aeedge_runtime"
-WAIT_S = 600.0
+WAIT_S = 150.0
 
 TESTS = {
     "container": "container streams codec",
@@ -42,8 +42,8 @@ TESTS = {
     "weights": "weights",
     "codec": "codec streams targets",
     "bundle": "bundle codec",
-    "prior": "weights codec bundle",
-    "networks": "codec stages",
+    "prior": "graphs weights codec bundle",
+    "networks": "graphs codec stages",
     "symbols": "codec streams",
     "rans": "rans chunk streams",
     "streaminfo": "codec streams",
@@ -53,7 +53,7 @@ TESTS = {
     "imagewrite": "image",
     "files": "files codec",
     "bank": "bank chunk",
-    "session": "session codec",
+    "session": "session graphs codec",
     "targets": "targets",
     "verify": "verify",
 }

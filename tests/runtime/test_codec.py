@@ -211,6 +211,13 @@ def test_pixel_limits(conv: Codec) -> None:
         conv.decompress(data, max_pixels=0)
 
 
+def test_all_images_together_count(conv: Codec) -> None:
+    pixels = picture(8, 8, 3)
+    for images in ([pixels] * 3, np.stack([pixels] * 3)):
+        with pytest.raises(LimitError, match="3 images of 8x8 have 192 pixels, the limit is 191"):
+            conv.compress_batch(images, max_pixels=191)
+
+
 def test_decode_is_validated(conv: Codec) -> None:
     latent = conv.encode(picture(16, 16, 3))
     with pytest.raises(ArgumentError, match=r"expected float32 .N, 8, 3, 2."):

@@ -11,6 +11,7 @@ from aeedge_runtime import BundleError, Codec, DeviceError
 from aeedge_runtime import session as session_module
 from aeedge_runtime.backend import load_backend
 from aeedge_runtime.doctor import SMOKE_MODEL
+from aeedge_runtime.layout import Span
 from aeedge_runtime.prior import FactorizedPrior, HyperPrior, SymbolWriter
 from aeedge_runtime.session import CPU, SessionOptions, open_session
 
@@ -61,6 +62,10 @@ def test_tables_of_another_prior() -> None:
         FactorizedPrior(hyper.tables)
     with pytest.raises(BundleError, match="no tables for a hyperprior"):
         HyperPrior(conv.tables, hyper.manifest.prior, session_module, None)  # type: ignore[arg-type]
+    prior = HyperPrior(hyper.tables, hyper.manifest.prior, session_module, None)  # type: ignore[arg-type]
+    latent = np.zeros((1, 8, 2, 2), np.float32)
+    with pytest.raises(BundleError, match=r"hyper_encoder\.onnx is needed to compress"):
+        prior.walk(50, Span(0, 1, 0, 2), 2, latent, SymbolWriter(hyper.tables.bank))
     with pytest.raises(ValueError, match="needs values"):
         SymbolWriter(conv.tables.bank).exchange(np.zeros(1, np.uint8), None, last=True)
 
@@ -81,3 +86,7 @@ def test_a_provider_that_refuses_a_graph_is_not_the_graph_to_blame(monkeypatch) 
         open_session(SMOKE_MODEL, options, role="x")
     with pytest.raises(BundleError, match="does not accept this graph"):
         open_session(b"\x08\x0a", options, role="x")
+
+
+def test_what_a_provider_misses_is_told_where_it_can_be() -> None:
+    assert "see `aeedge doctor`" in session_module._what_is_missing("FakeExecutionProvider")
