@@ -75,18 +75,40 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Counters]:
-    """Read a checkpoint.
+    """Read a checkpoint, also while a run replaces it.
 
     Raises:
         InputError: the file is missing, damaged or of another version.
     """
+    while True:
+        before = _identity(path)
+        try:
+            found = _read(path)
+        except InputError:
+            if _identity(path) == before:
+                raise
+        else:
+            if _identity(path) == before:  # else header and tensors may be of two files: safetensors opens it twice
+                return found
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file of a name from the next, or None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Counters]:
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError as error:
         raise InputError(f"{path}: found no checkpoint there; the run has not got that far") from error
-    except (OSError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: torch could not map all of it
         raise InputError(f"{path}: not a readable checkpoint ({error}); it is damaged") from error
     if text is None:
         raise InputError(f"{path}: found no aeedge counters in it, expected a checkpoint of aeedge train")

@@ -15,7 +15,7 @@ from aeedge.training.hardware import Hardware
 from aeedge.training.losses import DISTORTIONS
 from aeedge.training.optimizers import OPTIMIZERS
 from aeedge.training.reporter import Reporter, Silent
-from aeedge.training.run import checkpoint_path, clear_folder, require_free_folder, write_config
+from aeedge.training.run import checkpoint_path, clear_folder, require_free_folder, sweep, write_config
 from aeedge.training.stop import StopRequest
 from aeedge_runtime.errors import ArgumentError
 
@@ -88,7 +88,9 @@ def _train(
     engine = Engine(fabric, config, out, weights, reporter, compiled=compiled)
     fabric.barrier()  # every process has checked the folder and read the data
     if fabric.is_global_zero:
-        if not resume:
+        if resume:
+            sweep(out)
+        else:
             clear_folder(out)
         write_config(out, config)
     fabric.barrier()

@@ -18,6 +18,9 @@ CONFIG = "config.json"
 OURS = (CONFIG, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", "non-finite")
 """What a run writes, and all that `--force` removes."""
 
+TEMPORARY = (f".{CONFIG}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp")
+"""What files are called until they are complete; the rest of the name is a process id."""
+
 
 @dataclass(frozen=True)
 class LoadedRun:
@@ -92,7 +95,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
-    if path.exists() and any(path.iterdir()):
+    if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not (path / CONFIG).exists():
             raise ArgumentError(
                 f"{path}: found other files in it, expected a new or empty folder; choose another --out"
@@ -104,11 +107,22 @@ def require_free_folder(path: Path, *, force: bool) -> None:
 def clear_folder(path: Path) -> None:
     """Make the run folder, and remove what an earlier run left there and nothing else."""
     path.mkdir(parents=True, exist_ok=True)
+    sweep(path)
     for name in OURS:
         if (path / name).is_dir():
             shutil.rmtree(path / name)
         else:
             (path / name).unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files that a killed process left in a run folder; no other may be at work there."""
+    for place in _left_behind(path):
+        place.unlink(missing_ok=True)
+
+
+def _left_behind(path: Path) -> list[Path]:
+    return [place for pattern in TEMPORARY for place in path.glob(pattern)]
 
 
 def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aeedge.training.logbook import read_metrics
+from aeedge.training.run import checkpoint_path, clear_folder, require_free_folder, sweep
+from aeedge_runtime.errors import ArgumentError
+
+pytestmark = pytest.mark.torch
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork") or not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_any_moment_and_resumed_equals_never_stopped(tmp_path, seed):
+    command = [sys.executable, SCRIPT, tmp_path, str(seed)]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert completed.returncode == 0, completed.stderr
+    found = json.loads(completed.stdout)
+    assert found["kills"] >= 3
+    assert found["looks"] >= 10
+    assert found["steps"] == sorted(found["steps"])
+    assert len(set(found["steps"])) >= 3  # it was killed at work, not only before the first step
+    for which in ("last", "best"):
+        whole, pieces = (checkpoint_path(tmp_path / name, which).read_bytes() for name in ("whole", "pieces"))
+        assert whole == pieces
+    rows = [read_metrics(tmp_path / name / "metrics.csv") for name in ("whole", "pieces")]
+    for row in (*rows[0], *rows[1]):
+        del row["seconds"], row["images_per_second"]
+    assert rows[0] == rows[1]
+    assert not [path for path in (tmp_path / "pieces").rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    left = [run / ".config.json.7.tmp", run / "checkpoints" / ".last.safetensors.7.tmp"]
+    kept = [run / "config.json", run / ".mine.tmp", run / "checkpoints" / "last.safetensors"]
+    for path in (*left, *kept):
+        path.write_text("{}")
+    sweep(run)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+
+
+def test_a_run_killed_before_its_first_file_can_be_started_again(tmp_path):
+    (tmp_path / ".config.json.7.tmp").write_text("{")
+    require_free_folder(tmp_path, force=False)
+    clear_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine.txt").write_text("kept")
+    with pytest.raises(ArgumentError, match="found other files"):
+        require_free_folder(tmp_path, force=False)
