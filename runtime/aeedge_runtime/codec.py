@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import BlockLatents, decode_blocks, finite
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
 from .errors import AeedgeWarning, ArgumentError, BundleError, WrongModelError
@@ -22,7 +23,7 @@ from .session import SessionOptions
 from .stack import Stack, stack_images
 from .stages import staged
 from .streaminfo import Data, stream_bytes, stream_names
-from .symbols import read_chunks, write_chunks
+from .symbols import ChunkReader, write_chunks
 from .targets import Rate, psnr_db, reach
 
 DEFAULT_QUALITY = 50
@@ -162,10 +163,7 @@ class Codec:
 
     def decompress_batch(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
         """Restores all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
-        pixels, stream = self._decompress(data, max_pixels)
-        if ALPHA not in stream.sections:
-            return pixels
-        return np.concatenate([pixels, _alpha(stream)[..., None]], axis=3)
+        return self._decompress(data, max_pixels, with_alpha=True)[0]
 
     def decompress_pictures(self, data: Data, *, max_pixels: int | None = None) -> list[Picture]:
         """Restores all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
@@ -184,8 +182,7 @@ class Codec:
 
     def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """All symbols of a stream in coding order, int16 [n]; needs no decoder half."""
-        _, symbols, _ = self._read(data, max_pixels)
-        return symbols
+        return self._open(data, max_pixels)[1].read_symbols()
 
     def encode(self, image: Source) -> Floats:
         """Latent of an image, float32 [c, h, w]; `image` as in `compress`, its alpha is ignored."""
@@ -194,7 +191,10 @@ class Codec:
 
     def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
         """Latents of images of one size, float32 [N, c, h, w]; `images` as in `compress_batch`."""
-        return self._encode(stack_images(images, self._channels, self._limit(None)))
+        self.bundle.require("encoder", "encode")
+        stack = stack_images(images, self._channels, self._limit(None))
+        _warn(stack)
+        return finite(self.bundle, self._networks.encode(stack.pixels))
 
     def decode(self, latent: Floats, size: tuple[int, int]) -> Pixels:
         """Image of a latent.
@@ -266,15 +266,6 @@ class Codec:
             raise ArgumentError(f"max_pixels: found {max_pixels!r}, expected a positive integer")
         return max_pixels
 
-    def _encode(self, stack: Stack) -> Floats:
-        self.bundle.require("encoder", "compress")
-        for note in stack.notes:
-            warnings.warn(note, AeedgeWarning, stacklevel=4)
-        latents = self._networks.encode(stack.pixels)
-        if not np.isfinite(latents).all():
-            raise BundleError(f"{self.bundle}: the encoder gave NaN or infinity; export the bundle again")
-        return latents
-
     def _compress(
         self, stack: Stack, rate: Rate, metadata: bool, names: Sequence[str | bytes] | None, limit: int
     ) -> bytes:
@@ -285,7 +276,8 @@ class Codec:
         quality = _check_quality(DEFAULT_QUALITY if rate.quality is None else rate.quality)
         sections = _sections(stack, metadata, names)
         check_size(self.bundle.geometry, count, height, width, limit)
-        latents = self._encode(stack)
+        _warn(stack)
+        latents = BlockLatents(self.bundle, self._networks, stack.pixels)
         prior = self._networks.prior(compress=True)
         gray = stack.gray or self._channels == 1
 
@@ -311,21 +303,31 @@ class Codec:
         return self.bundle.geometry
 
     @staged("read_container")
-    def _read(self, data: Data, max_pixels: int | None) -> tuple[Floats, NDArray[np.int16], Stream]:
-        """Latents, symbols in coding order, and the stream."""
+    def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader]:
+        """A checked stream, and what decodes its chunks."""
         limit = self._limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
-        latents, symbols = read_chunks(stream, self.bundle, self._networks.prior(compress=False))
-        return latents, symbols, stream
+        return stream, ChunkReader(stream, self.bundle, self._networks.prior(compress=False))
 
     @staged("to_image")
-    def _decompress(self, data: Data, max_pixels: int | None) -> tuple[Pixels, Stream]:
+    def _decompress(self, data: Data, max_pixels: int | None, *, with_alpha: bool = False) -> tuple[Pixels, Stream]:
+        """Pixels, uint8 [N, H, W, C], with one channel more for alpha if there is some and it is asked for."""
         self.bundle.require("decoder", "decompress")
-        latents, _, stream = self._read(data, max_pixels)
-        pixels = self._networks.decode(latents, stream.height, stream.width)
-        return (to_gray(pixels) if stream.gray else np.ascontiguousarray(pixels)), stream
+        stream, reader = self._open(data, max_pixels)
+        channels = 1 if stream.gray else self._channels
+        added = int(with_alpha and ALPHA in stream.sections)
+        pixels = np.empty((stream.count, stream.height, stream.width, channels + added), np.uint8)
+        decode_blocks(self.bundle, self._networks, reader, pixels[..., :channels])
+        if added:
+            pixels[..., channels] = _alpha(stream)
+        return pixels, stream
+
+
+def _warn(stack: Stack) -> None:
+    for note in stack.notes:
+        warnings.warn(note, AeedgeWarning, stacklevel=4)
 
 
 def _check_quality(quality: object) -> int:

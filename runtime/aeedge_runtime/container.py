@@ -246,7 +246,7 @@ def _check_outside(data: bytes | memoryview) -> None:
         )
     if not _LEAST_BYTES <= len(data) <= MAX_STREAM_BYTES:
         raise StreamError(f"stream: {len(data)} bytes, expected {_LEAST_BYTES}..{MAX_STREAM_BYTES}; {_DAMAGED}")
-    if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+    if zlib.crc32(memoryview(data)[:-4]) != struct.unpack("<I", data[-4:])[0]:
         raise StreamError(f"stream: the bytes do not match their checksum; {_DAMAGED}")
     flags = data[len(SIGNATURE) + 1]
     if flags & ~(_FLAG_SECTIONS | _FLAG_GRAY):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArgumentError, ImageError, LimitError
-from .limits import MAX_DIMENSION, MAX_PIXELS
+from .limits import MAX_DIMENSION, MAX_PIXELS, SLAB_PIXELS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,7 +112,8 @@ def match_channels(picture: Picture, channels: int | None) -> Picture:
         return picture
     if channels == 3:
         note = "a gray image in a colour model: coded as RGB, written back as gray"
-        return replace(picture, pixels=np.repeat(picture.pixels, 3, axis=2), gray=True, notes=(*picture.notes, note))
+        repeated = np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3))  # a view, read-only
+        return replace(picture, pixels=repeated, gray=True, notes=(*picture.notes, note))
     notes = (*picture.notes, "colour was reduced to gray: this model takes gray images")
     if picture.icc:
         notes = (*notes, "the ICC profile was dropped: it describes colour, and the image is gray now")
@@ -123,6 +124,14 @@ def to_gray(pixels: Pixels) -> Pixels:
     """Luma of uint8 [..., 3], uint8 [..., 1]: (19595 R + 38470 G + 7471 B + 32768) >> 16; gray is returned as it is."""
     if pixels.shape[-1] == 1:
         return pixels
+    flat = pixels.reshape(-1, 3)
+    gray = np.empty((len(flat), 1), np.uint8)
+    for first in range(0, len(flat), SLAB_PIXELS):
+        gray[first : first + SLAB_PIXELS] = _luma(flat[first : first + SLAB_PIXELS])
+    return gray.reshape(*pixels.shape[:-1], 1)
+
+
+def _luma(pixels: Pixels) -> Pixels:
     total = pixels[..., 0] * np.uint32(LUMA[0])
     total += pixels[..., 1] * np.uint32(LUMA[1])
     total += pixels[..., 2] * np.uint32(LUMA[2])

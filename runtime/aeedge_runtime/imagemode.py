@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from .errors import ImageError
-from .limits import MAX_SECTION_BYTES
+from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 
 ORIENTATION = 0x0112
 """EXIF tag."""
@@ -60,8 +60,18 @@ def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, byt
         plain = plain.transpose(_TURNS[turn])
     if image.info.get("xmp"):
         notes.append("XMP metadata was dropped")
-    planes = np.asarray(plain, np.uint8)
-    return planes[..., None] if planes.ndim == 2 else planes, icc, exif, tuple(notes)
+    return _planes(plain), icc, exif, tuple(notes)
+
+
+def _planes(image: Image.Image) -> NDArray[np.uint8]:
+    """Samples of an image, uint8 [H, W, C]; in slabs of rows, as Pillow makes two copies of what it gives at once."""
+    planes = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    rows = max(SLAB_PIXELS // image.width, 1)
+    for first in range(0, image.height, rows):
+        last = min(first + rows, image.height)
+        slab = image if last - first == image.height else image.crop((0, first, image.width, last))
+        planes[first:last] = np.asarray(slab, np.uint8).reshape(last - first, *planes.shape[1:])
+    return planes
 
 
 def _deep_samples(image: Image.Image) -> bool:

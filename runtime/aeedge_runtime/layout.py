@@ -43,6 +43,21 @@ class Span:
     rows: int
 
 
+@dataclass(frozen=True)
+class Block:
+    """Consecutive chunks whose latents are in memory at once: of some rows of one image, or of whole images.
+
+    Attributes:
+        images: which images.
+        rows: which latent rows of each.
+        spans: the chunks, in order.
+    """
+
+    images: range
+    rows: range
+    spans: tuple[Span, ...]
+
+
 def check_size(geometry: Geometry, count: int, height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
     """Refuses a stream that is too much for one decode, before anything is allocated for it.
 
@@ -84,6 +99,45 @@ def chunk_spans(geometry: Geometry, count: int, h: int, w: int) -> list[Span]:
         return [Span(first, min(images, count - first), 0, h) for first in range(0, count, images)]
     rows = _rows_per_chunk(geometry, h, w)
     return [Span(image, 1, first, min(rows, h - first)) for image in range(count) for first in range(0, h, rows)]
+
+
+def blocks(geometry: Geometry, count: int, h: int, w: int, most_symbols: int | None) -> list[Block]:
+    """Chunks of a stream in order, in blocks of at most so many symbols, or of one chunk.
+
+    Args:
+        geometry: facts of the model.
+        count: images of the stream.
+        h: latent rows of each image.
+        w: latent columns of each image.
+        most_symbols: latent symbols of a block; None for all in one.
+
+    Raises:
+        LimitError: rows too wide for a chunk.
+    """
+    spans = chunk_spans(geometry, count, h, w)
+    if most_symbols is None:
+        return [Block(range(count), range(h), tuple(spans))]
+    found: list[list[Span]] = []
+    symbols = 0
+    for span in spans:
+        added = span.images * span.rows * w * geometry.latent_channels
+        if not found or symbols + added > most_symbols or not _continues(found[-1][-1], span, h):
+            found.append([])
+            symbols = 0
+        found[-1].append(span)
+        symbols += added
+    return [_block(part) for part in found]
+
+
+def _continues(before: Span, span: Span, h: int) -> bool:
+    """Whether a chunk may be in one block with the chunk before it: both of whole images, or both of one image."""
+    return before.rows == span.rows == h or before.first_image == span.first_image
+
+
+def _block(spans: list[Span]) -> Block:
+    first, last = spans[0], spans[-1]
+    images = range(first.first_image, last.first_image + last.images)
+    return Block(images, range(first.first_row, last.first_row + last.rows), tuple(spans))
 
 
 def _rows_per_chunk(geometry: Geometry, h: int, w: int) -> int:

@@ -12,6 +12,9 @@ MAX_COUNT = 1 << 24
 MAX_PIXELS = 178_956_970
 """Padded pixels of one decode (a default, the caller may change it): the size at which Pillow calls an image a bomb."""
 
+SLAB_PIXELS = 1 << 21
+"""Pixels that are converted or compared at once: bounds the work arrays that a large image needs besides itself."""
+
 MAX_STREAM_BYTES = (1 << 31) - 1
 """Bytes of one stream: every length and offset then fits a signed 32-bit integer on any device."""
 

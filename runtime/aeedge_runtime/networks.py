@@ -1,10 +1,11 @@
-"""The graphs of a bundle at work: padding, patches, slices of bounded size, bands of large images.
+"""The graphs of a bundle at work: padding, patches, slices of bounded size, tiles of large images.
 
 Sessions are opened at first use, once, and opened anew in a process that was forked.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .errors import BundleError
+from .image import to_gray
 from .prior import FactorizedPrior, HyperPrior, Prior
 from .session import CPU, Session, SessionOptions, open_session
 from .stages import stage, staged
@@ -24,8 +26,22 @@ from .stages import stage, staged
 SLICE_PIXELS = 1 << 19
 """Pixels of one run of a graph where several images or patches wait: bounds memory, and stays near the caches."""
 
+TILE_PIXELS = 3 << 20
+"""Most pixels of one run of a graph over a part of a large image, context included. The decoder of `photo` takes 84
+bytes of activations a pixel, and with a reach of 4 latent rows and columns some 17 % of what it computes is context."""
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Latent rows and columns of one run of a graph: those it is run for, and with the ones that lend them context."""
+
+    rows: range
+    columns: range
+    outer_rows: range
+    outer_columns: range
 
 
 @dataclass
@@ -66,7 +82,6 @@ class Networks:
                 state.opened[role] = self._open(role)
             return state.opened[role]
 
-    @staged("to_tensor")
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
         """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges.
 
@@ -74,26 +89,56 @@ class Networks:
             pixels: the images.
             output: which output of the encoder; a vae's has "log_variance" too.
         """
-        facts = self._bundle.manifest.image
-        count, height, width, _ = pixels.shape
-        h, w = self._bundle.geometry.latent_size(height, width)
-        padded = _pad(pixels, h * facts.stride[0], w * facts.stride[1])
-        if not facts.patched:
-            return _in_slices(padded, padded.shape[1] * padded.shape[2], partial(self._encode_slice, output=output))
-        patches = _cut(padded, facts.stride)
-        latents = _in_slices(patches, facts.stride[0] * facts.stride[1], partial(self._run_encoder, output=output))
-        return np.ascontiguousarray(latents.reshape(count, h, w, -1).transpose(0, 3, 1, 2))
+        return self.encode_rows(pixels, range(self._latent_size(pixels)[0]), output)
 
-    @staged("to_image")
+    @staged("to_tensor")
+    def encode_rows(self, pixels: Pixels, rows: range, output: str = "latent") -> Floats:
+        """Some rows of the latents that `encode` gives, float32 [N, c, len(rows), w].
+
+        Args:
+            pixels: the whole images, uint8 [N, H, W, C]; those near the rows lend them context.
+            rows: which rows of the latents.
+            output: see `encode`.
+        """
+        facts, (h, w) = self._bundle.manifest.image, self._latent_size(pixels)
+        if not facts.patched:
+            run = partial(self._encode_slice, rows=rows, output=output)
+            return _in_slices(pixels, facts.stride[0] * h * facts.stride[1] * w, run)
+        patches = _cut(_window(pixels, rows, range(w), facts.stride), facts.stride)
+        latents = _in_slices(patches, facts.stride[0] * facts.stride[1], partial(self._run_encoder, output=output))
+        return np.ascontiguousarray(latents.reshape(len(pixels), len(rows), w, -1).transpose(0, 3, 1, 2))
+
     def decode(self, latents: Floats, height: int, width: int) -> Pixels:
         """Images, uint8 [N, H, W, C], cropped, of latents, float32 [N, c, h, w]."""
+        pixels = np.empty((len(latents), height, width, self._bundle.manifest.image.channels), np.uint8)
+        rows = range(latents.shape[2])
+        self.decode_rows(latents, rows, rows, pixels)
+        return pixels
+
+    @staged("to_image")
+    def decode_rows(self, latents: Floats, held: range, rows: range, pixels: Pixels) -> None:
+        """Fills in the pixels that belong to some rows of latents.
+
+        Args:
+            latents: float32 [N, c, len(held), w].
+            held: the rows that `latents` holds; `rows`, and what the images have of them within the networks' reach.
+            rows: which rows to decode.
+            pixels: the whole images, uint8 [N, H, W, C], or [N, H, W, 1] for the luma of a colour model.
+        """
         facts = self._bundle.manifest.image
-        count, channels, h, w = latents.shape
-        patch = facts.stride[0] * facts.stride[1]
-        if not facts.patched:
-            return _in_slices(latents, patch * h * w, self._decode_slice)[:, :height, :width]
-        patches = np.ascontiguousarray(latents.transpose(0, 2, 3, 1)).reshape(count * h * w, channels, 1, 1)
-        return _join(_in_slices(patches, patch, self._run_decoder), count, h, w)[:, :height, :width]
+        if facts.patched:
+            part = np.ascontiguousarray(latents[:, :, _within(rows, held)].transpose(0, 2, 3, 1))
+            entries = part.reshape(-1, part.shape[3], 1, 1)
+            patches = _in_slices(entries, facts.stride[0] * facts.stride[1], self._run_decoder)
+            _fill(pixels[:, _scaled(rows, facts.stride[0])], _join(patches, *part.shape[:3]))
+            return
+        h, w = self._latent_size(pixels)
+        step = _slice_length(facts.stride[0] * h * facts.stride[1] * w)
+        for first in range(0, len(latents), step):
+            images = slice(first, first + step)
+            for tile in self._tiles(rows, h, w):
+                outer = latents[images, :, _within(tile.outer_rows, held), _whole(tile.outer_columns)]
+                self._decode_tile(outer, tile, pixels[images])
 
     def prior(self, *, compress: bool) -> Prior:
         """The model of the symbols."""
@@ -120,41 +165,43 @@ class Networks:
             self._options = replace(self._options, device=device, provider_options=settings)
         return session
 
-    def _encode_slice(self, pixels: Pixels, output: str) -> Floats:
-        stride = self._bundle.manifest.image.stride
-        rows = pixels.shape[1] // stride[0]
-        if rows == 1 or len(pixels) > 1 or pixels.shape[1] * pixels.shape[2] <= self._band_pixels():
-            return self._run_encoder(pixels, output)
-        parts = []
-        for inner, outer in self._bands(rows, pixels.shape[2] * stride[0]):
-            latent = self._run_encoder(pixels[:, outer.start * stride[0] : outer.stop * stride[0]], output)
-            parts.append(latent[:, :, inner.start - outer.start : inner.stop - outer.start])
-        return np.concatenate(parts, axis=2)
+    def _latent_size(self, pixels: Pixels) -> tuple[int, int]:
+        return self._bundle.geometry.latent_size(*pixels.shape[1:3])
 
-    def _decode_slice(self, latents: Floats) -> Pixels:
-        stride = self._bundle.manifest.image.stride
-        rows, width = latents.shape[2], latents.shape[3] * stride[1]
-        if rows == 1 or len(latents) > 1 or rows * stride[0] * width <= self._band_pixels():
-            return self._run_decoder(latents)
-        pixels = np.empty((1, rows * stride[0], width, self._bundle.manifest.image.channels), np.uint8)
-        for inner, outer in self._bands(rows, width * stride[0]):
-            part = self._run_decoder(latents[:, :, outer.start : outer.stop])
-            first, last = inner.start - outer.start, inner.stop - outer.start
-            pixels[:, inner.start * stride[0] : inner.stop * stride[0]] = part[:, first * stride[0] : last * stride[0]]
-        return pixels
+    def _encode_slice(self, pixels: Pixels, rows: range, output: str) -> Floats:
+        facts, (h, w) = self._bundle.manifest, self._latent_size(pixels)
+        tiles = self._tiles(rows, h, w)
+        if len(tiles) == 1:
+            return self._encode_tile(pixels, tiles[0], output)
+        latents = np.empty((len(pixels), facts.latent_channels, len(rows), w), np.float32)
+        for tile in tiles:
+            latents[:, :, _within(tile.rows, rows), _whole(tile.columns)] = self._encode_tile(pixels, tile, output)
+        return latents
 
-    def _band_pixels(self) -> int:
-        return self._bundle.manifest.limits.band_pixels
+    def _encode_tile(self, pixels: Pixels, tile: Tile, output: str) -> Floats:
+        window = _window(pixels, tile.outer_rows, tile.outer_columns, self._bundle.manifest.image.stride)
+        latents = self._run_encoder(window, output)
+        return latents[:, :, _within(tile.rows, tile.outer_rows), _within(tile.columns, tile.outer_columns)]
 
-    def _bands(self, rows: int, pixels_per_row: int) -> list[tuple[range, range]]:
-        """Latent rows of each band, without and with the rows that only lend it context."""
-        overlap = self._bundle.manifest.limits.overlap
-        step = max(self._band_pixels() // pixels_per_row, 1)
-        bands = []
-        for first in range(0, rows, step):
-            last = min(first + step, rows)
-            bands.append((range(first, last), range(max(first - overlap, 0), min(last + overlap, rows))))
-        return bands
+    def _decode_tile(self, latents: Floats, tile: Tile, pixels: Pixels) -> None:
+        rows, columns = self._bundle.manifest.image.stride
+        made = self._run_decoder(latents)
+        top, left = (
+            (tile.rows.start - tile.outer_rows.start) * rows,
+            (tile.columns.start - tile.outer_columns.start) * columns,
+        )
+        _fill(pixels[:, _scaled(tile.rows, rows), _scaled(tile.columns, columns)], made[:, top:, left:])
+
+    def _tiles(self, rows: range, h: int, w: int) -> list[Tile]:
+        """What the graphs see at once of some latent rows of h x w ones: all of them, or tiles of a large image."""
+        limits, stride = self._bundle.manifest.limits, self._bundle.manifest.image.stride
+        most = limits.band_pixels // (stride[0] * stride[1])
+        if len(rows) == h and h * w <= most:
+            return [Tile(rows, range(w), rows, range(w))]
+        most = min(most, TILE_PIXELS // (stride[0] * stride[1]))
+        bands = _pieces(rows, h, math.isqrt(most), limits.overlap)
+        strips = _pieces(range(w), w, most // max(len(outer) for _, outer in bands), limits.overlap)
+        return [Tile(band[0], strip[0], band[1], strip[1]) for band in bands for strip in strips]
 
     def _run_encoder(self, pixels: Pixels, output: str) -> Floats:
         facts = self._bundle.manifest
@@ -188,17 +235,55 @@ class Networks:
 
 def _in_slices(values: NDArray[Any], pixels_each: int, run: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
     """Runs a graph over slices of a batch, each of at most SLICE_PIXELS, or of one entry."""
-    step = max(SLICE_PIXELS // pixels_each, 1)
+    step = _slice_length(pixels_each)
     parts = [run(values[first : first + step]) for first in range(0, len(values), step)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _pad(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Repeats the last row and column up to a size."""
-    rows, columns = height - pixels.shape[1], width - pixels.shape[2]
-    if not rows and not columns:
-        return pixels
-    return np.pad(pixels, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
+def _slice_length(pixels_each: int) -> int:
+    return max(SLICE_PIXELS // pixels_each, 1)
+
+
+def _pieces(part: range, size: int, most: int, overlap: int) -> list[tuple[range, range]]:
+    """Cuts a part of 0..size into pieces of about one length, each without and with what lends it context.
+
+    A piece with its context is at most `most` long where that leaves more piece than context on either side.
+    """
+    inner = max(most - 2 * overlap, overlap, 1)
+    if min(part.stop + overlap, size) - max(part.start - overlap, 0) <= most:
+        inner = len(part)
+    step = -(-len(part) // -(-len(part) // inner))
+    pieces = [range(first, min(first + step, part.stop)) for first in range(part.start, part.stop, step)]
+    return [(piece, range(max(piece.start - overlap, 0), min(piece.stop + overlap, size))) for piece in pieces]
+
+
+def _whole(part: range) -> slice:
+    return slice(part.start, part.stop)
+
+
+def _within(part: range, outer: range) -> slice:
+    """Where a part lies in an array that starts where `outer` does."""
+    return slice(part.start - outer.start, part.stop - outer.start)
+
+
+def _scaled(part: range, stride: int) -> slice:
+    """A part of a latent's rows or columns, in pixels."""
+    return slice(part.start * stride, part.stop * stride)
+
+
+def _fill(place: Pixels, made: Pixels) -> None:
+    """Writes what a decoder made where it belongs: cropped, and as luma where there is room for one channel only."""
+    cropped = made[:, : place.shape[1], : place.shape[2]]
+    place[:] = cropped if place.shape[3] == made.shape[3] else to_gray(cropped)
+
+
+def _window(pixels: Pixels, rows: range, columns: range, stride: tuple[int, int]) -> Pixels:
+    """Pixels of latent rows and columns; beyond the last row or column of the image, that one again."""
+    part = pixels[:, _scaled(rows, stride[0]), _scaled(columns, stride[1])]
+    missing = len(rows) * stride[0] - part.shape[1], len(columns) * stride[1] - part.shape[2]
+    if not any(missing):
+        return part
+    return np.pad(part, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
 
 
 def _cut(pixels: Pixels, patch: tuple[int, int]) -> Pixels:

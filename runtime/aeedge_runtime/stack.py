@@ -108,7 +108,7 @@ def _stack_pictures(pictures: list[Picture]) -> Stack:
     alpha = None
     if any(picture.alpha is not None for picture in pictures):
         opaque = np.full(pictures[0].pixels.shape[:2], 255, np.uint8)
-        alpha = np.stack([opaque if picture.alpha is None else picture.alpha for picture in pictures])
+        alpha = _stack_planes([opaque if picture.alpha is None else picture.alpha for picture in pictures])
     shared: dict[str, bytes | None] = {}
     for name, title in (("icc", "ICC profiles"), ("exif", "EXIF blocks")):
         values = {getattr(picture, name) for picture in pictures}
@@ -116,10 +116,15 @@ def _stack_pictures(pictures: list[Picture]) -> Stack:
         if values:
             notes[f"the {title} of the images differ and were dropped: one stream holds one"] = None
     return Stack(
-        pixels=np.stack([picture.pixels for picture in pictures]),
+        pixels=_stack_planes([picture.pixels for picture in pictures]),
         alpha=alpha,
         icc=shared["icc"],
         exif=shared["exif"],
         gray=all(picture.gray for picture in pictures),
         notes=tuple(notes),
     )
+
+
+def _stack_planes(planes: list[Pixels]) -> Pixels:
+    """`numpy.stack`, but a single array is not copied: it may be a large image."""
+    return planes[0][None] if len(planes) == 1 else np.stack(planes)

@@ -1,6 +1,11 @@
-"""Latents to the chunks of a stream and back; the prior, the coder and the symbol hash meet here."""
+"""Latents to the chunks of a stream and back; the prior, the coder and the symbol hash meet here.
+
+Both sides go block by block, so that neither latents nor symbols of a whole large image need exist at once.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +14,7 @@ from .bundle import Bundle
 from .chunk import encode_chunk, hash_symbols
 from .container import Stream
 from .errors import StreamError
-from .layout import chunk_spans
+from .layout import Block, Span, chunk_spans
 from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
 from .stages import stage, staged
 
@@ -17,11 +22,13 @@ Floats = NDArray[np.float32]
 
 
 @staged("quantise")
-def write_chunks(latents: Floats, quality: int, bundle: Bundle, prior: Prior) -> tuple[tuple[bytes, ...], int]:
+def write_chunks(
+    latents: Iterable[tuple[Block, Floats]], quality: int, bundle: Bundle, prior: Prior
+) -> tuple[tuple[bytes, ...], int]:
     """Codes latents.
 
     Args:
-        latents: float32 [N, c, h, w], finite.
+        latents: all blocks of a stream in order, each with its latents, float32 [images, c, rows, w], finite.
         quality: 1..100.
         bundle: tables and geometry.
         prior: model of the symbols, with its compressing side.
@@ -30,43 +37,72 @@ def write_chunks(latents: Floats, quality: int, bundle: Bundle, prior: Prior) ->
         Payload of each chunk, and the symbol hash.
     """
     bank = bundle.tables.bank
-    count, _, h, w = latents.shape
     chunks, symbol_hash = [], 0
-    for span in chunk_spans(bundle.geometry, count, h, w):
-        images, rows = _slices(span.first_image, span.images), _slices(span.first_row, span.rows)
-        side = SymbolWriter(bank)
-        prior.walk(quality, span, w, latents[images, :, rows], side)
-        with stage("entropy_encode"):
-            chunks.append(encode_chunk(side.passes, bank))
-            for _, symbols in side.passes:
-                symbol_hash = hash_symbols(symbols, symbol_hash)
+    for block, values in latents:
+        for span in block.spans:
+            side = SymbolWriter(bank)
+            prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side)
+            with stage("entropy_encode"):
+                chunks.append(encode_chunk(side.passes, bank))
+                for _, symbols in side.passes:
+                    symbol_hash = hash_symbols(symbols, symbol_hash)
+        del values  # or they would be there while those of the next block are made
     return tuple(chunks), symbol_hash
 
 
-@staged("dequantise")
-def read_chunks(stream: Stream, bundle: Bundle, prior: Prior) -> tuple[Floats, NDArray[np.int16]]:
-    """Decodes the chunks of a stream whose number was checked.
+class ChunkReader:
+    """Decodes the chunks of a stream, in order; their number was checked.
 
-    Returns:
-        Latents, float32 [N, c, h, w], and all symbols in coding order, int16 [n].
-
-    Raises:
-        StreamError: a chunk breaks a rule of the format, or the symbols do not match their hash.
+    Args:
+        stream: the stream.
+        bundle: tables and geometry.
+        prior: model of the symbols.
     """
-    h, w = bundle.geometry.latent_size(stream.height, stream.width)
-    latents = np.empty((stream.count, bundle.geometry.latent_channels, h, w), np.float32)
-    found: list[NDArray[np.int16]] = []
-    for span, payload in zip(chunk_spans(bundle.geometry, stream.count, h, w), stream.chunks, strict=True):
-        images, rows = _slices(span.first_image, span.images), _slices(span.first_row, span.rows)
-        side = SymbolReader(payload, bundle.tables.bank)
-        coded = prior.walk(stream.quality, span, w, None, side)
-        latents[images, :, rows] = restore_latent(bundle.tables, stream.quality, *coded)
-        found += side.passes
-    symbols = np.concatenate(found)
-    if hash_symbols(symbols) != stream.symbol_hash:
-        raise StreamError("stream: the decoded symbols do not match their hash; the stream is damaged, get it again")
-    return latents, symbols
+
+    def __init__(self, stream: Stream, bundle: Bundle, prior: Prior) -> None:
+        h, self._width = bundle.geometry.latent_size(stream.height, stream.width)
+        self._spans = chunk_spans(bundle.geometry, stream.count, h, self._width)
+        self._stream, self._tables, self._prior = stream, bundle.tables, prior
+        self._read = self._hash = 0
+
+    @staged("dequantise")
+    def read(self) -> tuple[Span, Floats, list[NDArray[np.int16]]]:
+        """The next chunk: its place, its latents, float32 [n, c, rows, w], and the symbols of its passes, int16 [m].
+
+        Raises:
+            StreamError: a chunk breaks a rule of the format, or this is the last one and the symbols of all do not
+                match their hash.
+        """
+        stream, span = self._stream, self._spans[self._read]
+        side = SymbolReader(stream.chunks[self._read], self._tables.bank)
+        coded = self._prior.walk(stream.quality, span, self._width, None, side)
+        for symbols in side.passes:
+            self._hash = hash_symbols(symbols, self._hash)
+        self._read += 1
+        if self._read == len(self._spans) and self._hash != stream.symbol_hash:
+            raise StreamError(
+                "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
+            )
+        return span, restore_latent(self._tables, stream.quality, *coded), side.passes
+
+    @staged("dequantise")
+    def read_block(self, block: Block, latents: Floats) -> None:
+        """Fills in the latents, float32 [images, c, rows, w], of the next block; errors as `read`."""
+        for expected in block.spans:
+            span, values, _ = self.read()
+            if span != expected:
+                raise ValueError(f"blocks out of order: found {span}, expected {expected}")
+            latents[place_in(block, span)] = values
+
+    def read_symbols(self) -> NDArray[np.int16]:
+        """All symbols of the stream in coding order, int16 [n]; errors as `read`."""
+        found: list[NDArray[np.int16]] = []
+        for _ in self._spans:
+            found += self.read()[2]
+        return np.concatenate(found)
 
 
-def _slices(first: int, count: int) -> slice:
-    return slice(first, first + count)
+def place_in(block: Block, span: Span) -> tuple[slice, slice, slice]:
+    """Where the latents of a chunk lie in those of its block."""
+    image, row = span.first_image - block.images.start, span.first_row - block.rows.start
+    return slice(image, image + span.images), slice(None), slice(row, row + span.rows)

@@ -1,0 +1,126 @@
+"""Large images in blocks: latents, symbols and activations of a part of the image at a time.
+
+Chunks do not depend on each other, and the networks see no further than the manifest's `overlap`. So an image, or a
+batch, of more than `band_pixels` is encoded, coded and dropped block by block, each of consecutive chunks, and decoded
+the same way back; only rows within the overlap are kept from one block to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .errors import BundleError
+from .layout import Block, blocks
+from .networks import Networks
+from .symbols import ChunkReader
+
+BLOCK_SYMBOLS = 1 << 25
+"""Latent symbols of one block of a large image: 128 MB as float32, 160 latent rows of 10,000 pixels of `photo`."""
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Block]:
+    """Blocks of images of one size: one of all, or, above the bundle's `band_pixels`, several of bounded size.
+
+    Args:
+        bundle: its limits and geometry.
+        count: images.
+        height: rows of each in pixels.
+        width: columns of each in pixels.
+
+    Raises:
+        LimitError: rows too wide for a chunk.
+    """
+    geometry, limits = bundle.geometry, bundle.manifest.limits
+    h, w = geometry.latent_size(height, width)
+    position_pixels = geometry.stride[0] * geometry.stride[1]
+    if count * h * w * position_pixels <= limits.band_pixels:
+        return blocks(geometry, count, h, w, None)
+    most = limits.band_pixels * geometry.latent_channels // position_pixels
+    return blocks(geometry, count, h, w, min(most, BLOCK_SYMBOLS))
+
+
+class BlockLatents:
+    """Latents of images, block by block, as often as they are asked for.
+
+    The latents of a single block are kept: a search for a rate codes them at several qualities. Those of several
+    blocks are made anew each time, as keeping them would take the memory that blocks save.
+
+    Args:
+        bundle: the model.
+        networks: its graphs.
+        pixels: uint8 [N, H, W, C].
+    """
+
+    def __init__(self, bundle: Bundle, networks: Networks, pixels: Pixels) -> None:
+        self._bundle, self._networks, self._pixels = bundle, networks, pixels
+        self._blocks = plan_blocks(bundle, *pixels.shape[:3])
+        self._single: Floats | None = None
+
+    def __iter__(self) -> Iterator[tuple[Block, Floats]]:
+        """Blocks in order, with latents, float32 [images, c, rows, w].
+
+        Raises:
+            BundleError: the encoder gives NaN or infinity.
+        """
+        if len(self._blocks) == 1:
+            if self._single is None:
+                self._single = finite(self._bundle, self._networks.encode(self._pixels))
+            yield self._blocks[0], self._single
+            return
+        for block in self._blocks:
+            yield block, self._encode(block)
+
+    def _encode(self, block: Block) -> Floats:
+        pixels = self._pixels[block.images.start : block.images.stop]
+        return finite(self._bundle, self._networks.encode_rows(pixels, block.rows))
+
+
+def finite(bundle: Bundle, latents: Floats) -> Floats:
+    """Latents as they are.
+
+    Raises:
+        BundleError: they hold NaN or infinity.
+    """
+    if not np.isfinite(latents).all():
+        raise BundleError(f"{bundle}: the encoder gave NaN or infinity; export the bundle again")
+    return latents
+
+
+def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, pixels: Pixels) -> None:
+    """Decodes all chunks of a stream into pixels.
+
+    Args:
+        bundle: the model.
+        networks: its graphs.
+        reader: before the first chunk.
+        pixels: uint8 [N, H, W, C], or [N, H, W, 1] for the luma of a colour model; filled in.
+
+    Raises:
+        StreamError: from `reader`; what was filled in until then is not to be used.
+    """
+    h, w = bundle.geometry.latent_size(*pixels.shape[1:3])
+    overlap = bundle.manifest.limits.overlap
+    done, kept = 0, _no_rows(bundle, w)
+    for block in plan_blocks(bundle, *pixels.shape[:3]):
+        if block.rows.start == 0:
+            done, kept = 0, _no_rows(bundle, w)
+        held = range(block.rows.start - kept.shape[2], block.rows.stop)
+        latents = np.empty((len(block.images), kept.shape[1], len(held), w), np.float32)
+        latents[:, :, : kept.shape[2]] = kept
+        reader.read_block(block, latents[:, :, kept.shape[2] :])
+        rows = range(done, h if held.stop == h else max(held.stop - overlap, done))
+        if rows:
+            networks.decode_rows(latents, held, rows, pixels[block.images.start : block.images.stop])
+        done = rows.stop
+        kept = latents[:, :, max(done - overlap - held.start, 0) :].copy()
+
+
+def _no_rows(bundle: Bundle, w: int) -> Floats:
+    return np.empty((1, bundle.geometry.latent_channels, 0, w), np.float32)
