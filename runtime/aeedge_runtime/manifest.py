@@ -78,8 +78,8 @@ class LimitFacts:
 
     Attributes:
         max_pixels: padded pixels of one call, by default.
-        band_pixels: pixels from which on an image goes through the networks in bands.
-        overlap: reach of the networks in latent rows, which bands overlap by.
+        band_pixels: images, or batches, of more pixels go through the codec in blocks and the networks in tiles.
+        overlap: reach of the networks in latent rows and columns, by which tiles overlap.
     """
 
     max_pixels: int
