@@ -78,7 +78,9 @@ class AeedgeEngine:
         networks = {"compress": ["encoder"], "decompress": ["decoder"], "encode": ["encoder"], "decode": ["decoder"]}
         roles = networks[self.case.operation]
         if self.codec.bundle.manifest.prior.kind == "hyperprior":
-            roles += {"compress": ["hyper_encoder", "prior"], "decompress": ["prior"]}.get(self.case.operation, [])
+            passes = ["prior", "context"][: self.codec.bundle.manifest.prior.passes]
+            more = {"compress": ["hyper_encoder", *passes], "decompress": passes}
+            roles += more.get(self.case.operation, [])
         return roles
 
     def _input(self, item: Item) -> Any:

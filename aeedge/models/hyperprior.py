@@ -19,6 +19,7 @@ from aeedge.configuration import Configuration
 from aeedge.models.base import Autoencoder
 from aeedge.models.exact import ACTIVATION_UNITS, ExactConv2d, activate, straight_through
 from aeedge.models.orthonormal import analysis_matrices
+from aeedge.models.prior_passes import FirstPass, SecondPass
 
 SCALES = 64
 """Number of scales the prior chooses from, one frequency table each."""
@@ -163,6 +164,9 @@ class HyperEncoder(nn.Module):
 class ScaleBranch(nn.Module):
     """Hyper-symbols and decoded symbols to a table index 0..63 per latent element, in exact integers."""
 
+    context_limit = CONTEXT_LIMIT
+    largest_index = SCALES - 1
+
     def __init__(self, config: HyperpriorConfig) -> None:
         super().__init__()
         latent = config.latent_channels
@@ -180,11 +184,11 @@ class ScaleBranch(nn.Module):
         value = hyper_symbols.clamp(-HYPER_LIMIT, HYPER_LIMIT) / 4
         value = functional.pixel_shuffle(activate(self.first(value)), 2)
         value = functional.pixel_shuffle(activate(self.second(value)), 2)[:, :, :height, :width]
-        magnitude = context_symbols.abs().clamp(0, CONTEXT_LIMIT)
+        magnitude = context_symbols.abs().clamp(0, self.context_limit)
         context = activate(self.context(activate(self.context_mix(magnitude))))
         value = activate(self.trunk(torch.cat([value, context, known], dim=1)))
         index = 4 * self.index(value)
-        return straight_through(index.floor(), index).clamp(0, SCALES - 1)
+        return straight_through(index.floor(), index).clamp(0, self.largest_index)
 
     def largest_sum(self) -> int:
         """Return the largest possible partial sum of any layer, in units of 1/1024 (the bound is 2^24)."""
@@ -294,6 +298,10 @@ class HyperpriorAutoencoder(Autoencoder):
         """Latent in quantiser steps to hyper-latent `[N, cz, ceil(h/4), ceil(w/4)]`, to be rounded."""
         hyper: Tensor = self.hyper_encoder(latent_steps)
         return hyper
+
+    def prior_passes(self) -> tuple[FirstPass, SecondPass]:
+        """Return the prior as a codec runs it, with copies of its weights."""
+        return FirstPass(self.prior), SecondPass(self.prior)
 
     def steps(self, position: Tensor) -> Tensor:
         """Quantiser steps `[N, c]` at positions `[N]` between quality 1 (0.0) and quality 100 (1.0)."""

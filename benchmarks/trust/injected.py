@@ -78,8 +78,8 @@ def in_prior(random: Random) -> Patch:
     def prior(self: Networks, *, compress: bool) -> Any:
         found: Any = inner(self, compress=compress)
         if compress:
-            run = found._prior.run
-            found._prior = unittest.mock.Mock(run=lambda feeds: _other_index(run(feeds), random))
+            run = found._first.run
+            found._first = unittest.mock.Mock(run=lambda feeds: _other_index(run(feeds), random))
         return found
 
     return unittest.mock.patch.object(Networks, "prior", prior)

@@ -137,9 +137,9 @@ def _hyperprior(
     latents = [part[place : place + 1] for part in outputs for place in range(len(part))]
     sessions = [
         open_session(graph_bytes(graphs[role], {}), SessionOptions(), role=f"{role}.onnx")
-        for role in ("prior", "hyper_encoder")
+        for role in ("prior", "context", "hyper_encoder")
     ]
-    channels = int(sessions[1].run({"latent_steps": latents[0]})[0].shape[1])
+    channels = int(sessions[-1].run({"latent_steps": latents[0]})[0].shape[1])
     facts = PriorFacts("hyperprior", channels, HYPER_STRIDE, int(getattr(model, "passes", 2)))
     arrays = hyperprior_tables(latents, learned_steps(model, QUALITIES), facts, *sessions)
     certain = int((arrays["scale_tables"] == 0).sum())

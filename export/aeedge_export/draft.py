@@ -29,6 +29,7 @@ GRAPH_HALVES = {
     "decoder": ("decoder",),
     "hyper_encoder": ("encoder",),
     "prior": HALVES,
+    "context": HALVES,
 }
 """Role of a graph -> halves that need it."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from aeedge_export.latents import Floats, torch_latents, torch_pixels
 from aeedge_export.model import ExportableModel, hyper_encoder_of, prior_of
@@ -67,19 +68,43 @@ class TorchHyperEncoder:
 
 
 class TorchPrior:
-    """PyTorch's prior, run like a session."""
+    """PyTorch's prior, dense and as it was trained, run like the sessions of the two passes.
 
-    names = ("hyper_symbols", "context_symbols", "context_latent", "known")
+    Args:
+        model: the prior's.
+        dtype: to compute in.
+    """
 
     def __init__(self, model: ExportableModel, dtype: torch.dtype = torch.float32) -> None:
         self._model = model
         self._dtype = dtype
+        self._hyper = torch.zeros(0)
+        self._known = torch.zeros(0, dtype=torch.int64)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return table index and mean at the squares asked for; the pass is told by the inputs."""
+        squares = _tensor(feeds["squares"])
+        if "hyper_symbols" in feeds:
+            self._hyper, self._known = _tensor(feeds["hyper_symbols"]), squares
+            empty = _tensor(feeds["inside"]) * 0
+            context = empty.repeat(1, self._model.latent_channels, 1, 1)
+            found = self._predict(context, context, empty, squares)
+            return [*found, *[np.empty(0, np.float32)] * 2]
+        size = feeds["place"].shape
+        symbols, latent = (self._spread(_tensor(feeds[name]), size) for name in ("known_symbols", "known_latent"))
+        known = self._spread(torch.ones(len(symbols), 1, 1, len(self._known)), size)
+        return self._predict(symbols, latent, known, squares)
 
     @torch.no_grad()
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return table index and mean."""
-        index, mean = prior_of(self._model)(*[_tensor(feeds[name]).to(self._dtype) for name in self.names])
+    def _predict(self, symbols: Tensor, latent: Tensor, known: Tensor, squares: Tensor) -> list[NDArray[Any]]:
+        inputs = [value.to(self._dtype) for value in (self._hyper, symbols, latent, known)]
+        index, mean = (value.flatten(2)[:, :, squares][:, :, None] for value in prior_of(self._model)(*inputs))
         return [index.to(torch.uint8).numpy(), mean.float().numpy()]
+
+    def _spread(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
+        planes = torch.zeros(*values.shape[:2], size[0] * size[1])
+        planes[:, :, self._known] = values[:, :, 0]
+        return planes.reshape(*values.shape[:2], *size)
 
 
 class ComparedHyperEncoder:
@@ -96,11 +121,10 @@ class ComparedHyperEncoder:
 
 
 class ComparedPrior:
-    """The runtime's prior; PyTorch's sees the same input, in float64 too: there no sum can round."""
+    """One pass of the runtime's prior; PyTorch's sees the same input, in float64 too: there no sum can round."""
 
-    def __init__(self, session: Graph, model: ExportableModel, exact: ExportableModel, tally: Tally) -> None:
-        self._session, self._tally = session, tally
-        self._torch, self._exact = TorchPrior(model), TorchPrior(exact, torch.float64)
+    def __init__(self, session: Graph, theirs: TorchPrior, exact: TorchPrior, tally: Tally) -> None:
+        self._session, self._torch, self._exact, self._tally = session, theirs, exact, tally
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the runtime's outputs."""
@@ -141,10 +165,14 @@ class Gate:
         self._theirs = self._ours
         if self._hyper:
             facts = codec.bundle.manifest.prior
-            prior = ComparedPrior(networks.session("prior"), model, exact, self._tally)
+            theirs, doubled = TorchPrior(model), TorchPrior(exact, torch.float64)
+            first, second = (
+                ComparedPrior(networks.session(role), theirs, doubled, self._tally) for role in ("prior", "context")
+            )
             hyper_encoder = ComparedHyperEncoder(networks.session("hyper_encoder"), model, self._tally)
-            self._ours = HyperPrior(self._tables, facts, prior, hyper_encoder)
-            self._theirs = HyperPrior(self._tables, facts, TorchPrior(model), TorchHyperEncoder(model))
+            self._ours = HyperPrior(self._tables, facts, first, second, hyper_encoder)
+            alone = TorchPrior(model)
+            self._theirs = HyperPrior(self._tables, facts, alone, alone, TorchHyperEncoder(model))
 
     def measure(self, cases: Sequence[NDArray[np.uint8]]) -> Parity:
         """Compare on stacks of real images, `[N, H, W, C]` each."""
@@ -229,5 +257,5 @@ def _decibels(ours: float, theirs: float) -> float:
     return abs(10 * math.log10(ours / theirs)) if ours and theirs else math.inf
 
 
-def _tensor(values: NDArray[Any]) -> torch.Tensor:
+def _tensor(values: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aeedge_export.canonical import canonicalise
 from aeedge_export.errors import ExportError
-from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, hyper_encoder_of
+from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, hyper_encoder_of, prior_passes_of
 
 OPSET = 18
 
@@ -100,21 +100,6 @@ class HyperEncoderGraph(nn.Module):
         return cast(Tensor, self.hyper_encoder(latent_steps))
 
 
-class PriorGraph(nn.Module):
-    """Hyper-symbols and contexts to table index (uint8) and mean (float32), `[N, c, h, w]` each."""
-
-    def __init__(self, model: ExportableModel) -> None:
-        super().__init__()
-        self.prior = cast(Any, model).prior
-
-    def forward(
-        self, hyper_symbols: Tensor, context_symbols: Tensor, context_latent: Tensor, known: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Predict."""
-        index, mean = self.prior(hyper_symbols, context_symbols, context_latent, known)
-        return index.to(torch.uint8), mean
-
-
 def quantise_pixels(image: Tensor) -> Tensor:
     """Return float pixels, nominally 0..1, as uint8: clamped, rounded half to even."""
     return image.clamp(0, 1).mul(255).round().to(torch.uint8)
@@ -125,7 +110,7 @@ def graph_specs(model: ExportableModel) -> dict[str, GraphSpec]:
     specs = {"encoder": _encoder_spec(model), "decoder": _decoder_spec(model)}
     if has_hyperprior(model):
         specs["hyper_encoder"] = _hyper_encoder_spec(model)
-        specs["prior"] = _prior_spec(model)
+        specs["prior"], specs["context"] = _prior_specs(model)
     return specs
 
 
@@ -179,17 +164,28 @@ def _hyper_encoder_spec(model: ExportableModel) -> GraphSpec:
     return GraphSpec(HyperEncoderGraph(model), {"latent_steps": _example_latent(model)}, axes)
 
 
-def _prior_spec(model: ExportableModel) -> GraphSpec:
-    latent, axes = _example_latent(model), _latent_axes(model)
-    inputs = {  # each a tensor of its own: the exporter takes one that comes twice for a single input
-        "hyper_symbols": torch.zeros_like(hyper_encoder_of(model)(latent)),
-        "context_symbols": latent.clone(),
-        "context_latent": latent.clone(),
-        "known": latent[:, :1].clone(),
-    }
-    names = dict.fromkeys(("context_symbols", "context_latent", "known", "table_index", "mean"), axes)
-    hyper_axes = ("batch", None, "hyper_rows", "hyper_columns")
-    return GraphSpec(PriorGraph(model), inputs, {"hyper_symbols": hyper_axes, **names})
+def _prior_specs(model: ExportableModel) -> tuple[GraphSpec, GraphSpec]:
+    """The two passes of the prior: the first asks for every second position, the second for the others."""
+    first, second = prior_passes_of(model)
+    latent, (rows, columns) = _example_latent(model), EXAMPLE_GRID
+    squares = torch.arange(0, rows * columns, 2)
+    hyper = torch.zeros_like(hyper_encoder_of(model)(latent))
+    inputs = {"hyper_symbols": hyper, "inside": torch.ones_like(latent[:, :1]), "squares": squares}
+    with torch.no_grad():
+        _, mean, *features = first(*inputs.values())
+    grid = ("batch", None, "rows", "columns")
+    asked, known = ("batch", None, None, "asked"), ("batch", None, None, "known")
+    outputs = {"table_index": asked, "mean": asked}
+    axes = {"hyper_symbols": ("batch", None, "hyper_rows", "hyper_columns"), "inside": grid, "squares": ("asked",)}
+    features_axes = {"scale_features": grid, "mean_features": grid}
+    given = dict(zip(features_axes, features, strict=True))
+    given |= {"known_symbols": mean + 1, "known_latent": mean + 2}
+    given |= {"place": torch.arange(rows * columns).reshape(rows, columns) // 2, "squares": squares[:-1]}
+    more = {"known_symbols": known, "known_latent": known, "place": ("rows", "columns"), "squares": ("asked",)}
+    return (
+        GraphSpec(first, inputs, {**axes, **outputs, **features_axes}),
+        GraphSpec(second, given, {**features_axes, **more, **outputs}),
+    )
 
 
 def _example_latent(model: ExportableModel) -> Tensor:

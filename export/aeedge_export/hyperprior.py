@@ -108,7 +108,8 @@ def hyperprior_tables(
     latents: list[NDArray[np.float32]],
     steps: NDArray[np.float64],
     facts: PriorFacts,
-    prior: Graph,
+    first: Graph,
+    second: Graph,
     hyper_encoder: Graph,
 ) -> Arrays:
     """Fit the bank, the scale tables, the hyper-tables and the shrink.
@@ -117,11 +118,13 @@ def hyperprior_tables(
         latents: `[1, c, h, w]` of real images.
         steps: `[100, c]`, learned.
         facts: sizes of the prior.
-        prior: the exact graph.
+        first: the exact graph of the first pass.
+        second: that of the second.
         hyper_encoder: the graph from a latent in steps to the hyper-latent.
     """
     steps = coarse(steps)
-    counters = _count(latents, steps, facts, HyperPrior(_plain_tables(steps, facts), facts, prior, hyper_encoder))
+    walker = HyperPrior(_plain_tables(steps, facts), facts, first, second, hyper_encoder)
+    counters = _count(latents, steps, facts, walker)
     scale_counts = np.sum([counter.scales for counter in counters], axis=0)
     energy = np.sum([counter.energy for counter in counters], axis=0)
     tables: list[Table] = [CERTAIN_TABLE]

@@ -71,6 +71,11 @@ def prior_of(model: ExportableModel) -> Callable[..., tuple[Tensor, Tensor]]:
     return cast(Callable[..., tuple[Tensor, Tensor]], cast(Any, model).prior)
 
 
+def prior_passes_of(model: ExportableModel) -> tuple[nn.Module, nn.Module]:
+    """Return the prior as the runtime runs it: the network of the first pass and that of the second."""
+    return cast(tuple[nn.Module, nn.Module], cast(Any, model).prior_passes())
+
+
 def check_weights(model: ExportableModel) -> None:
     """Refuse weights that are not finite: one of them loads and runs everywhere and ruins every image.
 

@@ -34,6 +34,8 @@ NEUTRAL = np.uint32(TOTAL << PRECISION_BITS)
 _WINDOW_BITS = 9  # symbols -255..255 of a magnitude table, or an offset table's 255 and a neighbour on either side
 _WINDOW = 1 << _WINDOW_BITS
 
+_FEW = 16  # certain tables: to compare with each is faster than one lookup
+
 
 @dataclass(frozen=True, eq=False)
 class FrequencyBank:
@@ -91,18 +93,28 @@ class FrequencyBank:
     @property
     def certain(self) -> NDArray[np.bool_]:
         """Bool [T]: symbols of this table are 0 and are not coded."""
-        kept: NDArray[np.bool_] = self._kept("_certain", lambda: np.equal(self.kind, CERTAIN))
-        return kept
+        certain: NDArray[np.bool_] = np.equal(self.kind, CERTAIN)
+        return certain
 
-    def coded(self, tables: NDArray[np.uint8]) -> NDArray[np.intp]:
-        """Places of the elements that are coded, those under certain tables being left out.
+    def is_coded(self, tables: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Whether each element is coded; those under certain tables are 0 and are not.
 
         Raises:
             ArgumentError: a table index outside the bank.
         """
         if tables.size and (highest := int(tables.max())) >= self.tables:
             raise ArgumentError(f"table index {highest} is outside the bank, which has {self.tables} tables")
-        return np.flatnonzero(~self.certain.take(tables))
+        certain = np.flatnonzero(self.certain)
+        if len(certain) > _FEW:
+            return ~self.certain.take(tables)
+        coded = np.ones(tables.shape, np.bool_)
+        for table in certain:
+            coded &= tables != table
+        return coded
+
+    def coded(self, tables: NDArray[np.uint8]) -> NDArray[np.intp]:
+        """Places of the elements that are coded; see `is_coded`."""
+        return np.flatnonzero(self.is_coded(tables))
 
     @property
     def encoder_lookup(self) -> EncoderLookup:
@@ -148,7 +160,9 @@ class EncoderLookup:
 
     def __init__(self, bank: FrequencyBank) -> None:
         magnitude = bank.kind == MAGNITUDE
-        self._origin = np.where(magnitude, -(_WINDOW // 2) + 1, bank.minimum.astype(np.int32) - 1).astype(np.int32)
+        self._origin = np.where(magnitude, -(_WINDOW // 2) + 1, bank.minimum.astype(np.intp) - 1)
+        self._shared = int(self._origin.max()), int(self._origin.min()) + _WINDOW - 1  # symbols within every window
+        self._row = np.arange(bank.tables) * _WINDOW - self._origin
         self._entries = np.empty((bank.tables, _WINDOW), np.uint32)
         for table in range(bank.tables):
             self._entries[table] = _encoder_row(bank, table)
@@ -156,10 +170,16 @@ class EncoderLookup:
 
     def entries(self, tables: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.uint32]:
         """Entries of symbols, uint32 [n]; those under certain tables are NEUTRAL. Table indices lie in the bank."""
-        index = symbols - self._origin.take(tables)
-        np.clip(index, 0, _WINDOW - 1, out=index)
-        index += tables.astype(np.int32) << _WINDOW_BITS
-        return self._entries.ravel().take(index)
+        if not len(symbols):
+            return np.empty(0, np.uint32)
+        if self._shared[0] <= symbols.min() and symbols.max() <= self._shared[1]:
+            index = self._row.take(tables, mode="clip")  # never clips, here and below; the mode only spares a check
+            np.add(index, symbols, out=index)
+        else:
+            index = symbols.astype(np.intp) - self._origin.take(tables, mode="clip")
+            np.clip(index, 0, _WINDOW - 1, out=index)
+            index += tables.astype(np.intp) << _WINDOW_BITS
+        return self._entries.ravel().take(index, mode="clip")
 
 
 class DecoderLookup:
@@ -172,7 +192,7 @@ class DecoderLookup:
 
     def __init__(self, bank: FrequencyBank) -> None:
         self._bank = bank
-        self._ready = bank.certain.copy()
+        self._ready = bank.certain
         self.steps = np.empty((bank.tables + 1) * TOTAL, np.uint32)
         self.symbols = np.empty((bank.tables + 1) * TOTAL, np.int16)
         self.neutral = np.uint32(bank.tables * TOTAL)

@@ -217,10 +217,10 @@ def _prepare(tables: NDArray[np.uint8], symbols: NDArray[np.int16], bank: Freque
         check_certain(symbols, coded)
         tables, symbols = tables.take(coded), symbols.take(coded)
     entries = bank.encoder_lookup.entries(tables, symbols)
-    escaped = symbols[(entries & ESCAPE) != 0]
+    escaped = symbols.take(np.flatnonzero(entries & ESCAPE)) if (entries >= ESCAPE).any() else symbols[:0]
     if (escaped == ESCAPED).any():
         raise ArgumentError("chunk: a symbol of -32768, expected -32767..32767; clip the symbols")
-    flags = entries[(entries & SIGNED) != 0]
+    flags = entries.take(np.flatnonzero(entries & SIGNED))
     signs = np.packbits((flags & NEGATIVE) != 0, bitorder="little").tobytes()
     words = np.frombuffer(signs + bytes(len(signs) % 2), "<u2")
     return _Part(entries, np.concatenate([escaped.astype("<i2").view("<u2"), words]).astype(np.uint16))

@@ -173,7 +173,8 @@ class Manifest:
     def _check_files(self) -> None:
         needed = {"entropy.npz", *(f"{half}.onnx" for half in self.halves)}
         if self.prior.kind == "hyperprior":
-            needed |= {"prior.onnx"} | ({"hyper_encoder.onnx"} if "encoder" in self.halves else set())
+            needed |= {"prior.onnx"} | ({"context.onnx"} if self.prior.passes == 2 else set())
+            needed |= {"hyper_encoder.onnx"} if "encoder" in self.halves else set()
         missing = sorted(needed - self.files.keys())
         if missing:
             raise BundleError(f"manifest: files lacks {', '.join(missing)}, which this bundle needs; export it again")

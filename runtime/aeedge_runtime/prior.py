@@ -8,6 +8,7 @@ is computed from the symbols that came back, so both sides see the same tables.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,7 +50,7 @@ class SymbolWriter:
     """
 
     def __init__(self, bank: FrequencyBank) -> None:
-        self._certain = bank.certain
+        self._bank = bank
         self.passes: list[Pass] = []
 
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
@@ -58,8 +59,7 @@ class SymbolWriter:
             raise ValueError("SymbolWriter needs values")
         rounded = np.rint(wanted)
         symbols = np.clip(rounded, -MAX_SYMBOL, MAX_SYMBOL, out=rounded).astype(np.int16)
-        if self._certain.any():
-            symbols[self._certain.take(tables)] = 0
+        symbols *= self._bank.is_coded(tables)
         self.passes.append((tables, symbols))
         return symbols
 
@@ -88,9 +88,7 @@ class SymbolReader:
 class Prior(Protocol):
     """A model of symbols."""
 
-    def walk(
-        self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange
-    ) -> tuple[NDArray[Any], Floats]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
         """Visits the passes of a chunk.
 
         Args:
@@ -101,23 +99,48 @@ class Prior(Protocol):
             side: writer or reader.
 
         Returns:
-            Symbols, [n, c, rows, w], and the means they are residuals to, float32 in steps, for `restore_latent`.
+            What every pass over the latent found, for `restore_latent`.
         """
 
 
-def restore_latent(tables: EntropyTables, quality: int, symbols: NDArray[Any], means: Floats) -> Floats:
+@dataclass(frozen=True)
+class Coded:
+    """What a walk found at some positions of a chunk.
+
+    Attributes:
+        squares: which positions.
+        symbols: int16, `[n, c, ...]` in coding order.
+        means: the means they are residuals to, in steps, float32 of the same shape; None for zeros.
+    """
+
+    squares: Squares
+    symbols: NDArray[np.int16]
+    means: Floats | None
+
+
+def restore_latent(tables: EntropyTables, quality: int, *passes: Coded) -> Floats:
     """Latent for the decoder, float32 [n, c, rows, w]: offset + (symbol - shrink * sign(symbol) + mean) * step.
 
     The shrink is there because the mean of what rounds to a symbol lies a little nearer to zero than the symbol.
+
+    Args:
+        tables: tables and steps.
+        quality: 1..100.
+        passes: as `Prior.walk` returns them; together they cover the chunk.
     """
-    values = symbols.astype(np.float32)
-    shrink = tables.shrink[quality - 1]
-    if shrink.any():
-        values -= _by_channel(shrink) * np.sign(values)
-    values += means
-    values *= _by_channel(tables.steps[quality - 1])
-    values += _by_channel(tables.offsets)
-    return values
+    shrink, steps, offsets = tables.shrink[quality - 1], tables.steps[quality - 1], tables.offsets
+    latent = passes[0].squares.empty(len(passes[0].symbols), len(steps))
+    for coded in passes:
+        values = coded.symbols.reshape(*latent.shape[:2], -1).astype(np.float32)
+        if shrink.any():
+            values -= shrink[:, None] * np.sign(values)
+        if coded.means is not None:
+            values += coded.means.reshape(values.shape)
+        values *= steps[:, None]
+        if offsets.any():
+            values += offsets[:, None]
+        coded.squares.put(latent, values)
+    return latent
 
 
 class FactorizedPrior:
@@ -129,9 +152,7 @@ class FactorizedPrior:
         self._tables = tables
         self._index = tables.table_index
 
-    def walk(
-        self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange
-    ) -> tuple[NDArray[Any], Floats]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
         """See Prior."""
         shape = (span.images, self._index.shape[1], span.rows, width)
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._index[quality - 1]), shape))
@@ -141,7 +162,7 @@ class FactorizedPrior:
             wanted /= _by_channel(self._tables.steps[quality - 1])
             wanted = wanted.ravel()
         symbols = side.exchange(index.ravel(), wanted, last=True)
-        return symbols.reshape(shape), np.zeros((1, 1, 1, 1), np.float32)
+        return [Coded(Squares(span.rows, width, None), symbols.reshape(shape), None)]
 
 
 class Graph(Protocol):
@@ -152,37 +173,68 @@ class Graph(Protocol):
 
 
 class HyperPrior:
-    """Tables and means per element, from hyper symbols and, in a second pass, from neighbours already known.
+    """Tables and means per element, from hyper symbols and, in a second pass, from the symbols of the first.
 
     Args:
         tables: tables and steps.
         facts: the manifest's prior section.
-        prior: the exact graph, on the CPU.
+        first: the exact graph of the first pass (prior.onnx), on the CPU.
+        second: that of the second pass (context.onnx); None where the prior has one pass.
         hyper_encoder: graph from latents in steps to hyper-latents; None on a device that only decompresses.
     """
 
-    def __init__(self, tables: EntropyTables, facts: PriorFacts, prior: Graph, hyper_encoder: Graph | None) -> None:
+    def __init__(
+        self, tables: EntropyTables, facts: PriorFacts, first: Graph, second: Graph | None, hyper_encoder: Graph | None
+    ) -> None:
         if tables.hyper_table_index is None or tables.scale_tables is None:
             raise BundleError("entropy.npz: no tables for a hyperprior; export the bundle again")
         self._tables = tables
         self._facts = facts
-        self._prior = prior
+        self._first = first
+        self._second = second
         self._hyper_encoder = hyper_encoder
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables
 
-    def walk(
-        self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange
-    ) -> tuple[NDArray[Any], Floats]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
         """See Prior."""
         target = None if latent is None else latent / _by_channel(self._tables.steps[quality - 1])
         hyper = self._exchange_hyper(quality, span, width, target, side)
-        shape = (span.images, self._tables.steps.shape[1], span.rows, width)
-        symbols, means = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        known = np.zeros((span.images, 1, span.rows, width), np.float32)
-        for number, squares in enumerate(_passes(self._facts.passes, span)):
-            self._exchange_pass(squares, hyper, (symbols, means, known), target, side, number + 1 == self._facts.passes)
-        return symbols, means
+        parity = span.first_row % 2
+        squares = Squares(span.rows, width, None if self._second is None else parity)
+        inside = np.ones((span.images, 1, span.rows, width), np.float32)
+        first = {"hyper_symbols": hyper, "inside": inside}
+        index, mean, *features = self._predict("prior.onnx", self._first, span.images, squares, first)
+        coded = self._exchange(squares, index, mean, target, side, last=self._second is None)
+        if self._second is None:
+            return [coded]
+        symbols = coded.symbols.astype(np.float32)
+        second = {"scale_features": features[0], "mean_features": features[1], "place": squares.ranks()}
+        second |= {"known_symbols": symbols, "known_latent": symbols + mean}
+        others = Squares(span.rows, width, 1 - parity)
+        index, mean = self._predict("context.onnx", self._second, span.images, others, second)
+        return [coded, self._exchange(others, index, mean, target, side, last=True)]
+
+    def _predict(
+        self, name: str, graph: Graph, images: int, squares: Squares, feeds: dict[str, Any]
+    ) -> list[NDArray[Any]]:
+        """Outputs of one pass's graph, checked: table index and mean, [n, c, 1, P], and the first pass's features."""
+        places, first = squares.places(), "hyper_symbols" in feeds
+        shape = (images, self._tables.steps.shape[1], 1)
+        if not len(places) and not first:
+            return [np.empty((*shape, 0), np.uint8), np.empty((*shape, 0), np.float32)]
+        feeds["squares"] = places if len(places) else np.zeros(1, np.int64)  # a convolution over nothing is refused
+        with stage("prior_graph"):
+            outputs = graph.run(feeds)
+        expected = 4 if first else 2
+        if len(outputs) != expected:
+            raise BundleError(f"{name} gave {len(outputs)} outputs, expected {expected}; export the bundle again")
+        _check_output(name, outputs[0], (*shape, len(feeds["squares"])), np.uint8)
+        _check_output(name, outputs[1], (*shape, len(feeds["squares"])), np.float32)
+        index, mean = (values[..., : len(places)] for values in outputs[:2])
+        if index.size and index.max() >= SCALES:
+            raise BundleError(f"{name} gave table index {index.max()}, expected at most {SCALES - 1}")
+        return [index, mean, *outputs[2:]]
 
     def _exchange_hyper(
         self, quality: int, span: Span, width: int, target: Floats | None, side: Exchange
@@ -200,80 +252,84 @@ class HyperPrior:
             wanted = np.clip(wanted, -MAX_HYPER_SYMBOL, MAX_HYPER_SYMBOL).ravel()
         return side.exchange(index.ravel(), wanted, last=False).astype(np.float32).reshape(shape)
 
-    def _exchange_pass(
+    def _exchange(
         self,
-        squares: _Squares,
-        hyper: Floats,
-        state: tuple[Floats, Floats, Floats],
+        squares: Squares,
+        index: NDArray[np.uint8],
+        mean: Floats,
         target: Floats | None,
         side: Exchange,
+        *,
         last: bool,
-    ) -> None:
-        """Codes the elements on some squares, given all that is known; fills `state`."""
-        symbols, means, known = state
-        feeds = {
-            "hyper_symbols": hyper,
-            "context_symbols": symbols,
-            "context_latent": symbols + means if known.any() else means,
-            "known": known,
-        }
-        with stage("prior_graph"):
-            index, mean = self._prior.run(feeds)
-        _check_output("prior.onnx", index, symbols.shape, np.uint8)
-        _check_output("prior.onnx", mean, symbols.shape, np.float32)
-        chosen = squares.take(index)
-        if chosen.size and chosen.max() >= SCALES:
-            raise BundleError(f"prior.onnx gave table index {chosen.max()}, expected at most {SCALES - 1}")
-        centre = squares.take(mean)
-        wanted = None if target is None else (squares.take(target) - centre).ravel()
-        found = side.exchange(self._scale_tables.take(chosen).ravel(), wanted, last)
-        squares.put(symbols, found)
-        squares.put(means, centre)
-        squares.put(known, np.ones_like(squares.take(known)))
+    ) -> Coded:
+        """Codes the elements on some squares, given table index and mean of each."""
+        tables = self._scale_tables.take(index.ravel())
+        wanted = None
+        if target is not None:
+            wanted = squares.take(target)
+            wanted -= mean.reshape(wanted.shape)
+            wanted = wanted.ravel()
+        return Coded(squares, side.exchange(tables, wanted, last).reshape(mean.shape), mean)
 
 
-class _Squares:
-    """Every second square of a chunk's planes, like one colour of a checkerboard, or all of them.
+class Squares:
+    """Every second position of a chunk's planes, like one colour of a checkerboard, or all of them.
 
     Args:
-        parity: of row + column, the row counted from the chunk's first; None for all squares.
+        rows: of the chunk.
+        width: of the chunk.
+        parity: of row + column, the row counted from the chunk's first; None for all positions.
     """
 
-    def __init__(self, parity: int | None) -> None:
+    def __init__(self, rows: int, width: int, parity: int | None) -> None:
+        self._size = rows, width
         self._parity = parity
 
-    def take(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Copy the squares of `[n, c, rows, w]`, in C order, as `[n * c, squares]`."""
-        count, channels, rows, width = values.shape
-        if self._parity is None or width % 2:  # of an odd width, every second square of a row follows on to the next
-            return np.ascontiguousarray(self._flat(values))
-        found = np.empty((count, channels, rows, width // 2), values.dtype)
-        for row in range(2):
-            found[:, :, row::2] = self._of_rows(values, row)
-        return found.reshape(count * channels, -1)
+    def places(self) -> NDArray[np.int64]:
+        """Row * width + column of every one, int64 [P], ascending: the coding order within a plane."""
+        rows, width = self._size
+        if self._parity is None:
+            return np.arange(rows * width)
+        return np.flatnonzero((np.arange(rows)[:, None] + np.arange(width)) % 2 == self._parity)
 
-    def put(self, values: NDArray[Any], found: NDArray[Any]) -> None:
-        """Fill the squares of contiguous `values` with what `take` would give."""
-        count, channels, rows, width = values.shape
+    def ranks(self) -> NDArray[np.int64]:
+        """For each position of a plane its place among these, and P for the others, int64 [rows, width]."""
+        places = self.places()
+        found = np.full(self._size, len(places), np.int64)
+        found.ravel()[places] = np.arange(len(places))
+        return found
+
+    def empty(self, count: int, channels: int) -> Floats:
+        """Planes to fill, float32 [count, channels, rows, width]."""
+        return np.empty((count, channels, *self._size), np.float32)
+
+    def take(self, planes: Floats) -> Floats:
+        """Copy these positions of `[n, c, rows, width]`, in C order, as `[n, c, P]`."""
+        count, channels, rows, width = planes.shape
+        if self._parity is None or width % 2:  # of an odd width, every second position of a row goes on in the next
+            return np.ascontiguousarray(self._flat(planes))
+        found = np.empty((count, channels, rows, width // 2), np.float32)
+        for row in range(2):
+            found[:, :, row::2] = self._of_rows(planes, row)
+        return found.reshape(count, channels, -1)
+
+    def put(self, planes: Floats, values: Floats) -> None:
+        """Fill these positions of contiguous `planes` with what `take` would give."""
+        count, channels, rows, width = planes.shape
         if self._parity is None or width % 2:
-            self._flat(values)[:] = found.reshape(count * channels, -1)
+            self._flat(planes)[:] = values
             return
-        parts = found.reshape(count, channels, rows, width // 2)
+        parts = values.reshape(count, channels, rows, width // 2)
         for row in range(2):
-            self._of_rows(values, row)[:] = parts[:, :, row::2]
+            self._of_rows(planes, row)[:] = parts[:, :, row::2]
 
-    def _flat(self, values: NDArray[Any]) -> NDArray[Any]:
-        planes = values.reshape(-1, values.shape[2] * values.shape[3])
-        return planes if self._parity is None else planes[:, self._parity :: 2]
+    def _flat(self, planes: Floats) -> Floats:
+        flat = planes.reshape(*planes.shape[:2], -1)
+        return flat if self._parity is None else flat[:, :, self._parity :: 2]
 
-    def _of_rows(self, values: NDArray[Any], row: int) -> NDArray[Any]:
-        """View of the squares in every second row from `row`."""
-        return values[:, :, row::2, (row + (self._parity or 0)) % 2 :: 2]
-
-
-def _passes(count: int, span: Span) -> list[_Squares]:
-    """The squares of each pass: all, or those where row + column is even in the image and then the odd ones."""
-    return [_Squares((parity + span.first_row) % 2) for parity in range(2)] if count == 2 else [_Squares(None)]
+    def _of_rows(self, planes: Floats, row: int) -> Floats:
+        """View of these positions in every second row from `row`."""
+        return planes[:, :, row::2, (row + (self._parity or 0)) % 2 :: 2]
 
 
 def _by_channel(row: NDArray[Any]) -> NDArray[Any]:

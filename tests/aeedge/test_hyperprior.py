@@ -97,6 +97,31 @@ def test_scale_branch_equals_int64_arithmetic(model, height, width, threads):
     assert expected.min() < expected.max()
 
 
+@pytest.mark.parametrize(("height", "width"), [(5, 7), (8, 12), (1, 2)])
+def test_passes_predict_what_the_dense_prior_predicts(model, height, width):
+    generator = torch.Generator().manual_seed(height)
+    sizes = (2, CONFIG.hyper_channels, -(-height // 4), -(-width // 4)), (2, CONFIG.latent_channels, height, width)
+    hyper, symbols = (torch.randint(-9, 9, size, generator=generator).float() for size in sizes)
+    board, empty = hyperprior.checkerboard(symbols), torch.zeros_like(symbols)
+    even, odd = (torch.from_numpy(np.flatnonzero(board[0, 0].numpy() == colour)) for colour in (1, 0))
+    first, second = model.prior_passes()
+    with torch.no_grad():
+        index, mean, *features = first(hyper, torch.ones_like(board), even)
+        expected = model.prior(hyper, empty, empty, empty[:, :1])
+        for ours, theirs in zip((index, mean), expected, strict=True):
+            torch.testing.assert_close(ours[:, :, 0].float(), theirs.flatten(2)[:, :, even], atol=1e-5, rtol=0)
+        known = symbols.flatten(2)[:, :, even][:, :, None]
+        place = torch.full((height * width,), len(even))
+        place[even] = torch.arange(len(even))
+        found = second(*features, known, known + mean, place.reshape(height, width), odd)
+        latent = torch.zeros_like(symbols).flatten(2)
+        latent[:, :, even] = (known + mean)[:, :, 0]
+        expected = model.prior(hyper, symbols * board, latent.reshape(symbols.shape), board)
+    assert found[0].dtype == torch.uint8
+    assert torch.equal(found[0][:, :, 0].float(), expected[0].flatten(2)[:, :, odd])
+    torch.testing.assert_close(found[1][:, :, 0], expected[1].flatten(2)[:, :, odd], atol=1e-5, rtol=0)
+
+
 def test_partial_sums_stay_exact(model):
     assert model.prior.scale.largest_sum() < exact.EXACT_UNITS
 

@@ -23,11 +23,17 @@ pytestmark = pytest.mark.torch
 
 FAMILIES = ("dense", "vae", "conv", "hyperprior")
 
+FEATURES = ["scale_features", "mean_features"]
+
 NAMES = {
     "encoder": (["image"], ["latent"]),
     "decoder": (["latent"], ["image"]),
     "hyper_encoder": (["latent_steps"], ["hyper"]),
-    "prior": (["hyper_symbols", "context_symbols", "context_latent", "known"], ["table_index", "mean"]),
+    "prior": (["hyper_symbols", "inside", "squares"], ["table_index", "mean", *FEATURES]),
+    "context": (
+        [*FEATURES, "known_symbols", "known_latent", "place", "squares"],
+        ["table_index", "mean"],
+    ),
 }
 
 
@@ -64,14 +70,19 @@ def test_graphs_compute_what_pytorch_computes_at_other_sizes(graphs):
             size = [3, *example.shape[1:]]
             if family in ("conv", "hyperprior") and role in ("encoder", "decoder"):
                 size = [3, 80, 48, 3] if role == "encoder" else [3, example.shape[1], 2, 7]
-            values = rng.integers(0, 256, size) if example.dtype == torch.uint8 else np.rint(rng.normal(0, 3, size))
-            feeds[name] = values.astype(np.uint8 if example.dtype == torch.uint8 else np.float32)
+            if example.dtype == torch.int64:
+                feeds[name] = example.numpy()
+            elif example.dtype == torch.uint8:
+                feeds[name] = rng.integers(0, 256, size).astype(np.uint8)
+            else:
+                feeds[name] = np.rint(rng.normal(0, 3, size)).astype(np.float32)
         outputs = onnxruntime.InferenceSession(data).run(None, feeds)
         with torch.no_grad():
             expected = spec.module(*[torch.from_numpy(values) for values in feeds.values()])
         for ours, theirs in zip(outputs, expected if isinstance(expected, tuple) else [expected], strict=True):
             assert ours.shape == tuple(theirs.shape)
-            atol = 0 if role == "prior" and ours.dtype == np.uint8 else 1 if ours.dtype == np.uint8 else 1e-3
+            whole = 0 if role in ("prior", "context") else 1
+            atol = whole if ours.dtype == np.uint8 else 1e-3
             np.testing.assert_allclose(ours.astype(float), theirs.numpy().astype(float), atol=atol, rtol=0)
 
 

@@ -31,7 +31,7 @@ def broken(codec: Codec, role: str, change: Change) -> None:
 
 
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS.keys())
-@pytest.mark.parametrize("role", ["encoder", "hyper_encoder", "prior", "decoder"])
+@pytest.mark.parametrize("role", ["encoder", "hyper_encoder", "prior", "context", "decoder"])
 def test_outputs_of_another_shape_or_type(role: str, change: Change) -> None:
     codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
     data = codec.compress(picture(20, 30, 3))
@@ -43,9 +43,10 @@ def test_outputs_of_another_shape_or_type(role: str, change: Change) -> None:
         act()
 
 
-def test_an_index_that_no_table_has() -> None:
+@pytest.mark.parametrize("role", ["prior", "context"])
+def test_an_index_that_no_table_has(role: str) -> None:
     codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
-    broken(codec, "prior", lambda outputs: [np.full_like(outputs[0], 64), outputs[1]])
+    broken(codec, role, lambda outputs: [np.full_like(outputs[0], 64), *outputs[1:]])
     with pytest.raises(BundleError, match="table index 64, expected at most 63"):
         codec.compress(picture(20, 30, 3))
 
@@ -61,8 +62,8 @@ def test_tables_of_another_prior() -> None:
     with pytest.raises(BundleError, match="no table_index"):
         FactorizedPrior(hyper.tables)
     with pytest.raises(BundleError, match="no tables for a hyperprior"):
-        HyperPrior(conv.tables, hyper.manifest.prior, session_module, None)  # type: ignore[arg-type]
-    prior = HyperPrior(hyper.tables, hyper.manifest.prior, session_module, None)  # type: ignore[arg-type]
+        HyperPrior(conv.tables, hyper.manifest.prior, session_module, None, None)  # type: ignore[arg-type]
+    prior = HyperPrior(hyper.tables, hyper.manifest.prior, session_module, None, None)  # type: ignore[arg-type]
     latent = np.zeros((1, 8, 2, 2), np.float32)
     with pytest.raises(BundleError, match=r"hyper_encoder\.onnx is needed to compress"):
         prior.walk(50, Span(0, 1, 0, 2), 2, latent, SymbolWriter(hyper.tables.bank))

@@ -98,6 +98,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "file huge": lambda v: v["files"]["encoder.onnx"].update(bytes=1 << 40),
     "no encoder": lambda v: v["files"].pop("encoder.onnx"),
     "no prior": lambda v: v["files"].pop("prior.onnx"),
+    "no context": lambda v: v["files"].pop("context.onnx"),
     "no tables": lambda v: v["files"].pop("entropy.npz"),
     "limits": lambda v: v["limits"].update(max_pixels=0),
     "overlap": lambda v: v["limits"].update(overlap=-1),

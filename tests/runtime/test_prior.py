@@ -1,10 +1,13 @@
-"""The order of the squares within a pass."""
+"""The order of the squares within a pass, and passes without any."""
 
 import numpy as np
 import pytest
+from tiny import BUNDLES, picture
 
+from aeedge_runtime import BundleError, Codec
+from aeedge_runtime.chunk import encode_chunk
 from aeedge_runtime.layout import Span
-from aeedge_runtime.prior import _passes
+from aeedge_runtime.prior import HyperPrior, Squares, SymbolReader, SymbolWriter, restore_latent
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (3, 4), (4, 5), (5, 6), (7, 3)]
 
@@ -12,18 +15,54 @@ SHAPES = [(1, 1), (1, 2), (2, 1), (3, 4), (4, 5), (5, 6), (7, 3)]
 @pytest.mark.parametrize("first_row", [0, 5])
 @pytest.mark.parametrize(("rows", "width"), SHAPES)
 def test_squares_are_those_of_the_format_in_c_order(rows, width, first_row):
-    values = np.arange(2 * 3 * rows * width, dtype=np.int32).reshape(2, 3, rows, width)
+    values = np.arange(2 * 3 * rows * width, dtype=np.float32).reshape(2, 3, rows, width)
     colour = (np.arange(first_row, first_row + rows)[:, None] + np.arange(width)) % 2
-    copy = np.zeros_like(values)
-    for parity, squares in enumerate(_passes(2, Span(0, 2, first_row, rows))):
+    copy = np.full_like(values, -1)
+    for parity in range(2):
+        squares = Squares(rows, width, (parity + first_row) % 2)
         found = squares.take(values)
         expected = np.stack([plane[colour == parity] for plane in values.reshape(6, rows, width)])
-        assert np.array_equal(found, expected)
-        squares.put(copy, found.ravel())
+        assert np.array_equal(found.reshape(6, -1), expected)
+        assert np.array_equal(found, values.reshape(2, 3, -1)[:, :, squares.places()])
+        ranks = squares.ranks()
+        assert np.array_equal(ranks[colour == parity], np.arange(len(squares.places())))
+        assert (ranks[colour != parity] == len(squares.places())).all()
+        squares.put(copy, found)
     assert np.array_equal(copy, values)
 
 
 def test_one_pass_takes_everything():
-    values = np.arange(24.0).reshape(1, 2, 3, 4)
-    (squares,) = _passes(1, Span(0, 1, 0, 3))
-    assert np.array_equal(squares.take(values), values.reshape(2, 12))
+    values = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    squares = Squares(3, 4, None)
+    assert np.array_equal(squares.take(values), values.reshape(1, 2, 12))
+    assert np.array_equal(squares.places(), np.arange(12))
+
+
+@pytest.mark.parametrize("first_row", [0, 5])
+def test_a_pass_without_a_square(first_row):
+    """One position is of one colour: the other pass has nothing to ask for."""
+    codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
+    prior, tables = codec._networks.prior(compress=True), codec.bundle.tables
+    latent = np.linspace(-90, 90, 8, dtype=np.float32).reshape(1, 8, 1, 1)
+    writer, span = SymbolWriter(tables.bank), Span(0, 1, first_row, 1)
+    written = restore_latent(tables, 90, *prior.walk(90, span, 1, latent, writer))
+    reader = SymbolReader(encode_chunk(writer.passes, tables.bank), tables.bank)
+    assert np.array_equal(restore_latent(tables, 90, *prior.walk(90, span, 1, None, reader)), written)
+    assert np.abs(written - latent).max() <= tables.steps[89].max() / 2
+
+
+@pytest.mark.parametrize(("graph", "count"), [("_first", 2), ("_first", 5), ("_second", 1), ("_second", 4)])
+def test_a_graph_with_another_number_of_outputs(graph, count):
+    codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
+    prior = codec._networks.prior(compress=True)
+    assert isinstance(prior, HyperPrior)
+    inner = getattr(prior, graph)
+
+    class Other:
+        def run(self, feeds):
+            return (inner.run(feeds) * 3)[:count]
+
+    setattr(prior, graph, Other())
+    latent = codec.encode(picture(20, 30, 3))[None]
+    with pytest.raises(BundleError, match=rf"gave {count} outputs, expected"):
+        prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables.bank))
