@@ -17,7 +17,7 @@ from types import FrameType
 import click
 
 from aeedge import __version__
-from aeedge.console import aeedge_warnings, complain, print_json, printable
+from aeedge.console import aeedge_warnings, complain, drop_stdout, open_closed_streams, print_json, printable
 from aeedge.failures import INTERRUPTED, TRACEBACK_VARIABLE, explain
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -60,9 +60,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"aeedge.commands.{cmd_name}")
-        command = getattr(module, cmd_name)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"aeedge.commands.{cmd_name}.{cmd_name} is not a click command")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def resolve_command(
@@ -109,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Threads of PyTorch that spin while they wait made a training step 40 times slower on a busy two-core machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -125,11 +124,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _invoke(words: list[str]) -> int:
+    if any(_is_empty(word) for word in words):
+        raise click.UsageError("found an empty word, expected a name or value; is a variable of your shell unset?")
     try:
         result = aeedge.main(words, prog_name="aeedge", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _is_empty(word: str) -> bool:
+    """Whether a word is, or gives an option, the empty text; as a path it would mean the current folder."""
+    return not word or (word.startswith("--") and word.find("=") == len(word) - 1)
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
@@ -142,7 +148,8 @@ def _report(error: BaseException, words: Sequence[str]) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        return _close_stdout()
+        drop_stdout()
+        return 1
     message, code = explain(error)
     try:
         complain(message)
@@ -151,11 +158,5 @@ def _report(error: BaseException, words: Sequence[str]) -> int:
             print_json({"error": message, "exit_code": code})
         sys.stdout.flush()
     except OSError:
-        _close_stdout()
+        drop_stdout()
     return code
-
-
-def _close_stdout() -> int:
-    """Point stdout away from a reader that has gone, so that the interpreter's last flush is silent."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -70,8 +71,36 @@ def write_stdout(data: bytes) -> None:
     """
     if sys.stdout.isatty():
         raise click.UsageError("found a terminal as stdout, expected a file or a pipe; name an output with -o")
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError:
+        drop_stdout()  # or what is left in its buffer would fail once more at the end
+        raise
+
+
+def drop_stdout() -> None:
+    """Point stdout away from a reader that has gone or a disk that is full, so that later flushes are silent."""
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), sys.stdout.fileno())
+
+
+def open_closed_streams() -> None:
+    """Give standard streams that the caller has closed something to be, so that no file takes their number.
+
+    Reading or writing them then fails as an error of the operating system; what stderr gets is lost.
+    """
+    for number, name, mode, flags in (
+        (0, "stdin", "r", os.O_WRONLY),
+        (1, "stdout", "w", os.O_RDONLY),
+        (2, "stderr", "w", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            place = os.open(os.devnull, flags)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 @contextmanager

@@ -47,6 +47,7 @@ def explain_os(error: OSError) -> str:
         errno.ENOSPC: "; free some space, the output was not written",
         errno.EFBIG: "; the output was not written",
         errno.ENAMETOOLONG: "; choose a shorter name with -o",
+        errno.ENXIO: "; start what reads that FIFO or socket first",
     }.get(error.errno or 0, "")
     name = f"{printable(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
     return f"{name}{reason}{remedy}"

@@ -62,6 +62,10 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
     """
     single = len(sources) == 1 and not sources[0].from_folder
     if output is None:
+        if not single and any(source.path is None for source in sources):
+            raise click.UsageError(
+                "found - among several inputs, expected -o with it, as its result would go to stdout"
+            )
         return _distinct([_beside(source, rename) for source in sources])
     if output == STDIN:
         if not single:
@@ -116,7 +120,7 @@ class OutputGuard:
             raise click.UsageError("found --force and --skip-existing, expected one of them")
         self.force = force
         self.skip_existing = skip_existing
-        self._inputs = {identity for source in sources if source.path and (identity := _identity(source.path))}
+        self._inputs = {found for source in sources if source.path and (found := identity(source.path))}
 
     def wants(self, output: Path) -> bool:
         """Return whether to go ahead: False for an existing output with `--skip-existing`.
@@ -127,7 +131,7 @@ class OutputGuard:
         """
         if not os.path.lexists(output):
             return True
-        if _identity(output) in self._inputs:
+        if identity(output) in self._inputs:
             raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
         if output.is_dir():
             raise ArgumentError(f"{printable(output)}: found a folder, expected a file or a free name; choose another")
@@ -142,7 +146,7 @@ class OutputGuard:
         return True
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
     """Return device and inode, or None if nothing is there (or it cannot be seen)."""
     try:
         found = path.stat()

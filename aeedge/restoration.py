@@ -1,5 +1,6 @@
 """What `aeedge decompress` does with each stream: one image to a file, several to a folder."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -11,10 +12,10 @@ from typing import Any, Self
 
 from aeedge.batch import Result
 from aeedge.console import printable, write_stdout
-from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, restored_folder
+from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, restored_folder
 from aeedge.packing import places_to_restore
 from aeedge.sources import STDIN
-from aeedge_runtime import AeedgeWarning, ArgumentError, Codec, Picture, StreamInfo, stream_info
+from aeedge_runtime import AeedgeWarning, ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.imagewrite import picture_bytes
 
@@ -113,9 +114,25 @@ def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: boo
 
 
 def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    written: set[tuple[int, int]] = set()
     for place, content in contents.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / place, content, overwrite=overwrite)
+        path = folder / place
+        # Two names can be one file: by a link, or where the file system takes upper and lower case as one.
+        if identity(path) in written:
+            raise StreamError(
+                f"an image is named {printable(place)}, and another is written to that file; name a new folder with -o"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, content, overwrite=overwrite)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise StreamError(
+                    f"an image is named {printable(place)}, too long here; restore it with decompress_batch in Python"
+                ) from error
+            raise
+        if found := identity(path):
+            written.add(found)
 
 
 def _image_bytes(picture: Picture, path: Path | None) -> bytes:

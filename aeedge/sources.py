@@ -56,9 +56,9 @@ class Source:
             InputError: it is missing, unreadable, or not a regular file.
             LimitError: it has more than MAX_INPUT_BYTES.
         """
-        if self.path is None:
-            return self._within_limit(sys.stdin.buffer.read(MAX_INPUT_BYTES + 1))
         try:
+            if self.path is None:
+                return self._within_limit(sys.stdin.buffer.read(MAX_INPUT_BYTES + 1))
             return self._read_regular(self.path)
         except OSError as error:
             raise InputError(

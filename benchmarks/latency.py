@@ -105,7 +105,8 @@ def main() -> None:
     print()
     content = {**report.as_dict(), "goals": goals(report.results, large)}
     save(chosen.out, content)
-    draw_chart(report.results, ", ".join(facts(report.environment)), chosen.out.with_suffix(".png"))
+    chart = draw_chart(report.results, ", ".join(facts(report.environment)), ".png")
+    chosen.out.with_suffix(".png").write_bytes(chart)
     print(f"written: {chosen.out.with_suffix('.png')}")
 
 

@@ -1,7 +1,7 @@
 """A picture of a report: one bar per case, cut into its stages; needs the `report` extra."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 from aeedge.benchmark.case import Case
@@ -25,13 +25,13 @@ COLOURS = {
 """Both directions of one idea have one colour."""
 
 
-def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, path: Path) -> None:
-    """Write a PNG, SVG or PDF.
+def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, suffix: str) -> bytes:
+    """Return the bytes of a PNG, SVG or PDF.
 
     Args:
         results: of a report; each bar is as long as the median of a call, a line ends at its 95th percentile.
         caption: machine and software.
-        path: where; the suffix decides the format.
+        suffix: of the file, such as `.png`; it decides the format.
 
     Raises:
         AeedgeError: matplotlib is missing, or does not know the format.
@@ -52,10 +52,12 @@ def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, path: Path) -
     unique = dict(zip(labels, handles, strict=True))
     axes.legend(unique.values(), unique.keys(), fontsize=7, ncols=6, loc="lower center", bbox_to_anchor=(0.4, 1.0))
     figure.supxlabel(caption, fontsize=6, color="0.4")
+    buffer = BytesIO()
     try:
-        figure.savefig(path, dpi=150)
+        figure.savefig(buffer, dpi=150, format=suffix.removeprefix(".") or None)
     except ValueError as error:
-        raise AeedgeError(f"{path}: {error}; name a .png, .svg or .pdf") from error
+        raise AeedgeError(f"{error}; name a .png, .svg or .pdf") from error
+    return buffer.getvalue()
 
 
 def _draw_bar(axes: Any, row: int, result: Mapping[str, Any]) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.console import complain, count, note, print_json, printable, say, warn
-from aeedge.options import json_option
+from aeedge.options import force_option, json_option
+from aeedge.outputs import OutputGuard
+from aeedge.sources import STDIN
 
 if TYPE_CHECKING:
     from aeedge.benchmark.compare import Comparison
@@ -101,6 +103,7 @@ AGAINST = Words("torch,jpeg,webp,avif", _one_of("torch", "jpeg", "webp", "avif")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 @click.option("--picture", metavar="FILE", type=PATH, help="Draw the stages; needs the report extra.")
 @click.option("-o", "--output", metavar="FILE.json", type=PATH, help="Also write the JSON to a file.")
+@force_option
 def bench(bundle: str, **options: Any) -> int:
     """Measure time, memory and energy of BUNDLE on this machine, in stages that add up to the whole.
 
@@ -108,20 +111,22 @@ def bench(bundle: str, **options: Any) -> int:
     With --compare the exit code is 1 if anything became slower by more than --fail-over and by more than the noise.
     """
     _check(options)
+    before = _before(options["before"])
     report = _measure(bundle, options)
     for text in report.warnings:
         warn(text)
-    comparison = _compare(report, options)
+    comparison = _compare(report, before, options["fail_over"])
     content = {"command": "bench", **report.as_dict()}
     if comparison:
         content["comparison"] = comparison.as_dict()
     if options["output"]:
-        _write(options["output"], content)
+        _write(options["output"], content, overwrite=options["force"])
     if options["picture"]:
         from aeedge.benchmark.chart import draw_chart
         from aeedge.benchmark.tables import facts
 
-        draw_chart(report.results, ", ".join(facts(report.environment)), options["picture"])
+        chart = draw_chart(report.results, ", ".join(facts(report.environment)), options["picture"].suffix)
+        _publish(options["picture"], chart, overwrite=options["force"])
     _show(report, comparison, content, options)
     return _judge(comparison)
 
@@ -138,6 +143,12 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("found --run without --against torch, which alone uses it")
     if options["quick"] and (options["repeats"] or options["samples"]):
         raise click.UsageError("found --quick with --repeats or --samples, expected one or the other")
+    if options["output"] == Path(STDIN):
+        raise click.UsageError("found -o -, expected a file; --json prints the same on stdout")
+    guard = OutputGuard((), force=options["force"], skip_existing=False)
+    for path in (options["output"], options["picture"]):
+        if path:  # before minutes of work, not after
+            guard.wants(path)
 
 
 def _measure(bundle: str, options: dict[str, Any]) -> "Report":
@@ -187,12 +198,19 @@ def _progress(done: int, total: int, what: str) -> None:
     note(f"{done + 1} of {total}  {what}")
 
 
-def _compare(report: "Report", options: dict[str, Any]) -> "Comparison | None":
-    if not options["before"]:
-        return None
-    from aeedge.benchmark.compare import compare, read_report
+def _before(path: Path | None) -> dict[str, Any] | None:
+    """Read the report to compare with before minutes of work, not after."""
+    from aeedge.benchmark.compare import read_report
 
-    comparison = compare(read_report(options["before"]), report.as_dict(), options["fail_over"])
+    return read_report(path) if path else None
+
+
+def _compare(report: "Report", before: dict[str, Any] | None, fail_over: float) -> "Comparison | None":
+    if before is None:
+        return None
+    from aeedge.benchmark.compare import compare
+
+    comparison = compare(before, report.as_dict(), fail_over)
     for text in comparison.notes:
         warn(f"compared with another setting: {text}")
     if comparison.missing:
@@ -200,14 +218,20 @@ def _compare(report: "Report", options: dict[str, Any]) -> "Comparison | None":
     return comparison
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: dict[str, Any], *, overwrite: bool) -> None:
     import json
 
     from aeedge.console import JSON_SCHEMA
-    from aeedge_runtime.files import atomic_write
 
     text = json.dumps({"schema": JSON_SCHEMA, **content}, indent=1) + "\n"
-    atomic_write(path, text.encode(), overwrite=True)
+    _publish(path, text.encode(), overwrite=overwrite)
+
+
+def _publish(path: Path, data: bytes, *, overwrite: bool) -> None:
+    from aeedge_runtime.files import atomic_write
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, data, overwrite=overwrite)
 
 
 def _show(report: "Report", comparison: "Comparison | None", content: dict[str, Any], options: dict[str, Any]) -> None:

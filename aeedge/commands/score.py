@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from aeedge.applications.outlet import Outlet
 from aeedge.applications.selection import Selection, data_options
 from aeedge.console import count, note, print_json, printable, say
 from aeedge.options import device_option, force_option, json_option, threads_option
+from aeedge.sources import STDIN
 
 if TYPE_CHECKING:
     from aeedge.applications.anomaly import Scored
@@ -39,6 +41,10 @@ def score(bundle: str, images: tuple[str, ...], as_json: bool, **options: Any) -
     output, maps = options["output"], options["heat_maps"]
     if as_json and output:
         raise click.UsageError("found --json and -o, expected one of them")
+    if options["threshold"] is not None and not math.isfinite(options["threshold"]):
+        raise click.UsageError(f"--threshold: found {options['threshold']}, expected a finite number")
+    if output == Path(STDIN):
+        raise click.UsageError("found -o -, expected a file; without -o the scores go to stdout")
     selection = Selection(images, options)
     outlet = Outlet(selection.sources, force=options["force"])
     if output:

@@ -229,8 +229,8 @@ def run(name: str, seconds: float, seed: int, saved: Path | None = None) -> dict
     target = TARGETS[name]
     kept = sorted((saved or CORPUS).glob(f"{name}-*"))
     corpus = seeds()[name] + [path.read_bytes() for path in kept]
-    end, pending = time.monotonic() + seconds, list(corpus)
-    while pending or time.monotonic() < end:
+    end, pending = time.process_time() + seconds, list(corpus)
+    while pending or time.process_time() < end:
         data = pending.pop() if pending else mutated(corpus, random)
         digest = hashlib.sha256(data).hexdigest()[:12]
         grew = [False]
@@ -254,7 +254,7 @@ def run(name: str, seconds: float, seed: int, saved: Path | None = None) -> dict
 def main() -> int:
     """Fuzzes every target for as long as asked."""
     options = parser(__doc__, 0)
-    options.add_argument("--seconds", type=float, default=60, help="for each target [60]")
+    options.add_argument("--seconds", type=float, default=60, help="processor time for each target [60]")
     options.add_argument("--only", nargs="+", choices=sorted(TARGETS), default=list(TARGETS))
     options.add_argument("--corpus", type=Path, help="folder of a corpus that grows [only read: tests/fixtures/fuzz]")
     arguments = options.parse_args()

@@ -35,7 +35,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
     """Writes `data` under `path`, complete or not at all, and flushed to the disk when it returns.
 
     Without `overwrite` an existing file is kept even when it appears while this function runs. A device or pipe is
-    written to directly. An overwritten file keeps its permission bits.
+    written to directly; a FIFO that nobody reads is refused rather than waited for. An overwritten file keeps its
+    permission bits, and one behind a symbolic link is overwritten where it lies.
 
     Args:
         path: final name.
@@ -46,10 +47,10 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
         FileExistsError: the file exists and `overwrite` is false.
         OSError: it cannot be written; nothing is left behind.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path) if overwrite else path)
     mode = _existing_mode(target)
     if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        target.write_bytes(data)
+        _write_through(target, data)
         return
     if mode is not None and not overwrite:
         raise FileExistsError(f"{target} exists already")
@@ -68,6 +69,15 @@ def _existing_mode(path: Path) -> int | None:
         return path.stat().st_mode
     except FileNotFoundError:
         return None
+
+
+def _write_through(path: Path, data: bytes | memoryview) -> None:
+    # Without O_NONBLOCK, opening a FIFO waits for a reader for ever.
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "wb") as file:
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(descriptor, True)
+        file.write(data)
 
 
 def _write(path: Path, data: bytes | memoryview, mode: int | None) -> None:

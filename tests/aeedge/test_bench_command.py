@@ -13,6 +13,7 @@ from aeedge.benchmark.exchange import QUICK, Request
 from aeedge.benchmark.material import make_material, usual_pictures
 from aeedge.benchmark.pictures import draw_picture, fit
 from aeedge.benchmark.worker import main
+from aeedge.commands import bench
 from aeedge_runtime import Codec
 
 HEAVY = {"torch", "onnx", "lightning", "matplotlib"}
@@ -63,11 +64,31 @@ def test_a_batch_of_arrays_against_jpeg(aeedge, dense):
         ("--size", "0x4"),
         ("--against", "gif"),
         ("--fail-over", "much"),
+        ("--fail-over", "nan"),
         ("--operation", "compres"),
+        ("-o", "-"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(aeedge, conv, words):
     assert aeedge("bench", conv, *words).code == 2
+
+
+def test_what_is_no_report_is_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
+    (tmp_path / "old").write_bytes(b"\xff")
+    done = aeedge("bench", conv, *OPTIONS, "--compare", tmp_path / "old")
+    assert (done.code, len(done.errors)) == (3, 1)
+
+
+@pytest.mark.parametrize("flag", ["-o", "--picture"])
+def test_an_existing_file_is_kept_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch, flag):
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
+    path = tmp_path / "old"
+    path.write_bytes(b"old")
+    done = aeedge("bench", conv, *OPTIONS, flag, path)
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert "--force replaces it" in done.errors[0]
+    assert path.read_bytes() == b"old"
 
 
 def test_errors_of_a_measuring_process_keep_their_exit_code(aeedge, conv, tmp_path):

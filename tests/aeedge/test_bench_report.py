@@ -10,7 +10,7 @@ from aeedge.benchmark.exchange import Reply
 from aeedge.benchmark.meters import EnergyMeter, peak_bytes, resident_bytes
 from aeedge.benchmark.summary import LEAST_FOR_P99, noise_percent, percentile, summarize
 from aeedge.benchmark.tables import as_csv, as_markdown, comparison_table, tables
-from aeedge_runtime.errors import ArgumentError, InputError
+from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 
 MS = 1_000_000
 CASE = Case("aeedge", "compress", "cpu", 2, 1, 64, 48, 50, "jpeg")
@@ -148,12 +148,14 @@ def test_csv_has_a_line_for_the_total_and_every_stage():
     assert all(row["width"] == "64" for row in rows)
 
 
-def test_the_picture_is_written(tmp_path):
+def test_the_picture_is_drawn():
     pytest.importorskip("matplotlib")
     from aeedge.benchmark.chart import draw_chart
 
-    draw_chart(report(reply(1, 2), reply(1, 3))["results"], "machine", tmp_path / "bench.png")
-    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+    results = report(reply(1, 2), reply(1, 3))["results"]
+    assert draw_chart(results, "machine", ".png").startswith(b"\x89PNG")
+    with pytest.raises(AeedgeError, match=r"name a \.png, \.svg or \.pdf"):
+        draw_chart(results, "machine", ".bmp")
 
 
 def test_runs_are_interleaved_forwards_and_backwards():

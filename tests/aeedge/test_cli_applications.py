@@ -204,6 +204,8 @@ def test_a_picture_without_matplotlib_fails_before_any_work(aeedge, dense, tmp_p
         (("score", "BUNDLE", "--data", "mnits"), "expected a folder or one of mnist"),
         (("score", "BUNDLE", "--data", "synthetic", "--count", 3, "--normal", "x"), "--normal x: found the classes"),
         (("score", "BUNDLE", "--data", "synthetic", "--json", "-o", "x"), "found --json and -o"),
+        (("score", "BUNDLE", "--data", "synthetic", "-o", "-"), "found -o -"),
+        (("score", "BUNDLE", "--data", "synthetic", "--threshold", "nan"), "expected a finite number"),
         (("encode", "BUNDLE", "-o", "x.npz"), "found no images"),
         (("reconstruct", "BUNDLE", "x.png", "-o", "-"), "found -o -"),
         (("sample", "BUNDLE", "-o", "x.jpg"), "found .jpg, expected .png"),

@@ -61,6 +61,14 @@ def test_bytes_for_a_terminal_are_refused(aeedge, draw, conv, tmp_path, monkeypa
     assert (done.code, done.stdout) == (2, b"")
 
 
+def test_json_and_a_result_on_stdout_are_refused(aeedge, draw, conv, tmp_path):
+    image = draw(tmp_path / "a.png")
+    for words in (("compress", image, "-o", "-"), ("decompress", image, "-o", "-"), ("decompress", "-")):
+        done = aeedge(*words, "-m", conv, "--json")
+        assert (done.code, len(done.errors)) == (2, 1)
+        assert "found --json and a" in done.errors[0]
+
+
 def test_json_is_one_object(aeedge, draw, conv, tmp_path):
     image = draw(tmp_path / "a.png")
     done = aeedge("compress", image, "-m", conv, "-q", "90", "--json")

@@ -12,7 +12,14 @@ import pytest
 from aeedge import __version__, cli, console
 from aeedge.failures import explain
 from aeedge.progress import Progress, progress_line
-from aeedge_runtime.errors import ArgumentError, DeviceError, ModelNotFoundError, NotReachedError, StreamError
+from aeedge_runtime.errors import (
+    AeedgeError,
+    ArgumentError,
+    DeviceError,
+    ModelNotFoundError,
+    NotReachedError,
+    StreamError,
+)
 
 COMMAND = (sys.executable, "-m", "aeedge")
 
@@ -83,6 +90,13 @@ def test_every_error_is_one_line_and_an_exit_code(error, code):
     assert found == code
     assert "\n" not in message
     assert message
+
+
+@pytest.mark.parametrize("words", [("info", "absent"), ("compress", "absent.png")])
+def test_tracebacks_pass_where_they_are_asked_for(aeedge, monkeypatch, words):
+    monkeypatch.setenv("AEEDGE_TRACEBACK", "1")
+    with pytest.raises(AeedgeError):
+        aeedge(*words)
 
 
 def test_missing_torch_names_the_pip_command(aeedge, monkeypatch):

@@ -116,6 +116,7 @@ def test_outputs_that_do_not_fit_the_inputs_are_refused(tmp_path):
         ([one, two], str(two)),
         ([tmp_path / "in"], None),
         (["-"], str(tmp_path)),
+        (["-", two], None),
     ):
         with pytest.raises(click.UsageError):
             plan(find_sources([str(item) for item in arguments], IMAGE_SUFFIXES), output, compressed_name)

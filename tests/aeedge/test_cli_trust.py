@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aeedge import sources
+from aeedge import cli, sources
 from aeedge.packing import places_to_restore
 from aeedge_runtime import Codec, StreamError
 
@@ -94,6 +94,93 @@ def test_packed_names_that_are_a_file_and_a_folder(aeedge, conv, tmp_path):
     done = aeedge("decompress", tmp_path / "all.aee", "-m", conv)
     assert (done.code, len(done.errors)) == (3, 1)
     assert tree(tmp_path) == ["all.aee"]
+
+
+def test_packed_names_that_lead_to_one_file(aeedge, conv, tmp_path):
+    codec = Codec.load(conv, threads=1)
+    stream = codec.compress_batch([bytes_of(value) for value in (10, 200)], names=["a.png", "b.png"])
+    (tmp_path / "all.aee").write_bytes(stream)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "b.png").symlink_to("a.png")  # stands for a file system where A.png is a.png
+    done = aeedge("decompress", tmp_path / "all.aee", "-m", conv, "--force")
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert "named b.png, and another is written to that file" in done.errors[0]
+
+
+def test_a_packed_name_too_long_for_the_disk(aeedge, conv, tmp_path):
+    codec = Codec.load(conv, threads=1)
+    (tmp_path / "all.aee").write_bytes(codec.compress_batch([bytes_of(9)], names=["a" * 255]))
+    done = aeedge("decompress", tmp_path / "all.aee", "-m", conv)
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert "aaa.png, too long here; restore it with decompress_batch" in done.errors[0]
+    assert tree(tmp_path) == ["all.aee"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_a_fifo_that_nobody_reads_is_not_waited_for(aeedge, draw, conv, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    done = aeedge("compress", draw(tmp_path / "a.png"), "-m", conv, "-o", tmp_path / "fifo")
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert "start what reads that FIFO" in done.errors[0]
+
+
+@pytest.mark.parametrize(
+    "words", [("compress", ""), ("compress", "a.png", "-o", ""), ("compress", "a.png", "--pack="), ("info", "")]
+)
+def test_an_empty_word_is_not_the_current_folder(aeedge, words):
+    done = aeedge(*words)
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "found an empty word" in done.errors[0]
+
+
+def test_an_empty_value_of_a_setting_is_a_value():
+    assert not cli._is_empty("--set=training.note=")
+    assert not cli._is_empty("training.note=")
+
+
+CLOSED = {"stdin": 0, "stdout": 1, "stderr": 2}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs descriptors of POSIX")
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [
+        (("a.png", "-o", "a.aee"), "stdin", 0),
+        (("a.png", "-o", "a.aee"), "stderr", 0),
+        (("a.png", "-o", "a.aee"), "stdout", 1),
+        (("a.png", "-o", "-"), "stdout", 1),
+        (("-", "-o", "a.aee"), "stdin", 3),
+    ],
+)
+def test_closed_standard_streams(draw, conv, tmp_path, words, closed, code):
+    draw(tmp_path / "a.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "aeedge", "compress", *words, "-m", conv, "--threads", "1"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=lambda: os.close(CLOSED[closed]),
+        check=False,
+    )
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == code
+    assert len(lines) == (code > 0)
+    assert all("Bad file descriptor" in line for line in lines)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_told_once(draw, conv, tmp_path):
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "aeedge", "compress", draw(tmp_path / "a.png"), "-m", conv, "-o", "-"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count(b"error: ") == 1
 
 
 def bytes_of(value: int):

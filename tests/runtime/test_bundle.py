@@ -185,7 +185,7 @@ def many() -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (directory(lambda data, place: struct.pack_into("<H", data, place + 8, 1)), "is encrypted"),
+        (directory(lambda data, place: struct.pack_into("<H", data, place + 8, 1)), "is encrypted; refused"),
         (
             directory(lambda data, place: struct.pack_into("<II", data, place + 20, 2**31, 2**31)),
             "has 2147483648 bytes",
@@ -198,6 +198,18 @@ def many() -> bytes:
 def test_forged_directories_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(BundleError, match=message):
         Bundle.load(data)
+
+
+def test_a_zip_that_may_not_be_read(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "model.aeb"
+    path.write_bytes(b"")
+
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(zipfile, "ZipFile", refuse)
+    with pytest.raises(BundleError, match=r"model\.aeb.* cannot be read \(Permission denied\)"):
+        Bundle.load(path)
 
 
 def test_an_entry_before_the_start_of_the_zip() -> None:

@@ -54,8 +54,10 @@ def test_keeps_a_file_that_appears_meanwhile(tmp_path, monkeypatch, links: bool)
         (tmp_path / "a").write_bytes(b"other")
 
     monkeypatch.setattr(files, "_write", slow)
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as caught:
         atomic_write(tmp_path / "a", b"new")
+    assert str(tmp_path / "a") in str(caught.value)
+    assert files.TEMPORARY_PREFIX not in str(caught.value)
     assert (tmp_path / "a").read_bytes() == b"other"
     assert left(tmp_path) == ["a"]
 
@@ -122,3 +124,30 @@ def test_devices_are_written_to() -> None:
     with pytest.raises(OSError, match="No space left"):
         atomic_write("/dev/full", b"data")
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_a_fifo_is_written_to_where_somebody_reads(tmp_path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="No such device or address"):
+        atomic_write(tmp_path / "fifo", b"data")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    data = bytes(40_000)
+    atomic_write(tmp_path / "fifo", data)
+    assert os.read(reader, 100_000) == data
+    os.close(reader)
+    assert left(tmp_path) == ["fifo"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_link_is_kept_and_its_file_overwritten(tmp_path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_bytes(b"old")
+    for name, place in (("link", "folder/a"), ("dangling", "folder/b")):
+        (tmp_path / name).symlink_to(place)
+        with pytest.raises(FileExistsError):
+            atomic_write(tmp_path / name, b"new")
+        atomic_write(tmp_path / name, b"new", overwrite=True)
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / place).read_bytes() == b"new"
+    assert left(tmp_path) == ["dangling", "folder", "link"]

@@ -224,6 +224,12 @@ def test_truncated_and_damaged_files(kind: str) -> None:
             assert "PIL" in type(warning).__module__  # noqa: PT017
 
 
+def test_a_truncated_image_that_the_caller_opened() -> None:
+    data = encoded(Image.fromarray(picture(40, 40, 3)), "PNG")
+    with Image.open(BytesIO(data[: len(data) // 2])) as image, pytest.raises(ImageError, match="damaged or cut short"):
+        load_image(image)
+
+
 def test_images_without_pixels() -> None:
     for size in ((0, 5), (5, 0)):
         with pytest.raises(ImageError, match="expected at least one pixel"):
