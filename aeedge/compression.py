@@ -63,6 +63,9 @@ class Compressor:
 
     def compress(self, job: Job) -> Result | None:
         """Compress one image (or all its frames) to its output; None if that exists and is to be skipped."""
+        return self.guard.attempt(lambda: self._compress(job))
+
+    def _compress(self, job: Job) -> Result | None:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()

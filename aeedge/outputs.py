@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 IMAGE_SUFFIX = ".png"
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,15 @@ class OutputGuard:
                 f"{printable(output)} exists; --force replaces it, --skip-existing leaves it, -o names another place"
             )
         return True
+
+    def attempt(self, work: Callable[[], Outcome]) -> Outcome:
+        """Do work that may find its place taken by another process since it asked; look again where that is skipped."""
+        try:
+            return work()
+        except FileExistsError:
+            if not self.skip_existing:
+                raise
+            return work()
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -45,6 +45,9 @@ class Restorer:
 
     def restore(self, job: Job) -> Result | None:
         """Restore one stream to its output; None if all of that exists and is to be skipped."""
+        return self.guard.attempt(lambda: self._restore(job))
+
+    def _restore(self, job: Job) -> Result | None:
         data = job.source.read()
         info = stream_info(data)
         if info.count > 1 or "names" in info.section_bytes:
@@ -107,9 +110,21 @@ def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: boo
     temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
         _write_all(temporary, contents, overwrite=False)
-        temporary.rename(folder)
-    except BaseException:
+        _publish(temporary, folder)
+    except FileExistsError:  # another process has just made it
+        if not overwrite:
+            raise
+        _write_all(folder, contents, overwrite=True)
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError as error:
+        if folder.is_dir():
+            raise FileExistsError(f"{printable(folder)} exists already") from error
         raise
 
 

@@ -107,9 +107,9 @@ def source_of(module: str) -> str:
 def guards_of(module: str, parts: bool) -> list[Guard]:
     """Guards of a module, and with `parts` each operand of a guard's `or`."""
     tree = ast.parse(source_of(module))
-    found = []
+    in_fault, found = _in_fault(tree), []
     for place, node in enumerate(ast.walk(tree)):
-        for number, text in _guards(node, parts, _in_fault(tree)):
+        for number, text in _guards(node, parts, in_fault):
             found.append(Guard(module, place, number, getattr(node, "lineno", 0), text))
     return found
 

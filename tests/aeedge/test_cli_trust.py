@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aeedge import cli, sources
+from aeedge import cli, compression, restoration, sources
 from aeedge.packing import places_to_restore
 from aeedge_runtime import Codec, StreamError
 
@@ -114,6 +114,45 @@ def test_a_packed_name_too_long_for_the_disk(aeedge, conv, tmp_path):
     assert (done.code, len(done.errors)) == (3, 1)
     assert "aaa.png, too long here; restore it with decompress_batch" in done.errors[0]
     assert tree(tmp_path) == ["all.aee"]
+
+
+def a_rival_is_faster(monkeypatch, module, name, rival):
+    """Runs `rival` once, just before the first call of a function."""
+    slow, left = getattr(module, name), [rival]
+
+    def late(*words, **options):
+        while left:
+            left.pop()()
+        return slow(*words, **options)
+
+    monkeypatch.setattr(module, name, late)
+
+
+@pytest.mark.parametrize(("word", "code"), [("--skip-existing", 0), ("--force", 0), (None, 1)])
+def test_a_file_that_another_process_wrote_meanwhile(aeedge, draw, conv, tmp_path, monkeypatch, word, code):
+    image, output = draw(tmp_path / "a.png"), tmp_path / "a.png.aee"
+    a_rival_is_faster(monkeypatch, compression, "atomic_write", lambda: output.write_bytes(b"rival"))
+    done = aeedge("compress", image, "-m", conv, *filter(None, [word]))
+    assert (done.code, len(done.errors)) == (code, code)
+    assert (output.read_bytes() == b"rival") == (word != "--force")
+    assert tree(tmp_path) == ["a.png", "a.png.aee"]
+
+
+@pytest.mark.parametrize(("word", "code"), [("--skip-existing", 0), ("--force", 0), (None, 1)])
+def test_a_folder_that_another_process_made_meanwhile(aeedge, conv, tmp_path, monkeypatch, word, code):
+    codec = Codec.load(conv, threads=1)
+    (tmp_path / "all.aee").write_bytes(codec.compress_batch([bytes_of(9)], names=["a.png"]))
+
+    def rival():
+        (tmp_path / "all").mkdir()
+        (tmp_path / "all" / "a.png").write_bytes(b"rival")
+
+    a_rival_is_faster(monkeypatch, restoration, "_publish", rival)
+    done = aeedge("decompress", tmp_path / "all.aee", "-m", conv, *filter(None, [word]))
+    assert (done.code, len(done.errors)) == (code, code)
+    assert all(str(tmp_path / "all") + " exists already" in line for line in done.errors)
+    assert ((tmp_path / "all/a.png").read_bytes() == b"rival") == (word != "--force")
+    assert tree(tmp_path) == ["all.aee", "all/a.png"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
