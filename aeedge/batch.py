@@ -5,9 +5,9 @@ code, a batch in which some failed ends with 1.
 """
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +15,9 @@ import click
 from aeedge.console import complain, note, print_json, printable, say, warn
 from aeedge.failures import TRACEBACK_VARIABLE, explain
 from aeedge.outputs import Job
+from aeedge.pipeline import Pipeline, choose_jobs
 from aeedge.progress import Progress
-from aeedge_runtime.errors import AeedgeWarning
+from aeedge_runtime.remarks import collected
 
 if TYPE_CHECKING:
     from aeedge_runtime import Codec
@@ -58,28 +59,46 @@ class Outcome:
         return content | {"warnings": list(self.warnings)}
 
 
-def run_batch(jobs: Sequence[Job], work: Callable[[Job], Result | None], *, quiet: bool) -> list[Outcome]:
-    """Do the work of every job, in order.
+ROOM_PIXELS = 1 << 25
+"""Pixels in the networks at once, whatever the number of jobs: a pixel takes some 80 bytes there, and images above
+32 megapixels go in blocks, so this bounds the memory by 3 GB; a larger image waits until it is alone."""
+
+
+def load_codec(options: Mapping[str, Any], inputs: int) -> "tuple[Codec, int]":
+    """Return the codec that a command's options ask for, and how many of its inputs to work on at once."""
+    from aeedge_runtime import Codec
+    from aeedge_runtime.backend import default_threads
+
+    jobs, threads = 1, options["threads"]
+    if inputs > 1:
+        jobs, threads = choose_jobs(options["jobs"], threads, default_threads())
+    return Codec.load(options["model"], device=options["device"], threads=threads), jobs
+
+
+def run_batch(
+    tasks: Sequence[Job], work: Callable[[Job], Result | None], *, quiet: bool, jobs: int = 1
+) -> list[Outcome]:
+    """Do the work of every task; outcomes are told and returned in order.
 
     Args:
-        jobs: what to do.
-        work: does one job; None means that it was skipped.
+        tasks: what to do.
+        work: does one task, in any thread; None means that it was skipped.
         quiet: print no result lines (errors and warnings still go to stderr).
+        jobs: how many tasks at once.
     """
     outcomes: list[Outcome] = []
-    with Progress(len(jobs)) as progress:
-        for job in progress.track(jobs):
-            outcome = _attempt(job, work)
-            outcomes.append(outcome)
-            _tell(outcome, job, progress, quiet=quiet)
+    with Progress(len(tasks)) as progress:
+        pipeline: Pipeline[Job, Outcome] = Pipeline(lambda task: _attempt(task, work), jobs, progress.update)
+        with closing(pipeline.run(tasks)) as answers:
+            for outcome, task in zip(answers, tasks, strict=True):
+                outcomes.append(outcome)
+                _tell(outcome, task, progress, quiet=quiet)
     return outcomes
 
 
 def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
     name = os.fspath(job.source.path) if job.source.path else "-"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", category=AeedgeWarning)
+    with collected() as remarks:
         try:
             result = work(job)
             outcome = Outcome(name, "written" if result else "skipped", result=result)
@@ -90,8 +109,7 @@ def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
                 raise
             message, code = explain(error)
             outcome = Outcome(name, "failed", exit_code=code, error=message)
-    notes = tuple(dict.fromkeys(str(item.message) for item in caught))
-    return Outcome(**{**vars(outcome), "warnings": notes})
+    return replace(outcome, warnings=tuple(dict.fromkeys(remarks)))
 
 
 def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:

@@ -1,20 +1,19 @@
 """What `aeedge compress` does with each image: read, compress, check, write."""
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from aeedge.batch import Outcome, Result, run_batch
+from aeedge.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
 from aeedge.console import count, printable, say, size, write_stdout
 from aeedge.outputs import Job, OutputGuard
 from aeedge.packing import names_to_pack
+from aeedge.pipeline import Room
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import (
     AeedgeError,
-    AeedgeWarning,
     ArgumentError,
     Codec,
     Picture,
@@ -22,6 +21,7 @@ from aeedge_runtime import (
     stream_info,
 )
 from aeedge_runtime.files import atomic_write
+from aeedge_runtime.remarks import remark
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Compressor:
         all_frames: keep every frame.
         metadata: keep ICC profile and EXIF.
         max_pixels: most pixels of an input; None for the codec's own limit.
+        jobs: how many inputs at once.
+        room: pixels that may be at work at once.
     """
 
     codec: Codec
@@ -45,11 +47,13 @@ class Compressor:
     all_frames: bool
     metadata: bool
     max_pixels: int | None
+    jobs: int = 1
+    room: Room = field(default_factory=lambda: Room(ROOM_PIXELS))
 
     @classmethod
-    def load(cls, guard: OutputGuard, options: Mapping[str, Any]) -> Self:
-        """Load the codec that the command's options ask for."""
-        codec = Codec.load(options["model"], device=options["device"], threads=options["threads"])
+    def load(cls, guard: OutputGuard, options: Mapping[str, Any], inputs: int) -> Self:
+        """Load the codec that the command's options ask for, for so many inputs."""
+        codec, jobs = load_codec(options, inputs)
         codec.bundle.require("encoder", "compress")
         return cls(
             codec=codec,
@@ -59,6 +63,7 @@ class Compressor:
             all_frames=options["all_frames"],
             metadata=not options["no_metadata"],
             max_pixels=options["max_pixels"],
+            jobs=jobs,
         )
 
     def compress(self, job: Job) -> Result | None:
@@ -70,13 +75,13 @@ class Compressor:
             return None
         data = job.source.read()
         frames = _frames(data, self.max_pixels) if self.all_frames else 1
-        if frames == 1:
-            stream = self.codec.compress(data, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels)
-        else:
-            pictures = (self._load(data, frame=frame) for frame in range(frames))
+        pictures = [self._load(data, frame=frame) for frame in range(frames)]
+        with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self.codec.compress_batch(
                 pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
             )
+            del pictures
+            self._check(stream)
         return self._finish(stream, job.output)
 
     def pack(self, sources: Sequence[Source], output: str) -> list[Outcome]:
@@ -105,6 +110,7 @@ class Compressor:
                 metadata=self.metadata,
                 max_pixels=self.max_pixels,
             )
+            self._check(stream)
             result = self._finish(stream, path)
             if path is not None:
                 say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
@@ -116,12 +122,10 @@ class Compressor:
         picture = load_image(data, channels, frame=frame, **limit)
         for note in picture.notes:
             if not (self.all_frames and note.startswith(f"{picture.frames} frames")):
-                warnings.warn(note, AeedgeWarning, stacklevel=2)
+                remark(note)
         return picture
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
-        if self.verify:
-            self._decode(stream)
         if path is None:
             write_stdout(stream)
         else:
@@ -148,8 +152,10 @@ class Compressor:
             },
         )
 
-    def _decode(self, stream: bytes) -> None:
-        """Decode a stream as far as the bundle can: to pixels, or to symbols where it holds the encoder alone."""
+    def _check(self, stream: bytes) -> None:
+        """Decode a stream, with --verify, as far as the bundle can: to pixels, or to symbols without the decoder."""
+        if not self.verify:
+            return
         whole = "decoder" in self.codec.bundle.manifest.halves
         decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
         decode(stream, max_pixels=self.max_pixels)

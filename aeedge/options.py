@@ -44,8 +44,23 @@ pixels_option = click.option(
 )
 
 
+jobs_option = click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=None,
+    help="Inputs at once.  [default: one per core, at most 8]",
+)
+
+
+CODEC_OPTIONS = (
+    *(json_option, pixels_option, skip_option, force_option),
+    *(jobs_option, threads_option, device_option, model_option),
+)
+
+
 def codec_options(function: Function) -> Function:
     """Add the options of every command that runs a codec on files."""
-    for option in (json_option, pixels_option, skip_option, force_option, threads_option, device_option, model_option):
+    for option in CODEC_OPTIONS:
         function = option(function)
     return function

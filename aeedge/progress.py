@@ -46,6 +46,11 @@ class Progress:
             yield item
             self.done += 1
 
+    def update(self, done: int) -> None:
+        """Say how many items are done, and draw."""
+        self.done = done
+        self.draw()
+
     def draw(self) -> None:
         """Draw the line if it is time to."""
         now = time.monotonic()

@@ -4,20 +4,21 @@ import errno
 import os
 import secrets
 import shutil
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from aeedge.batch import Result
+from aeedge.batch import ROOM_PIXELS, Result, load_codec
 from aeedge.console import printable, write_stdout
 from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, restored_folder
 from aeedge.packing import places_to_restore
+from aeedge.pipeline import Room
 from aeedge.sources import STDIN
-from aeedge_runtime import AeedgeWarning, ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info
+from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.imagewrite import picture_bytes
+from aeedge_runtime.remarks import remark
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,23 @@ class Restorer:
         guard: decides where may be written.
         folder: where the images of a packed stream go; None for a folder named like the stream.
         max_pixels: most pixels of a stream; None for the codec's own limit.
+        jobs: how many streams at once.
+        room: pixels that may be at work at once.
     """
 
     codec: Codec
     guard: OutputGuard
     folder: Path | None
     max_pixels: int | None
+    jobs: int = 1
+    room: Room = field(default_factory=lambda: Room(ROOM_PIXELS))
 
     @classmethod
-    def load(cls, guard: OutputGuard, folder: Path | None, options: Mapping[str, Any]) -> Self:
-        """Load the codec that the command's options ask for."""
-        codec = Codec.load(options["model"], device=options["device"], threads=options["threads"])
+    def load(cls, guard: OutputGuard, folder: Path | None, options: Mapping[str, Any], inputs: int) -> Self:
+        """Load the codec that the command's options ask for, for so many inputs."""
+        codec, jobs = load_codec(options, inputs)
         codec.bundle.require("decoder", "decompress")
-        return cls(codec, guard, folder, options["max_pixels"])
+        return cls(codec, guard, folder, options["max_pixels"], jobs)
 
     def restore(self, job: Job) -> Result | None:
         """Restore one stream to its output; None if all of that exists and is to be skipped."""
@@ -57,8 +62,9 @@ class Restorer:
     def _restore_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
         if path is not None and not self.guard.wants(path):
             return None
-        (picture,) = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
-        content = _image_bytes(picture, path)
+        with self.room.taken(info.width * info.height):
+            (picture,) = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
+            content = _image_bytes(picture, path)
         if path is None:
             write_stdout(content)
         else:
@@ -85,12 +91,13 @@ class Restorer:
         wanted = [place for place in places if self.guard.wants(folder / place)]
         if not wanted:
             return None
-        pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
-        contents = {
-            place: _image_bytes(picture, place)
-            for place, picture in zip(places, pictures, strict=True)
-            if place in set(wanted)
-        }
+        with self.room.taken(info.count * info.width * info.height):
+            pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
+            contents = {
+                place: _image_bytes(picture, place)
+                for place, picture in zip(places, pictures, strict=True)
+                if place in set(wanted)
+            }
         write_folder(folder, contents, overwrite=self.guard.force)
         return _result(info, folder, sum(map(len, contents.values())))
 
@@ -154,7 +161,7 @@ def _image_bytes(picture: Picture, path: Path | None) -> bytes:
     """Return an image file's bytes; its format follows the suffix, PNG where there is none."""
     content, notes = picture_bytes(picture, path.suffix if path and path.suffix else IMAGE_SUFFIX)
     for note in notes:
-        warnings.warn(note, AeedgeWarning, stacklevel=2)
+        remark(note)
     return content
 
 

@@ -64,15 +64,15 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
         raise click.UsageError(f"found {flags}, expected at most one of them")
     sources = find_sources(images, IMAGE_SUFFIXES)
     guard = OutputGuard(sources, force=options["force"], skip_existing=options["skip_existing"])
-    jobs = [] if pack else plan(sources, output, compressed_name)
+    tasks = [] if pack else plan(sources, output, compressed_name)
 
     from aeedge.compression import Compressor
 
-    compressor = Compressor.load(guard, options)
+    compressor = Compressor.load(guard, options, 1 if pack else len(sources))
     start = time.monotonic()
     if pack:
         outcomes = compressor.pack(sources, pack)
     else:
-        outcomes = run_batch(jobs, compressor.compress, quiet=as_json or to_stdout)
+        outcomes = run_batch(tasks, compressor.compress, quiet=as_json or to_stdout, jobs=compressor.jobs)
     seconds = time.monotonic() - start
     return report("compress", compressor.codec, outcomes, seconds, as_json=as_json, quiet=to_stdout)

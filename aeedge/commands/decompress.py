@@ -26,13 +26,13 @@ def decompress(files: tuple[str, ...], output: str | None, as_json: bool, **opti
         raise click.UsageError("found --json and an image for stdout, expected one of them; name a file with -o")
     sources = find_sources(files, frozenset({STREAM_SUFFIX}))
     guard = OutputGuard(sources, force=options["force"], skip_existing=options["skip_existing"])
-    jobs = plan(sources, output, restored_name)
+    tasks = plan(sources, output, restored_name)
     single = len(sources) == 1 and not sources[0].from_folder and output not in (None, STDIN)
 
     from aeedge.restoration import Restorer
 
-    restorer = Restorer.load(guard, Path(output) if single and output else None, options)
+    restorer = Restorer.load(guard, Path(output) if single and output else None, options, len(sources))
     start = time.monotonic()
-    outcomes = run_batch(jobs, restorer.restore, quiet=as_json or to_stdout)
+    outcomes = run_batch(tasks, restorer.restore, quiet=as_json or to_stdout, jobs=restorer.jobs)
     seconds = time.monotonic() - start
     return report("decompress", restorer.codec, outcomes, seconds, as_json=as_json, quiet=to_stdout)

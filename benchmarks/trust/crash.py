@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,11 @@ def kill_at(number: int, counted: list[int]) -> Callable[[], None]:
             if counted[0] == number:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return lambda: sys.setprofile(watch)
+    def set_trap() -> None:
+        threading.setprofile(watch)  # for the threads of a batch
+        sys.setprofile(watch)
+
+    return set_trap
 
 
 def operations(folder: Path, scenario: Scenario) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from .blocks import BlockLatents, decode_blocks, finite
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
-from .errors import AeedgeWarning, ArgumentError, BundleError, WrongModelError
+from .errors import ArgumentError, BundleError, WrongModelError
 from .image import Picture, Source, to_gray
 from .layout import Geometry, check_size
 from .limits import MAX_PIXELS
 from .networks import Floats, Networks, Pixels
+from .remarks import remark
 from .sections import pack_alpha, pack_names, unpack_alpha, unpack_names
 from .session import SessionOptions
 from .stack import Stack, stack_images
@@ -327,7 +327,7 @@ class Codec:
 
 def _warn(stack: Stack) -> None:
     for note in stack.notes:
-        warnings.warn(note, AeedgeWarning, stacklevel=4)
+        remark(note, stacklevel=4)
 
 
 def _check_quality(quality: object) -> int:

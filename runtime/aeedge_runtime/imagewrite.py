@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import AeedgeWarning, ArgumentError, ImageError
+from .errors import ArgumentError, ImageError
 from .files import atomic_write
+from .remarks import remark
 
 if TYPE_CHECKING:
     from .image import Picture
@@ -42,7 +42,7 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
     """
     data, notes = picture_bytes(picture, Path(path).suffix)
     for note in notes:
-        warnings.warn(f"{os.fspath(path)}: {note}", AeedgeWarning, stacklevel=2)
+        remark(f"{os.fspath(path)}: {note}", stacklevel=2)
     atomic_write(path, data, overwrite=overwrite)
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
-from .errors import AeedgeWarning, ArgumentError, BundleError, DeviceError
+from .errors import ArgumentError, BundleError, DeviceError
+from .remarks import remark
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -145,7 +145,7 @@ def _open(runtime: ModuleType, model: bytes, options: SessionOptions, role: str)
         try:
             return _open_provider(runtime, model, options, CUDA, role)
         except DeviceError as error:
-            warnings.warn(f"device auto uses the CPU: {error}", AeedgeWarning, stacklevel=3)
+            remark(f"device auto uses the CPU: {error}", stacklevel=3)
             return _create(runtime, model, options, [CPU], role)
     name = CUDA if options.device.startswith("cuda") else provider_name(options.device)
     return _open_provider(runtime, model, options, name, role)
