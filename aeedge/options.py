@@ -49,7 +49,7 @@ jobs_option = click.option(
     metavar="N",
     type=click.IntRange(1, 64),
     default=None,
-    help="Inputs at once.  [default: one per core, at most 8]",
+    help="Inputs at once; they share the cores.  [default: one per core, at most 8]",
 )
 
 

@@ -172,13 +172,13 @@ def test_verify_takes_away_what_the_disk_changed(aeedge, draw, conv, tmp_path, m
 
 
 def test_verify_finds_what_cannot_be_decoded(aeedge, draw, conv, tmp_path, monkeypatch):
-    compress = Codec.compress
+    compress = Codec.compress_batch
 
     def faulty(self, *arguments, **options):
         data = compress(self, *arguments, **options)
         return data[:40] + bytes([data[40] ^ 1]) + data[41:]
 
-    monkeypatch.setattr(Codec, "compress", faulty)
+    monkeypatch.setattr(Codec, "compress_batch", faulty)
     done = aeedge("compress", draw(tmp_path / "a.png"), "-m", conv, "--verify")
     assert done.code == 3
     assert tree(tmp_path) == ["a.png"]

@@ -1,0 +1,183 @@
+"""Large images: cost of a pixel at 1, 24 and 100 megapixels, at once and in blocks, and memory above the image.
+
+python benchmarks/large_images.py [--quick]
+
+Each measurement is a fresh process with one thread. Costs are processor time, which other programs on the machine
+disturb less than the time of the clock; both are in the figures. Memory is the peak of the resident set from the call
+on, less what was resident before it and less the image that the call returns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS, goal, save
+
+from aeedge.benchmark.machine import environment
+from aeedge.benchmark.meters import peak_bytes, reset_peak, resident_bytes
+from aeedge.benchmark.pictures import draw_picture, fit
+from aeedge_runtime import Bundle, Codec
+
+AT_ONCE, IN_BLOCKS = "at once", "in blocks"
+BOTH = (3000, 2000)
+MEGAPIXEL, PHOTO, LARGEST = (1224, 816), (6000, 4000), (10_000, 10_000)
+MOST_GROWTH_PERCENT, MOST_COST_PERCENT, MOST_MB = 15, 35, 600
+MINIMUM_CALLS_MS = 5000
+
+
+def measure(operation: str, bundle: str, width: int, height: int, stream: Path) -> dict[str, Any]:
+    """Time and memory of one operation in this process; compress leaves the stream that decompress takes."""
+    codec = Codec.load(bundle, threads=1)
+    pixels = fit(draw_picture(codec.bundle.manifest.image.channels), width, height)
+    codec.decompress(codec.compress(pixels[:64, :64]))  # opens the graphs
+    data = b"" if operation == "compress" else stream.read_bytes()
+    if operation == "decompress":
+        del pixels
+    base = resident_bytes()
+    if base is None or not reset_peak():
+        raise SystemExit("found no peak of memory that can be reset, expected /proc/self/clear_refs of Linux")
+    wall, work = [], []
+    while not wall or 1e3 * sum(wall) < MINIMUM_CALLS_MS:
+        start, busy = time.perf_counter(), time.process_time()
+        result: Any = codec.compress(pixels) if operation == "compress" else codec.decompress(data)
+        wall.append(time.perf_counter() - start)
+        work.append(time.process_time() - busy)
+        if len(wall) == 1:
+            above = (peak_bytes() or 0) - base - (0 if operation == "compress" else result.nbytes)
+    if operation == "compress":
+        stream.write_bytes(result)
+    elif result.shape[:2] != (height, width):
+        raise SystemExit(f"found an image of shape {result.shape}, expected {height} rows and {width} columns")
+    size = width * height
+    return {
+        "calls": len(wall),
+        "processor_ns_per_pixel": round(1e9 * statistics.median(work) / size, 2),
+        "clock_ns_per_pixel": round(1e9 * statistics.median(wall) / size, 2),
+        "memory_above_image_mb": round(above / 1e6, 1),
+        "bytes": len(result) if operation == "compress" else len(data),
+    }
+
+
+def with_limit(bundle: str, band_pixels: int, folder: Path) -> Path:
+    """A copy of a bundle that goes in blocks from another size on."""
+    place = Path(Bundle.load(bundle).place)
+    target = Path(shutil.copytree(place, folder / f"bundle-{band_pixels}"))
+    manifest = json.loads((target / "manifest.json").read_text())
+    manifest["limits"]["band_pixels"] = band_pixels
+    (target / "manifest.json").write_text(json.dumps(manifest))
+    return target
+
+
+def in_process(operation: str, bundle: str, size: tuple[int, int], stream: Path) -> dict[str, Any]:
+    """`measure` in a fresh process."""
+    line = [sys.executable, __file__, "--measure", operation, bundle, *map(str, size), str(stream)]
+    found = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(found.stdout)
+    return answer
+
+
+def cases(bundle: str, folder: Path, quick: bool) -> list[tuple[str, str, tuple[int, int], int]]:
+    """Way, bundle, size and repeats of what is measured."""
+    blocks = str(with_limit(bundle, 1 << 20, folder))
+    usual = [
+        (AT_ONCE, bundle, MEGAPIXEL, 3),
+        (AT_ONCE, bundle, BOTH, 3),
+        (IN_BLOCKS, str(with_limit(bundle, 5_000_000, folder)), BOTH, 3),
+    ]
+    if quick:
+        return [(AT_ONCE, bundle, (768, 512), 1), (IN_BLOCKS, blocks, MEGAPIXEL, 1)]
+    return [*usual, (AT_ONCE, bundle, PHOTO, 2), (IN_BLOCKS, bundle, LARGEST, 1)]
+
+
+def collect(bundle: str, quick: bool) -> list[dict[str, Any]]:
+    """Measure every case, the repeats in turns."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plan = cases(bundle, folder, quick)
+        found: dict[tuple[str, str, tuple[int, int]], list[dict[str, Any]]] = {}
+        for turn in range(max(repeats for *_, repeats in plan)):
+            for way, place, size, repeats in plan:
+                if turn >= repeats:
+                    continue
+                for operation in ("compress", "decompress"):
+                    print(f"{operation} {size[0]}x{size[1]} {way}", flush=True)
+                    answer = in_process(operation, place, size, folder / f"{way}-{size[0]}.aee")
+                    found.setdefault((operation, way, size), []).append(answer)
+        _check_bytes(folder, plan)
+    return [
+        {"operation": operation, "way": way, "width": size[0], "height": size[1], **_median(answers)}
+        for (operation, way, size), answers in found.items()
+    ]
+
+
+def _check_bytes(folder: Path, plan: list[tuple[str, str, tuple[int, int], int]]) -> None:
+    """At once and in blocks must give streams of nearly one size."""
+    streams = {}
+    for way, _, size, _ in plan:
+        streams.setdefault(size, []).append(len((folder / f"{way}-{size[0]}.aee").read_bytes()))
+    for size, lengths in streams.items():
+        if max(lengths) > 1.0001 * min(lengths) + 16:
+            raise SystemExit(f"{size[0]}x{size[1]}: found streams of {lengths} bytes, expected about the same")
+
+
+def _median(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of each fact, of memory the most, and the costs of every process."""
+    found = {key: statistics.median(answer[key] for answer in answers) for key in answers[0]}
+    found["memory_above_image_mb"] = max(answer["memory_above_image_mb"] for answer in answers)
+    return found | {"processes_ns_per_pixel": [answer["processor_ns_per_pixel"] for answer in answers]}
+
+
+def goals(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Growth of the cost, price of the blocks, memory."""
+    found = []
+    for operation in ("compress", "decompress"):
+        rows = {(row["way"], (row["width"], row["height"])): row for row in results if row["operation"] == operation}
+
+        def more(one: tuple[str, tuple[int, int]], other: tuple[str, tuple[int, int]], rows: Any = rows) -> float:
+            return float(100 * (rows[one]["processor_ns_per_pixel"] / rows[other]["processor_ns_per_pixel"] - 1))
+
+        growth = more((AT_ONCE, PHOTO), (AT_ONCE, MEGAPIXEL))
+        price = more((IN_BLOCKS, BOTH), (AT_ONCE, BOTH))
+        memory = rows[IN_BLOCKS, LARGEST]["memory_above_image_mb"]
+        name = f"{operation}: a pixel of 24 megapixels against one of 1 megapixel"
+        found.append(goal(name, growth, MOST_GROWTH_PERCENT, "% more", at_most=True))
+        name = f"{operation}: a pixel in blocks against at once, 6 megapixels"
+        found.append(goal(name, price, MOST_COST_PERCENT, "% more", at_most=True))
+        name = f"{operation}: memory above the image at 100 megapixels"
+        found.append(goal(name, memory, MOST_MB, "MB", at_most=True))
+    return found
+
+
+def main() -> None:
+    """Measure, print, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default="photo", help="folder, or name of a shipped one")
+    parser.add_argument("--quick", action="store_true", help="small, once, without goals; for a try")
+    parser.add_argument("--out", type=Path, default=RESULTS / "large_images.json")
+    parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.measure:
+        operation, bundle, width, height, stream = chosen.measure
+        print(json.dumps(measure(operation, bundle, int(width), int(height), Path(stream))))
+        return
+    facts = environment(sys.argv)
+    results = collect(chosen.bundle, chosen.quick)
+    for row in results:
+        print(
+            f"{row['operation']:<11}{row['width']:>6}x{row['height']:<6}{row['way']:<10}"
+            f"{row['processor_ns_per_pixel']:8.1f} ns a pixel {row['memory_above_image_mb']:8.1f} MB above the image"
+        )
+    save(chosen.out, {"environment": facts, "results": results, "goals": [] if chosen.quick else goals(results)})
+
+
+if __name__ == "__main__":
+    main()
