@@ -31,7 +31,7 @@ class ClassicCodec:
         qualities: ladder from few bytes to many; it spans 28 to 37 dB on photographs.
         low: further qualities below, for small images, where a network may end at 20 dB.
         options: further arguments of Pillow's `save`.
-        threaded: whether its encoder takes `max_threads`.
+        threads: name of the option by which its encoder takes a number of threads, "" where it uses one.
     """
 
     key: str
@@ -40,7 +40,7 @@ class ClassicCodec:
     qualities: tuple[int, ...]
     low: tuple[int, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    threaded: bool = False
+    threads: str = ""
 
     def widened(self) -> Self:
         """The same with its low qualities in the ladder."""
@@ -48,7 +48,7 @@ class ClassicCodec:
 
     def encode(self, pixels: Pixels, quality: int, threads: int = 1) -> bytes:
         """Writes uint8 [H, W, C], C being 1 or 3, without metadata."""
-        options = {"max_threads": threads, **self.options} if self.threaded else self.options
+        options = {self.threads: threads, **self.options} if self.threads else self.options
         file = io.BytesIO()
         _picture(pixels).save(file, self.kind, quality=quality, **options)
         return file.getvalue()
@@ -74,9 +74,9 @@ CLASSICS = (
     ),
     ClassicCodec("webp4", "WebP method 4", "WEBP", _WEBP, (), {"method": 4}),
     ClassicCodec("webp6", "WebP method 6", "WEBP", _WEBP, (), {"method": 6}),
-    ClassicCodec("avif6", "AVIF speed 6", "AVIF", _AVIF, (0, 4), {"speed": 6}, threaded=True),
-    ClassicCodec("avif9", "AVIF speed 9", "AVIF", _AVIF, (0, 4), {"speed": 9}, threaded=True),
-    ClassicCodec("jxl", "JPEG XL", "JXL", (5, 15, 30, 45, 60, 72, 82, 90)),
+    ClassicCodec("avif6", "AVIF speed 6", "AVIF", _AVIF, (0, 4), {"speed": 6}, "max_threads"),
+    ClassicCodec("avif9", "AVIF speed 9", "AVIF", _AVIF, (0, 4), {"speed": 9}, "max_threads"),
+    ClassicCodec("jxl", "JPEG XL effort 7", "JXL", (5, 15, 30, 45, 60, 72, 82, 90), (1,), {"effort": 7}, "num_threads"),
 )
 """Every codec that can be asked for."""
 

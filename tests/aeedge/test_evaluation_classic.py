@@ -39,5 +39,16 @@ def test_codecs_are_chosen_by_key(monkeypatch):
         choose_classics(["jxl"])
 
 
+def test_jpeg_xl_is_compared_where_its_plugin_is_installed():
+    pytest.importorskip("pillow_jxl")
+    codec = choose_classics(["jxl"])[0]
+    assert codec in choose_classics(None)
+    pixels = picture(3)
+    data = codec.encode(pixels, 60)
+    assert data[:2] in (b"\xff\x0a", b"\0\0")  # a bare codestream, or a container
+    assert codec.decode(data, 3).shape == pixels.shape
+    assert codec.encode(pixels, 60, threads=2) == data
+
+
 def test_lossless_files_are_there():
     assert set(lossless_files(picture(1))) == {"PNG", "WebP lossless"}
