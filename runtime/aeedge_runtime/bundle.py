@@ -112,9 +112,12 @@ class Bundle:
                 f"{self}: the zip holds {min(extra)}, which its manifest does not list; get the bundle again"
             )
         for name in self.manifest.files:
-            data = self.read(name)
-            if name.endswith(".onnx"):
-                check_weights(data, f"{self}: {name}")
+            self._check_file(name)
+
+    def _check_file(self, name: str) -> None:
+        data = self.read(name)
+        if name.endswith(".onnx"):
+            check_weights(data, f"{self}: {name}")
 
 
 def find_bundle(place: Place | None) -> Path | bytes:

@@ -185,13 +185,15 @@ def _create(runtime: ModuleType, model: bytes, options: SessionOptions, provider
     if providers != [CPU]:
         settings.add_session_config_entry(_RECORD, "1")
     try:
-        return Session(runtime.InferenceSession(model, settings, providers=providers, enable_fallback=0))
+        inner = runtime.InferenceSession(model, settings, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions derive from Exception only
         if providers != [CPU] and _cpu_accepts(runtime, model):
             raise DeviceError(f"{providers[0][0]} refused {role}: {_one_line(error)}; use device='cpu'") from error
         raise BundleError(
             f"{role}: onnxruntime does not accept this graph ({_one_line(error)}); export again"
         ) from error
+    inner._model_bytes = None  # it would keep them as long as it lives, for a restart that we never ask for
+    return Session(inner)
 
 
 def _assigned_nodes(inner: Any) -> dict[str, int]:

@@ -31,6 +31,8 @@ _TYPE, _FLOATS, _INTEGERS, _NAME, _RAW, _DOUBLES, _PLACES, _LOCATION = 2, 4, 5, 
 _FORMATS = {1: ("<u4", 0x7F800000), 10: ("<u2", 0x7C00), 11: ("<u8", 0x7FF0000000000000), 16: ("<u2", 0x7F80)}
 """Float types of ONNX (float32, float16, float64, bfloat16): as integers, and the exponent of NaN and infinity."""
 
+_BLOCK = 1 << 18  # values checked at once: they stay in the cache, and a tensor of 500 MB needs no second one
+
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 
 _Field = tuple[int, int, int | memoryview]
@@ -80,8 +82,9 @@ def _check_tensor(data: memoryview, name: str) -> None:
     dtype, exponent = _FORMATS[kind]
     for number, wire, value in values:
         bits = _bits(number, wire, value, np.dtype(dtype), name)
-        if (bits & bits.dtype.type(exponent) == exponent).any():
-            raise BundleError(f"{name}: tensor {title!r} holds NaN or infinity; train and export again")
+        for first in range(0, len(bits), _BLOCK):
+            if (bits[first : first + _BLOCK] & bits.dtype.type(exponent) == exponent).any():
+                raise BundleError(f"{name}: tensor {title!r} holds NaN or infinity; train and export again")
 
 
 def _bits(
