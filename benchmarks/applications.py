@@ -22,10 +22,11 @@ from aeedge.applications.generation import grid
 from aeedge.applications.reconstruction import psnr_db, reconstruct
 from aeedge.training.corruption import Corruption
 from aeedge.training.start import initial_weights
+from aeedge_export import run_tables
 
 DAMAGES = ("gaussian:0.3", "salt-pepper:0.1", "mask:0.5")
 DENOISER_STEPS, DIGIT_STEPS, DECODER_STEPS = 4000, 800, 4000
-QUALITIES = (20, 50, 80)
+QUALITIES = (5, 20, 50, 80, 95)
 STREAM_IMAGES = 1000
 SHOWN = 10
 
@@ -108,9 +109,10 @@ def decoder_only(data_dir: str, runs: Path, _pictures: Path) -> dict[str, Any]:
     config = preset_config("dense-mnist-deep", data_dir)
     first = require_run(runs.parent / "dense-mnist-deep", config)
     later = replace(config, training=replace(config.training, trainable="decoder", max_steps=DECODER_STEPS))
-    second = require_run(runs / "dense-mnist-deep-decoder", later, initial_weights(first))
     old = require_bundle(first)
-    new = require_bundle(second, first / "bundle.aeb")
+    tables = run_tables(first, first / "bundle.aeb")
+    second = require_run(runs / "dense-mnist-deep-decoder", later, initial_weights(first), tables)
+    new = require_bundle(second)
     if old.bundle.stream_id != new.bundle.stream_id:
         raise RuntimeError(f"found the stream ids {old.bundle.stream_id.hex()} and {new.bundle.stream_id.hex()}")
     images = mnist(data_dir, "test", STREAM_IMAGES)[0]

@@ -32,21 +32,23 @@ def preset_config(name: str, data_dir: str, **changes: Any) -> RunConfig:
     return replace(config, data=data, training=replace(config.training, **changes))
 
 
-def require_run(path: Path, config: RunConfig, weights: Mapping[str, Any] | None = None) -> Path:
+def require_run(
+    path: Path, config: RunConfig, weights: Mapping[str, Any] | None = None, tables: bytes | None = None
+) -> Path:
     """Return a run, trained now if it is not there."""
     if not (path / "config.json").exists():
-        train(config, path, weights=weights, reporter=Display())
+        train(config, path, weights=weights, tables=tables, reporter=Display())
     found = load_run(path).config
     if model_config(found.model) != model_config(config.model) or found.training.corrupt != config.training.corrupt:
         raise RuntimeError(f"{path}: found another config than this benchmark's; remove the run")
     return path
 
 
-def require_bundle(run: Path, tables_from: Path | None = None) -> Codec:
+def require_bundle(run: Path) -> Codec:
     """Return the codec of a run's bundle, which lies in the run folder and is exported now if it is not there."""
     place = run / "bundle.aeb"
     if not place.exists():
-        export_run(run, place, tables_from=tables_from)
+        export_run(run, place)
     return Codec.load(place, threads=1)
 
 

@@ -19,7 +19,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--only", type=click.Choice(["encoder", "decoder"]), help="Half a bundle, for a device on one side.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--precision", default="fp32", show_default=True, help="Of the weights.")
-@click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id: for a retrained decoder.")
+@click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
 @click.option(
     "--false-positive-rate",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from aeedge.console import say
+from aeedge.console import note, say
 
 PATH = click.Path(path_type=Path)
 
@@ -33,6 +33,9 @@ UNFINISHED = ("interrupted", "time is up")
 @click.option("--from-pretrained", is_flag=True, help="Start from the weights that ship for the preset.")
 @click.option("--decoder-only", is_flag=True, help="With --from: train the decoder, keep everything else.")
 @click.option("--from", "from_run", type=PATH, help="The run whose encoder stays as it is.")
+@click.option(
+    "--tables-from", metavar="BUNDLE", help="With --from: what wrote the old streams.  [default: an export of RUN]"
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--force", is_flag=True, help="Replace the run in --out.")
 @click.option("--accelerator", default="auto", help="auto, cpu, cuda or mps.")
@@ -73,6 +76,7 @@ def train(**options: Any) -> None:
         resume=options["resume"],
         force=options["force"],
         weights=_weights(options, config.preset),
+        tables=_tables(options),
         max_minutes=options["max_minutes"] or 0.0,
         reporter=Display(),
     )
@@ -136,6 +140,16 @@ def _with_options(values: dict[str, Any], options: dict[str, Any]) -> dict[str, 
     if options["epochs"] is not None and options["max_steps"] is None:
         values["training"]["max_steps"] = None
     return values
+
+
+def _tables(options: dict[str, Any]) -> bytes | None:
+    if not options["decoder_only"]:
+        if options["tables_from"]:
+            raise click.UsageError("--tables-from belongs to --decoder-only --from RUN")
+        return None
+    from aeedge_export import run_tables
+
+    return run_tables(options["from_run"], options["tables_from"], note)
 
 
 def _weights(options: dict[str, Any], preset: str) -> Any:

@@ -35,11 +35,15 @@ class TrainingModule(nn.Module):
         return parts
 
 
-def build_module(config: RunConfig, model: Any, max_steps: int) -> TrainingModule:
-    """Return model and objective, in the memory order and with the frozen parts that the config asks for."""
+def build_module(config: RunConfig, model: Any, max_steps: int, tables: bytes | None = None) -> TrainingModule:
+    """Return model and objective, in the memory order and with the frozen parts that the config asks for.
+
+    Raises:
+        ArgumentError: objective or tables do not fit the model.
+    """
     training = config.training
     with _seeded(training.seed, "objective"):
-        objective = build_objective(training.loss, model, decoder_only=training.trainable == "decoder")
+        objective = build_objective(training.loss, model, tables)
     module = TrainingModule(model, objective, training.seed, max_steps)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)

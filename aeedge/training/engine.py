@@ -50,6 +50,7 @@ class Engine:
         config: the run's config.
         out: the run folder.
         weights: initial weights of the model, or None to draw them.
+        tables: of the streams that a decoder trained alone must decode, or None.
         reporter: told what happens.
         compiled: whether torch.compile fuses the objective.
     """
@@ -60,6 +61,7 @@ class Engine:
         config: RunConfig,
         out: Path,
         weights: Mapping[str, Tensor] | None,
+        tables: bytes | None,
         reporter: Reporter,
         *,
         compiled: bool = False,
@@ -69,7 +71,7 @@ class Engine:
         model = initial_model(config, weights)
         self.source, self.validator = open_data(config, model, fabric)
         self.max_steps = training.max_steps or math.ceil(training.epochs * self.source.steps_per_epoch)
-        self.module = build_module(config, model, self.max_steps)
+        self.module = build_module(config, model, self.max_steps, tables)
         if compiled:
             self.module.objective.compile(dynamic=False)
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]

@@ -15,7 +15,15 @@ from aeedge.training.hardware import Hardware
 from aeedge.training.losses import DISTORTIONS
 from aeedge.training.optimizers import OPTIMIZERS
 from aeedge.training.reporter import Reporter, Silent
-from aeedge.training.run import checkpoint_path, clear_folder, require_free_folder, sweep, write_config
+from aeedge.training.run import (
+    checkpoint_path,
+    clear_folder,
+    read_tables,
+    require_free_folder,
+    sweep,
+    write_config,
+    write_tables,
+)
 from aeedge.training.stop import StopRequest
 from aeedge_runtime.errors import ArgumentError
 
@@ -28,6 +36,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     weights: Mapping[str, Tensor] | None = None,
+    tables: bytes | None = None,
     max_minutes: float = 0.0,
     reporter: Reporter | None = None,
 ) -> str:
@@ -40,6 +49,8 @@ def train(
         resume: continue from the last checkpoint in `out`.
         force: replace an earlier run in `out`.
         weights: initial weights of the model by name; drawn from the seed when None.
+        tables: content of a bundle's `entropy.npz`; needed where the decoder is trained alone, for the streams of that
+            bundle (see `aeedge_export.run_tables`). The run keeps them.
         max_minutes: stop after so many minutes, to be resumed; 0 for no limit.
         reporter: told what happens.
 
@@ -48,6 +59,7 @@ def train(
 
     Raises:
         ArgumentError: the config cannot be trained, or the folder is in use.
+        BundleError: the tables are damaged.
         InputError: the checkpoint to resume from is not usable.
         AeedgeError: the loss became non-finite, or a checkpoint could not be written.
     """
@@ -60,6 +72,7 @@ def train(
         resume=resume,
         force=force,
         weights=weights,
+        tables=tables,
         max_minutes=max_minutes,
         reporter=reporter or Silent(),
         compiled=hardware.compile,
@@ -78,6 +91,7 @@ def _train(
     resume: bool,
     force: bool,
     weights: Mapping[str, Tensor] | None,
+    tables: bytes | None,
     max_minutes: float,
     reporter: Reporter,
     compiled: bool,
@@ -85,7 +99,8 @@ def _train(
     stop = StopRequest(max_minutes)
     check_names(config)
     require_free_folder(out, force=force or resume)
-    engine = Engine(fabric, config, out, weights, reporter, compiled=compiled)
+    tables = _tables_of_streams(config, read_tables(out) if resume else tables)
+    engine = Engine(fabric, config, out, weights, tables, reporter, compiled=compiled)
     fabric.barrier()  # every process has checked the folder and read the data
     if fabric.is_global_zero:
         if resume:
@@ -93,6 +108,8 @@ def _train(
         else:
             clear_folder(out)
         write_config(out, config)
+        if tables is not None:
+            write_tables(out, tables)
     fabric.barrier()
     if resume and checkpoint_path(out, "last").exists():
         engine.restore(checkpoint_path(out, "last"))
@@ -100,6 +117,17 @@ def _train(
         return "finished"
     with stop.listening():
         return engine.fit(stop)
+
+
+def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
+    if config.training.trainable != "decoder":
+        return None
+    if tables is None:
+        raise ArgumentError(
+            'training.trainable: found "decoder" without the tables of the streams that it must decode; '
+            "start with aeedge train --decoder-only --from RUN"
+        )
+    return tables
 
 
 def check_names(config: RunConfig) -> None:

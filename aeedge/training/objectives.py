@@ -17,15 +17,13 @@ from aeedge.training.batches import Batch, StepInfo
 from aeedge.training.config import LossConfig
 from aeedge.training.factorized import FactorizedDensity, round_through
 from aeedge.training.rate_distortion import HyperRate, noise_shapes, rate_distortion
+from aeedge.training.stream_tables import StreamTables
 from aeedge_runtime.errors import ArgumentError
 
 SQUARED_RANGE = 255.0**2
 
-COARSEST, FINEST = 2.0, 0.02
-"""Quantiser steps, in spreads of the latent, that a decoder meets that is trained alone."""
-
-TINY = 1e-6
-"""Keeps the step of a dead channel above zero."""
+SMALLEST_DISTORTION = 1e-9
+"""Where the logarithm of a distortion ends."""
 
 GOLDEN_SHARE = 0.6180339887498949
 """Multiples of it, modulo 1, spread evenly: any few of them in a row lie far apart."""
@@ -53,30 +51,29 @@ class Reconstruction(nn.Module):
 
 
 class StreamReconstruction(Reconstruction):
-    """The distortion of latents as streams carry them, for a decoder that is trained alone.
+    """The distortion of latents as old streams carry them, for a decoder that is trained alone.
 
-    Each image draws how coarse its latent is rounded. A decoder that only ever saw latents before rounding gains at
-    high qualities and loses at low ones (MNIST, dense-mnist-deep: +0.5 dB at 80, -0.8 dB at 20).
+    Each image draws one of the 100 qualities. A decoder that only ever saw latents before rounding gains at high
+    qualities and loses at low ones (MNIST, dense-mnist-deep: +0.5 dB at 80, -0.8 dB at 20). The loss is the mean
+    logarithm of the images' distortions, so that it is the mean PSNR over qualities that rises: with the plain mean
+    the coarsest steps rule (+1.1 dB at 20, nothing at 80).
     """
+
+    def __init__(self, config: LossConfig, tables: StreamTables) -> None:
+        super().__init__(config)
+        self.tables = tables
 
     def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
         """Return `loss` and each distortion of a batch."""
         latent = model.encode(batch.source).float()
-        position = info.uniform("step", (len(latent), 1, 1, 1), latent.device)
-        return self.distortion(model.decode(rounded(latent, position)), batch.target)
-
-
-def rounded(latent: Tensor, position: Tensor) -> Tensor:
-    """Return latents [N, c, h, w] rounded around their mean, the finer the nearer to 1 `position` [N, 1, 1, 1] is.
-
-    Steps go from 2 to 1/50 of the spread. That of a channel lies between its own and the one of all: exported steps
-    follow the decoder's sensitivity, which is not known here.
-    """
-    mean = latent.mean(dim=(0, 2, 3), keepdim=True)
-    variance = (latent - mean).square().mean(dim=(0, 2, 3), keepdim=True)
-    spread = (variance * variance.mean()) ** 0.25 + TINY
-    step = COARSEST * (FINEST / COARSEST) ** position * spread
-    return mean + torch.round((latent - mean) / step) * step
+        position = info.uniform("quality", (len(latent), 1), latent.device).flatten()
+        row = (position * self.tables.qualities).long().clamp(max=self.tables.qualities - 1)
+        image = model.decode(self.tables(latent, row))
+        with torch.autocast(latent.device.type, enabled=False):
+            parts = losses.mixture(image.float(), batch.target.float(), self.config.terms)
+        distortion = torch.stack([self.config.terms[name] * value for name, value in parts.items()]).sum(0)
+        loss = distortion.clamp_min(SMALLEST_DISTORTION).log().mean()
+        return {"loss": loss, **{name: value.detach().mean() for name, value in parts.items()}}
 
 
 class Variational(Reconstruction):
@@ -151,20 +148,28 @@ class Hyperprior(nn.Module):
         return self._rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise)
 
 
-def build_objective(config: LossConfig, model: Any, *, decoder_only: bool = False) -> nn.Module:
-    """Return the objective of a config for a model, of which the decoder alone may be trained.
+def build_objective(config: LossConfig, model: Any, tables: bytes | None = None) -> nn.Module:
+    """Return the objective of a config for a model.
+
+    Args:
+        config: of the loss.
+        model: what is trained.
+        tables: `entropy.npz` of the bundle whose streams a decoder that is trained alone must decode. A hyperprior
+            needs none: its steps are weights of the model, frozen with the encoder.
 
     Raises:
-        ArgumentError: the objective does not fit the model's family.
+        ArgumentError: objective or tables do not fit the model's family.
     """
     family = model.config.family
     fits = {"vae": family == "vae", "hyperprior": family == "hyperprior"}.get(config.kind, family != "hyperprior")
     if not fits:
         raise ArgumentError(f'training.loss.kind: found "{config.kind}", which does not fit a {family} model')
+    if config.kind == "hyperprior":
+        return Hyperprior(model)
+    if tables is not None:
+        return StreamReconstruction(config, StreamTables(tables, model.latent_channels))
     if config.kind == "vae":
         return Variational(config)
     if config.kind == "rate-distortion":
         return RateDistortion(config, model)
-    if config.kind == "hyperprior":
-        return Hyperprior(model)
-    return StreamReconstruction(config) if decoder_only else Reconstruction(config)
+    return Reconstruction(config)

@@ -1,4 +1,7 @@
-"""The run folder: config.json, checkpoints/, metrics.csv, curves.png, reconstructions/, tensorboard/."""
+"""The run folder: config.json, checkpoints/, metrics.csv, curves.png, reconstructions/, tensorboard/.
+
+A run that trains a decoder alone has the tables of the old streams too, as entropy.npz.
+"""
 
 import json
 import os
@@ -15,10 +18,11 @@ from aeedge.training.config import RunConfig
 from aeedge_runtime.errors import ArgumentError, InputError
 
 CONFIG = "config.json"
-OURS = (CONFIG, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", "non-finite")
+TABLES = "entropy.npz"
+OURS = (CONFIG, TABLES, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", "non-finite")
 """What a run writes, and all that `--force` removes."""
 
-TEMPORARY = (f".{CONFIG}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp")
+TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp")
 """What files are called until they are complete; the rest of the name is a process id."""
 
 
@@ -78,9 +82,18 @@ def read_config(path: Path) -> RunConfig:
 
 def write_config(path: Path, config: Configuration) -> None:
     """Write a config as the run's config.json in one move."""
-    temporary = path / f".{CONFIG}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    temporary.replace(path / CONFIG)
+    _replace(path / CONFIG, (json.dumps(config.to_dict(), indent=2) + "\n").encode())
+
+
+def write_tables(path: Path, tables: bytes) -> None:
+    """Keep the tables of the streams that the run's decoder is trained for, in one move."""
+    _replace(path / TABLES, tables)
+
+
+def read_tables(path: Path) -> bytes | None:
+    """Return the tables that `write_tables` kept, or None where the run has none: it trains more than its decoder."""
+    place = path / TABLES
+    return place.read_bytes() if place.exists() else None
 
 
 def require_free_folder(path: Path, *, force: bool) -> None:
@@ -119,6 +132,12 @@ def sweep(path: Path) -> None:
     """Remove the temporary files that a killed process left in a run folder; no other may be at work there."""
     for place in _left_behind(path):
         place.unlink(missing_ok=True)
+
+
+def _replace(place: Path, data: bytes) -> None:
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(place)
 
 
 def _left_behind(path: Path) -> list[Path]:

@@ -26,6 +26,9 @@ from aeedge_runtime.session import SessionOptions, open_session
 PATCHED_PIXELS, CONVOLUTIONAL_PIXELS, SAMPLE_SIDE = 1 << 20, 1 << 18, 256
 """What changes of the latent do to pixels is measured on so many of them, in crops of at most this side."""
 
+LARGE_PARAMETERS, LARGE_PIXELS = 1 << 26, 1 << 17
+"""A network of so many parameters is measured on fewer: conv-stl10 takes 0.8 billion products a patch."""
+
 HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
 """Symbols of a hyperprior are counted on so many pixels, at eleven qualities each."""
 
@@ -106,6 +109,8 @@ class DecoderSample:
     def take(cls, model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> Self:
         """Cut crops out of images and encode them."""
         most = PATCHED_PIXELS if model.patched else CONVOLUTIONAL_PIXELS
+        if sum(tensor.numel() for tensor in model.state_dict().values()) >= LARGE_PARAMETERS:
+            most = LARGE_PIXELS
         pixels = [to_float(stack) for stack in stacks(crops(images, model, most, SAMPLE_SIDE))]
         return cls(model, pixels, [model.encode(part).numpy() for part in pixels])
 

@@ -1,7 +1,6 @@
 """From a trained run to a bundle: graphs, calibration, parity gate, golden vectors, files."""
 
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,15 @@ from numpy.typing import NDArray
 from aeedge.applications.anomaly import DEFAULT_RATE
 from aeedge.applications.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.calibration import Calibration, calibrate
+from aeedge_export.canonical import array_bytes
 from aeedge_export.cases import parity_cases
 from aeedge_export.draft import Draft
 from aeedge_export.errors import ExportError
 from aeedge_export.gate import Gate
 from aeedge_export.golden import golden_files
 from aeedge_export.graphs import export_graph, graph_specs
+from aeedge_export.ladder import check_ladder
+from aeedge_export.latents import crops
 from aeedge_export.model import (
     HALVES,
     ExportableModel,
@@ -33,7 +35,7 @@ from aeedge_export.parity import Parity
 from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle import Bundle, Place
 from aeedge_runtime.codec import Codec
-from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+from aeedge_runtime.errors import ArgumentError
 from aeedge_runtime.manifest import AnomalyFacts
 from aeedge_runtime.tables import read_arrays
 
@@ -46,6 +48,10 @@ CHECK_IMAGES = 12
 NORMAL_IMAGES = 100
 """Held-out images of a convolutional model that calibrate anomaly scores: with 99 a rate of 0.01 can be shown. A
 hyperprior's model restores whatever it sees, so its errors tell nothing and it gets no threshold."""
+
+LADDER_IMAGES, LADDER_SIDE = 4, 256
+"""Images, and the side of their crops, on which a hyperprior's qualities are compared; tables of a factorised prior
+show by themselves what they cost."""
 
 Progress = Callable[[str], None]
 
@@ -63,6 +69,7 @@ class Source:
         calibration: images to fit tables on, uint8 `[H, W, C]`.
         held_out: images that the gate compares on.
         normal: images never trained on that calibrate the threshold of anomaly scores; too few give none.
+        tables: that the model's streams are coded with already, where its decoder was trained alone; else empty.
     """
 
     model: ExportableModel
@@ -73,6 +80,7 @@ class Source:
     calibration: Sequence[NDArray[np.uint8]]
     held_out: Sequence[NDArray[np.uint8]]
     normal: Sequence[NDArray[np.uint8]] = ()
+    tables: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,8 @@ def export_run(
         precision: "fp32".
         force: replace a bundle that is there.
         checkpoint: "best" or "last".
-        tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept: for a decoder that was
-            trained anew.
+        tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept. A run that trained its
+            decoder alone has the tables of its streams, and they are kept without this.
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
         progress: called with one line per stage.
 
@@ -180,6 +188,9 @@ def export_model(
     sizes = {name: len(data) for name, data in sorted(files.items())}
     stream = codec.bundle.manifest.stream_id
     facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": threshold_line(draft.anomaly)}
+    if has_hyperprior(source.model):
+        say(f"ladder: {LADDER_IMAGES} images at qualities from 1 to 100")
+        facts["ladder"] = check_ladder(codec, ladder_images(source))
     return ExportReport(target, stream, sizes, sum(sizes.values()), parity, facts, next_commands(target, only))
 
 
@@ -204,9 +215,10 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
         ArgumentError: its data is not there any more.
     """
     from aeedge.training.data import calibration_images, sample_images
-    from aeedge.training.run import load_run
+    from aeedge.training.run import load_run, read_tables
 
     loaded = load_run(run, checkpoint)
+    tables = read_tables(loaded.path)
     model = cast(ExportableModel, loaded.model)
     config = loaded.config
     normal = sample_images(config, "held-out", PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
@@ -219,7 +231,31 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
         calibration=calibration_images(config, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
         held_out=normal if model.patched else normal[:CHECK_IMAGES],
         normal=() if has_hyperprior(model) else normal,
+        tables=read_arrays(tables) if tables is not None else {},
     )
+
+
+def run_tables(run: Path | str, tables_from: Place | None = None, progress: Progress | None = None) -> bytes:
+    """Return the tables of a run's streams, as `entropy.npz`: what a decoder that is trained later has to go by.
+
+    Args:
+        run: folder that `aeedge train` wrote.
+        tables_from: the bundle that wrote the streams; None for the tables that an export of the run gives.
+        progress: called with one line per stage.
+
+    Raises:
+        ArgumentError: the bundle is of another encoder, or the run's data is not there any more.
+        InputError: the run is damaged.
+        ExportError: the model cannot be exported.
+    """
+    source = load_source(run)
+    arrays = kept_tables(source, tables_from) or build_draft(source, None, progress or (lambda line: None))[0].arrays
+    return array_bytes(arrays)
+
+
+def kept_tables(source: Source, tables_from: Place | None) -> dict[str, NDArray[np.generic]]:
+    """Return the tables that a model is to keep; empty where it gets new ones."""
+    return tables_of(Bundle.load(tables_from), source.model) if tables_from is not None else dict(source.tables)
 
 
 def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tuple[Draft, Calibration | None]:
@@ -230,16 +266,13 @@ def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tup
     """
     check_weights(source.model)
     check_exact(source.model)
-    arrays = tables_of(Bundle.load(tables_from), source.model) if tables_from is not None else {}
+    arrays = kept_tables(source, tables_from)
     model = frozen_copy(source.model)
     say("graphs: torch.onnx.export")
     graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
     draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, arrays)
     if arrays:
         return draft, None
-    if source.training.get("trainable") == "decoder":
-        message = "only the decoder was trained, but new tables give a new stream id; keep the old with --tables-from"
-        warnings.warn(message, AeedgeWarning, stacklevel=3)
     say(f"tables: calibration on {len(source.calibration)} images")
     calibration = calibrate(model, graphs, source.calibration)
     draft.arrays = calibration.arrays
@@ -266,6 +299,11 @@ def run_gate(draft: Draft, source: Source) -> Parity:
     model = frozen_copy(source.model)
     gate = Gate(model, double_copy(model), Codec.load(draft.bundle()))
     return gate.measure(parity_cases(model, source.held_out))
+
+
+def ladder_images(source: Source) -> Sequence[NDArray[np.uint8]]:
+    """Return crops of a few calibration images."""
+    return crops(source.calibration[:LADDER_IMAGES], source.model, LADDER_IMAGES * LADDER_SIDE**2, LADDER_SIDE)
 
 
 def threshold_line(anomaly: AnomalyFacts | None) -> str:

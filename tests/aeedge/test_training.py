@@ -16,6 +16,7 @@ from aeedge.training.loop import train
 from aeedge.training.pictures import save_curves
 from aeedge.training.run import checkpoint_path, load_run
 from aeedge.training.start import initial_weights
+from aeedge_export import run_tables
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 
 pytestmark = pytest.mark.torch
@@ -196,13 +197,22 @@ def test_non_finite_loss_stops_and_keeps_the_batch(tmp_path):
     assert load_file(saved[0])["target"].shape == (16, 1, 28, 28)
 
 
+@pytest.mark.filterwarnings("ignore:quality")  # nine steps are no training
 def test_decoder_only_keeps_the_encoder(tmp_path):
     train(config(), tmp_path / "first", hardware=CPU)
     start = initial_weights(tmp_path / "first")
-    train(config(trainable="decoder"), tmp_path / "second", hardware=CPU, weights=start)
+    settings = config(trainable="decoder", checkpoint_steps=1)
+    with pytest.raises(ArgumentError, match="--decoder-only --from RUN"):
+        train(settings, tmp_path / "second", hardware=CPU, weights=start)
+    tables = run_tables(tmp_path / "first")
+    train(settings, tmp_path / "second", hardware=CPU, weights=start, tables=tables)
     after = initial_weights(tmp_path / "second")
     for name, value in start.items():
         assert torch.equal(value, after[name]) == name.startswith("encoder.")
+    with pytest.raises(Killed):
+        train(settings, tmp_path / "pieces", hardware=CPU, weights=start, tables=tables, reporter=KillAt(5))
+    train(settings, tmp_path / "pieces", hardware=CPU, resume=True)  # the tables are the run's own now
+    assert_same(weights(tmp_path / "second"), weights(tmp_path / "pieces"))
 
 
 def test_folder_in_use(tmp_path):

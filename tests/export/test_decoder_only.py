@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from aeedge.training.config import DataConfig, OptimizerConfig, RunConfig, TrainingConfig
 from aeedge.training.data import open_dataset
 from aeedge.training.loop import train
 from aeedge.training.start import initial_weights
-from aeedge_export import export_run
-from aeedge_runtime import AeedgeWarning, Codec
+from aeedge.training.stream_tables import StreamTables
+from aeedge_export import export_run, run_tables
+from aeedge_runtime import ArgumentError, Codec
 
 pytestmark = pytest.mark.torch
 
@@ -27,14 +29,15 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decoder-only")
     train(CONFIG, folder / "first")
     later = replace(CONFIG, training=replace(CONFIG.training, trainable="decoder", max_steps=500, validate_steps=250))
-    train(later, folder / "second", weights=initial_weights(folder / "first"))
+    tables = run_tables(folder / "first")
+    train(later, folder / "second", weights=initial_weights(folder / "first"), tables=tables)
     return folder
 
 
 @pytest.fixture(scope="module")
 def bundles(runs):
     export_run(runs / "first", runs / "first.aeb")
-    export_run(runs / "second", runs / "second.aeb", tables_from=runs / "first.aeb")
+    export_run(runs / "second", runs / "second.aeb")
     return Codec.load(runs / "first.aeb", threads=1), Codec.load(runs / "second.aeb", threads=1)
 
 
@@ -57,7 +60,28 @@ def test_stream_id_and_symbols_stay(bundles):
     assert (old.decompress_symbols(stream) == new.decompress_symbols(stream)).all()
 
 
-def test_without_the_old_tables_a_new_stream_id_is_warned_about(runs, bundles):
-    with pytest.warns(AeedgeWarning, match="keep the old with --tables-from"):
-        report = export_run(runs / "second", runs / "third.aeb")
-    assert report.stream_id != bundles[0].bundle.stream_id.hex()
+def test_the_tables_of_a_bundle_are_those_of_its_run(runs, bundles):
+    entropy = bundles[0].bundle.read("entropy.npz")
+    assert run_tables(runs / "first") == run_tables(runs / "first", runs / "first.aeb") == entropy
+    assert run_tables(runs / "second") == entropy  # and of every decoder trained later
+    other = replace(CONFIG, training=replace(CONFIG.training, max_steps=1, seed=5))
+    train(other, runs / "other")
+    with pytest.raises(ArgumentError, match="of another encoder"):
+        run_tables(runs / "other", runs / "first.aeb")
+
+
+@pytest.mark.parametrize("quality", [1, 30, 100])
+def test_training_sees_the_latents_that_streams_carry(runs, bundles, quality):
+    codec = bundles[0]
+    images = open_dataset(CONFIG.data, 1, "test")
+    pixels = np.stack([images.image(index) for index in range(len(images))])
+    latent = torch.from_numpy(codec.encode_batch(pixels))
+    tables = StreamTables(codec.bundle.read("entropy.npz"), latent.shape[1])
+    restored = tables(latent, torch.full((len(images),), quality - 1))
+    decoded = codec.decode_batch(restored.numpy(), size=pixels.shape[1:3])
+    np.testing.assert_array_equal(decoded, codec.decompress_batch(codec.compress_batch(pixels, quality)))
+
+
+def test_tables_of_another_model_are_refused(runs):
+    with pytest.raises(ArgumentError, match="tables are of 12 latent channels, the model has 13"):
+        StreamTables(run_tables(runs / "second"), 13)
