@@ -8,7 +8,9 @@ a forked child, until one fails.
 
 Modules that are not run keep what the results file says of them.
 
-python benchmarks/trust/mutation.py [--only MODULE ...] [--parts]    (most of aeedge_runtime and aeedge need no PyTorch)
+python benchmarks/trust/mutation.py [--only MODULE ...] [--tests PATH ...] [--parts]
+
+Guards of the runtime and of most commands need no PyTorch; those of training and export do.
 """
 
 from __future__ import annotations
@@ -265,19 +267,18 @@ def _test(folder: Path, plugin: Selection, paths: list[str]) -> None:
         os._exit(int(code))
 
 
-def baseline(folder: Path, guards: Mapping[str, Sequence[Guard]]) -> dict[str, list[str]]:
-    """Runs every test of the packages; returns the tests in which each guard fires, the most telling first."""
+def baseline(folder: Path, guards: Mapping[str, Sequence[Guard]], paths: Sequence[str]) -> dict[str, list[str]]:
+    """Runs the tests at `paths`, or of the packages; returns those each guard fires in, the most telling first."""
     place = folder / "fired"
     place.touch()
     (folder / "aeedge_mutation_probe.py").write_text(PROBE.format(place=str(place)))
     for module, found in guards.items():
         _write(folder, module, probed(module, found))
-    times: dict[str, float] = {}
-    for package in dict.fromkeys(module.partition(".")[0] for module in guards):
-        outcome = in_child(folder, Selection(None, folder / "times"), [TESTS[package]], BASELINE_S)
-        if outcome != "survived":  # tests that fail anyway show nothing, and are left out
-            print(f"{outcome} without any mutation:\n{(folder / 'log').read_text()[-3000:]}", file=sys.stderr)
-        times |= json.loads((folder / "times").read_text())
+    places = list(paths) or list(dict.fromkeys(TESTS[module.partition(".")[0]] for module in guards))
+    outcome = in_child(folder, Selection(None, folder / "times"), places, BASELINE_S)
+    if outcome != "survived":  # tests that fail anyway show nothing, and are left out
+        print(f"{outcome} without any mutation:\n{(folder / 'log').read_text()[-3000:]}", file=sys.stderr)
+    times = json.loads((folder / "times").read_text())
     for module in guards:
         _write(folder, module, source_of(module))
     tests = defaultdict(set)
@@ -320,6 +321,7 @@ def main() -> int:
     """Tests every mutant."""
     options = parser(__doc__, 0)
     options.add_argument("--only", nargs="+", default=["aeedge_runtime"], metavar="MODULE", help="or packages")
+    options.add_argument("--tests", nargs="+", default=[], metavar="PATH", help="[those of the packages]")
     options.add_argument("--parts", action="store_true")
     arguments = options.parse_args()
     guards = {name: guards_of(name, arguments.parts) for name in modules(arguments.only)}
@@ -330,7 +332,7 @@ def main() -> int:
         folder = Path(scratch)
         for package, place in PACKAGES.items():
             shutil.copytree(ROOT / place / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-        tests = baseline(folder, guards)
+        tests = baseline(folder, guards, arguments.tests)
         for module, found in guards.items():
             outcomes = [(guard, tested(folder, guard, tests.get(guard.key, ()))) for guard in found]
             killed = {"failed", "failed to import", "hung"}
