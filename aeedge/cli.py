@@ -48,6 +48,10 @@ SECTIONS: dict[str, dict[str, str]] = {
 """Every command with its one-line help, as `aeedge --help` groups them."""
 
 
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
+"""Signals, where the system has them, after which temporary files go before the process does."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in `aeedge.commands.NAME` and are imported when asked for."""
 
@@ -111,7 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    previous = signal.signal(signal.SIGTERM, _terminated)
+    ends = [number for name in ENDING_SIGNALS if (number := getattr(signal, name, None))]
+    # What is ignored stays so: nohup asks for it.
+    previous = {
+        number: signal.signal(number, _terminated) for number in ends if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         with aeedge_warnings():
             code = _invoke(words)
@@ -119,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:  # whatever it is, the user gets one line; AEEDGE_TRACEBACK=1 shows the rest
         code = _report(error, words)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     return code
 
 

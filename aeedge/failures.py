@@ -32,12 +32,21 @@ def explain(error: BaseException) -> tuple[str, int]:
         return error.format_message(), error.exit_code
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAIN_MODULES:
         return f'found no {error.name}, which training and export need; run: pip install "aeedge[train]"', 1
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return f"a library cannot be loaded: {_first_cause(error)}; allow more memory, or install it again", 1
     if isinstance(error, MemoryError):
         return "out of memory; use smaller images, or fewer at once", 1
     if isinstance(error, OSError):
         return explain_os(error), 1
     kind = type(error).__name__
     return f"internal error: {kind}: {error}; {TRACEBACK_VARIABLE}=1 shows where, please report it", 1
+
+
+def _first_cause(error: BaseException) -> str:
+    """What the error at the start of a chain says, on one line: NumPy wraps it in a page of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:200]
 
 
 def explain_os(error: OSError) -> str:

@@ -1,4 +1,5 @@
 import errno
+import os
 import re
 import signal
 import subprocess
@@ -99,6 +100,18 @@ def test_tracebacks_pass_where_they_are_asked_for(aeedge, monkeypatch, words):
         aeedge(*words)
 
 
+def test_a_library_that_cannot_be_loaded_is_one_line():
+    try:
+        try:
+            raise ImportError("x.so: failed to map segment")
+        except ImportError as cause:
+            raise ImportError("\n\nADVICE\non how to solve this") from cause
+    except ImportError as error:
+        message, code = explain(error)
+    assert code == 1
+    assert message.startswith("a library cannot be loaded: x.so: failed to map segment; ")
+
+
 def test_missing_torch_names_the_pip_command(aeedge, monkeypatch):
     monkeypatch.setitem(cli.SECTIONS["Models"], "train", "")
 
@@ -163,12 +176,19 @@ def test_a_full_disk_behind_stdout_is_an_error():
     assert re.fullmatch(rb"error: .*No space left.*\n", done.stderr)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_with_its_code_and_without_a_traceback(number, code):
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("SIGINT", 130),
+        ("SIGTERM", 143),
+        pytest.param("SIGHUP", 129, marks=pytest.mark.skipif(os.name == "nt", reason="needs SIGHUP")),
+    ],
+)
+def test_a_signal_ends_with_its_code_and_without_a_traceback(name, code):
     process = subprocess.Popen([sys.executable, "-c", SLEEPY], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == b"on\n"
     time.sleep(0.05)
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     try:
         _, err = process.communicate(timeout=20)
     finally:
