@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
+from aeedge_runtime.errors import AeedgeError
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -53,13 +55,20 @@ class Pipeline(Generic[Item, Answer]):
             return
         inbox: queue.SimpleQueue[tuple[int, Item] | None] = queue.SimpleQueue()
         outbox: queue.SimpleQueue[tuple[int, Answer | None, BaseException | None]] = queue.SimpleQueue()
-        threads = [
-            threading.Thread(target=self._serve, args=(inbox, outbox), name=f"aeedge-{number}", daemon=True)
-            for number in range(min(self._jobs, len(items)))
-        ]
+        threads: list[threading.Thread] = []
         try:
-            for thread in threads:
-                thread.start()
+            for number in range(min(self._jobs, len(items))):
+                thread = threading.Thread(
+                    target=self._serve, args=(inbox, outbox), name=f"aeedge-{number}", daemon=True
+                )
+                threads.append(thread)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no room for another: those that run do all the work
+                    threads.pop()
+                    if not threads:
+                        raise AeedgeError(f"{error}; allow more processes or memory, or use --jobs 1") from error
+                    break
             yield from self._in_order(items, inbox, outbox)
         except BaseException:
             _stop(threads, inbox)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from aeedge.pipeline import MOST_AHEAD, Pipeline, Room, choose_jobs
-from aeedge_runtime import AeedgeWarning, Codec
+from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
 from aeedge_runtime.remarks import collected, remark
 
 
@@ -245,3 +245,22 @@ def test_ctrl_c_ends_a_batch_soon_and_leaves_nothing_partial(draw, conv, tmp_pat
     assert 0 < len(left) < 60
     for path in left:
         assert codec.decompress(path.read_bytes()).shape == (1000, 1500, 3)
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_fewer_threads_than_asked_for_do_all_the_work(monkeypatch, allowed):
+    start, left = threading.Thread.start, [allowed]
+
+    def refuse(thread):
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    answers = Pipeline(lambda item: item + 1, 4, lambda _: None).run(range(20))
+    if allowed:
+        assert list(answers) == list(range(1, 21))
+    else:
+        with pytest.raises(AeedgeError, match="use --jobs 1"):
+            next(answers)
