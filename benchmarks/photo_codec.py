@@ -2,12 +2,13 @@
 
     python benchmarks/photo_codec.py --data FOLDER [--limit N]
 
-writes results/photo_codec.json and .png; `aeedge eval photo --data FOLDER` gives the full report.
+writes results/photo_codec.json and .png (or what --out names); `aeedge eval photo --data FOLDER` gives the full report.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from record import RESULTS, goal, save
@@ -21,6 +22,7 @@ from aeedge.evaluation.points import rates_and_psnr
 from aeedge.evaluation.results import to_summary
 from aeedge_runtime import Codec
 from aeedge_runtime.backend import default_threads
+from aeedge_runtime.bundle import DEFAULT_BUNDLE
 
 GOALS = {"jpeg": -45.0, "webp4": -18.0}
 """BD-rate to reach, in percent."""
@@ -33,9 +35,10 @@ def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of photos that nothing was trained on")
-    parser.add_argument("--bundle", default="photo")
+    parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="another one is measured without goals")
     parser.add_argument("--against", default="jpeg,webp4,webp6,avif6,avif9")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--psnr-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the BD-rates, in dB")
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--out", type=Path, default=RESULTS / "photo_codec.json")
     chosen = parser.parse_args()
@@ -43,10 +46,12 @@ def main() -> None:
     codec = Codec.load(chosen.bundle, threads=chosen.threads)
     plan = Plan(QUALITIES, choose_classics(chosen.against.split(",")), chosen.threads, ms_ssim=True)
     images = open_images(chosen.data, 3, chosen.limit)
-    evaluation = evaluate_images(codec, images, plan, span=None, jobs=1, place=chosen.data.name)
+    span = tuple(chosen.psnr_range) if chosen.psnr_range else None
+    evaluation = evaluate_images(codec, images, plan, span=span, jobs=1, place=chosen.data.name)
     summary = to_summary(evaluation)
-    summary["environment"]["command"] = ["photo_codec.py", "--data", chosen.data.name]  # no paths of this machine
-    save(chosen.out, {**summary, "goals": check(evaluation)})
+    summary["environment"]["command"] = [Path(word).name for word in sys.argv]  # no paths of this machine
+    goals = check(evaluation) if chosen.bundle == DEFAULT_BUNDLE and span is None else []
+    save(chosen.out, {**summary, "goals": goals})
     draw(evaluation, chosen.out.with_suffix(".png"))
 
 
