@@ -31,7 +31,7 @@ AT_ONCE, IN_BLOCKS = "at once", "in blocks"
 BOTH = (3000, 2000)
 MEGAPIXEL, PHOTO, LARGEST = (1224, 816), (6000, 4000), (10_000, 10_000)
 MOST_GROWTH_PERCENT, MOST_COST_PERCENT, MOST_MB = 15, 35, 600
-MINIMUM_CALLS_MS = 5000
+MINIMUM_CALLS_MS = 2000
 
 
 def measure(operation: str, bundle: str, width: int, height: int, stream: Path) -> dict[str, Any]:
