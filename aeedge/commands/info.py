@@ -66,7 +66,7 @@ def _bundle_facts(place: str) -> dict[str, Any]:
 
 def _show_stream(facts: Mapping[str, Any]) -> None:
     overhead = facts["total_bytes"] - facts["payload_bytes"] - sum(facts["section_bytes"].values())
-    say("kind       stream, format version 0")
+    say("kind       stream, format version 1")
     say(f"images     {facts['count']:,} of {facts['width']}x{facts['height']}{', gray' if facts['gray'] else ''}")
     say(f"quality    {facts['quality']}")
     say(f"stream id  {facts['stream_id']}")

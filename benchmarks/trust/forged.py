@@ -38,7 +38,7 @@ class Forged:
 
     def seal(self) -> bytes:
         """Bytes with a fitting header check and checksum."""
-        header = b"\xaeED\0" + bytes([self.flags & 255]) + self.stream_id + bytes([self.quality & 255])
+        header = b"\xaeED\1" + bytes([self.flags & 255]) + self.stream_id + bytes([self.quality & 255])
         values = [self.count, self.width, self.height, self.chunks, *self.lengths]
         header += b"".join(map(varint, values))
         if self.flags & 1:

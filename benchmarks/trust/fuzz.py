@@ -68,7 +68,7 @@ Random = np.random.Generator
 def sealed(data: bytes) -> bytes:
     """Bytes behind the signature as a header and body whose checks fit: two bytes tell where the header ends."""
     cut = int.from_bytes(data[:2], "little") % (len(data) + 1)
-    return seal(b"\xaeED\0" + data[2:cut], data[max(2, cut) :])
+    return seal(b"\xaeED\1" + data[2:cut], data[max(2, cut) :])
 
 
 def container(data: bytes) -> None:

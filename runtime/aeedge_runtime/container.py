@@ -25,7 +25,7 @@ from .limits import (
 from .stages import staged
 
 SIGNATURE = b"\xaeED"
-VERSION = 0
+VERSION = 1
 STREAM_ID_BYTES = 8
 MAX_QUALITY = 100
 

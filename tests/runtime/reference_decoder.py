@@ -89,7 +89,7 @@ class Reader:
 
 def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes) -> Decoded:
     must(data[:3] == b"\xae\x45\x44", "signature")
-    must(len(data) > 4 and data[3] == 0, "version")
+    must(len(data) > 4 and data[3] == 1, "version")
     must(28 <= len(data) < 2**31, "length")
     must(zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little"), "checksum")
     flags = data[4]

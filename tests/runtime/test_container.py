@@ -57,8 +57,8 @@ def golden_stream():
 
 
 GOLDEN = bytes.fromhex(
-    "ae4544000300010203040506073203070901020207c801c50a70726f66696c653f200266c1101e06"
-    "814401df9e1a41e31e7e0115c1b65f7141b4d20000c22363f4ade8a13d"
+    "ae4544010300010203040506073203070901020207c801763f70726f66696c653f200266c1101e06"
+    "814401df9e1a41e31e7e0115c1b65f7141b4d20000c22363f4e3e5d00e"
 )
 
 
@@ -187,7 +187,7 @@ def test_a_writer_keeps_a_stream_within_its_limit(monkeypatch):
 # What a reader refuses: `seal` makes streams whose checksums are right and whose fields are not.
 
 
-def seal(fields, body=b"", *, version=0, flags=0, header_check=None):
+def seal(fields, body=b"", *, version=1, flags=0, header_check=None):
     header = b"\xaeED" + bytes([version, flags]) + fields
     check = binascii.crc_hqx(header, 0xFFFF) if header_check is None else header_check
     data = header + struct.pack("<H", check) + body + bytes(4)
@@ -212,7 +212,7 @@ def test_seal_makes_a_valid_stream_when_nothing_is_forged():
     assert read(seal(fields())) == EMPTY
 
 
-@pytest.mark.parametrize("version", [1, 255])
+@pytest.mark.parametrize("version", [0, 2, 255])
 def test_an_unknown_version(version):
     refuse(seal(fields(), version=version), f"version {version}", UnsupportedStreamError)
 
@@ -223,7 +223,7 @@ def test_an_unknown_flag(flags):
 
 
 def test_a_stream_too_short():
-    refuse(b"\xaeED\0" + bytes(23), "27 bytes, expected 28")
+    refuse(b"\xaeED\1" + bytes(23), "27 bytes, expected 28")
 
 
 def test_a_wrong_header_check():
@@ -264,7 +264,7 @@ def test_a_varint_longer_than_five_bytes():
 
 
 def test_a_header_that_does_not_end():
-    data = b"\xaeED\0\0" + STREAM_ID + b"\x32\x01\x04\x80\x80\x80\x80" + bytes(4)
+    data = b"\xaeED\1\0" + STREAM_ID + b"\x32\x01\x04\x80\x80\x80\x80" + bytes(4)
     refuse(data + struct.pack("<I", zlib.crc32(data)), "0 bytes where the height needs 1")
 
 
