@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from aeedge.console import count, note, print_json, say, size
 
@@ -12,13 +13,22 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 
+OF_RUNS = ("checkpoint", "tables_from", "false_positive_rate")
+"""Options that a bundle cannot take: they are about what only a run has."""
+
+MOST_IMAGES = 64
+"""Images of --calibrate that are opened: half of them calibrate a graph, 16 at most."""
+
 
 @click.command()
-@click.argument("run", type=PATH)
+@click.argument("run", metavar="RUN|BUNDLE")
 @click.option("-o", "--output", "out", metavar="BUNDLE", type=PATH, required=True, help="A folder, or NAME.aeb.")
 @click.option("--only", type=click.Choice(["encoder", "decoder"]), help="Half a bundle, for a device on one side.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--precision", default="fp32", show_default=True, help="Of the weights.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option("--quantise", type=click.Choice(["encoder", "decoder"]), help="The only graph that --precision changes.")
+@click.option("--target", type=click.Choice(["x86-vnni", "x86", "arm64"]), help="Of int8; by default this machine's.")
+@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Images for a BUNDLE in another --precision.")
 @click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
 @click.option(
     "--false-positive-rate",
@@ -29,18 +39,58 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def export(run: Path, out: Path, as_json: bool, **options: Any) -> None:
-    """Write the trained RUN as a bundle, and check it against PyTorch.
+@click.pass_context
+def export(
+    context: click.Context, /, run: str, out: Path, as_json: bool, calibrate: Path | None, **options: Any
+) -> None:
+    """Write the trained RUN as a bundle, and check it against PyTorch; or a BUNDLE in another precision.
 
     Nothing appears under the name of BUNDLE unless every limit of the parity gate holds.
     """
-    from aeedge_export import export_run
+    from aeedge_export import export_bundle, export_run
 
-    report = export_run(run, out, progress=None if as_json else note, **options)
+    progress = None if as_json else note
+    if _is_bundle(run):
+        _refuse_options_of_runs(context)
+        for name in OF_RUNS:
+            del options[name]
+        report = export_bundle(run, out, _images(run, calibrate), progress=progress, **options)
+    elif calibrate is not None:
+        raise click.UsageError("--calibrate is for a BUNDLE; a RUN has its own images")
+    else:
+        report = export_run(run, out, progress=progress, **options)
     if as_json:
         print_json({"command": "export", **report.as_dict()})
     else:
         _show(report)
+
+
+def _is_bundle(place: str) -> bool:
+    """Whether RUN names a bundle: a folder with a manifest, an .aeb file, or one that came with the package."""
+    from aeedge_runtime.bundle import shipped_bundles
+
+    path = Path(place)
+    return (
+        path.suffix == ".aeb"
+        or (path / "manifest.json").is_file()
+        or (not path.exists() and place in shipped_bundles())
+    )
+
+
+def _refuse_options_of_runs(context: click.Context) -> None:
+    for name in OF_RUNS:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for a RUN, found a BUNDLE")
+
+
+def _images(place: str, folder: Path | None) -> list[Any]:
+    from aeedge.evaluation.data import open_images
+    from aeedge_runtime import Bundle
+
+    if folder is None:
+        raise click.UsageError("a BUNDLE holds no images; name some like those it is for with --calibrate FOLDER")
+    images = open_images(folder, Bundle.load(place).manifest.image.channels, MOST_IMAGES)
+    return [image.pixels for image in images]
 
 
 def _show(report: "ExportReport") -> None:
@@ -55,9 +105,14 @@ def _show(report: "ExportReport") -> None:
     for key, value in report.facts.items():
         shown = ", ".join(f"{name}: {entry}" for name, entry in value.items()) if isinstance(value, dict) else value
         say(f"{key.replace('_', ' ')}: {shown}")
-    say(f"parity with PyTorch over {count(report.parity.symbols, 'symbol')} of held-out images, each limit held:")
+    against = "the float32 bundle" if report.price else "PyTorch"
+    say(f"parity with {against} over {count(report.parity.symbols, 'symbol')} of held-out images, each limit held:")
     for check in report.parity.checks:
         say(f"  {check}")
+    if report.price:
+        say(f"price on this machine, {count(report.price.threads, 'thread')}, against float32:")
+        for line in report.price.lines():
+            say(f"  {line}")
     say("next:")
     for command in report.next_commands:
         say(f"  {command}")

@@ -90,6 +90,7 @@ def _show_bundle(facts: Mapping[str, Any]) -> None:
     say(f"halves     {', '.join(facts['halves'])}")
     say(f"images     {colour}, any size, {grid}")
     say(f"latent     {count(facts['latent_channels'], 'channel')}, {prior['kind']} prior{context}")
+    say(f"precision  {', '.join(half + ' ' + facts['precision'][half] for half in facts['halves'])}")
     say(f"made by    {facts['created_by']}")
     for key, value in facts["training"].items():
         if isinstance(value, (str, int, float)):

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 from aeedge_export.errors import ExportError, ParityError
 
 if TYPE_CHECKING:
-    from aeedge_export.exporter import ExportReport, Source, export_model, export_run, run_tables
+    from aeedge_export.exporter import ExportReport, Source, export_bundle, export_model, export_run, run_tables
 
-__all__ = ["ExportError", "ExportReport", "ParityError", "Source", "export_model", "export_run", "run_tables"]
+__all__ = [
+    "ExportError",
+    "ExportReport",
+    "ParityError",
+    "Source",
+    "export_bundle",
+    "export_model",
+    "export_run",
+    "run_tables",
+]
 
 
 def __getattr__(name: str) -> object:

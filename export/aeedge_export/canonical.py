@@ -5,14 +5,17 @@ checkpoint, from two folders and under two hash seeds, are identical.
 """
 
 import io
+import json
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from aeedge_export.errors import ExportError
+from aeedge_runtime.manifest import Manifest
 
 IR_VERSION = 10
 """The newest that every supported onnxruntime reads."""
@@ -75,6 +78,13 @@ def graph_bytes(model: onnx_ir.Model, properties: Mapping[str, str]) -> bytes:
     model.metadata_props.update(dict(sorted(properties.items())))
     proto = onnx_ir.serde.serialize_model(model)
     data: bytes = proto.SerializeToString(deterministic=True)
+    return data
+
+
+def manifest_bytes(values: Mapping[str, Any]) -> bytes:
+    """Return manifest.json, deterministically; what the runtime would refuse is not written."""
+    data = (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    Manifest.from_bytes(data)
     return data
 
 

@@ -1,7 +1,6 @@
 """The files of a bundle before they are written: graphs, tables, manifest."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ import numpy as np
 import onnx_ir
 from numpy.typing import NDArray
 
-from aeedge_export.canonical import array_bytes, graph_bytes, zip_bytes
+from aeedge_export.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
 from aeedge_export.graphs import HYPER_STRIDE
 from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, weight_hash
 from aeedge_export.reach import network_reach
@@ -19,7 +18,7 @@ from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle import Bundle
 from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
 from aeedge_runtime.limits import MAX_PIXELS
-from aeedge_runtime.manifest import SCHEMA, AnomalyFacts, Manifest
+from aeedge_runtime.manifest import SCHEMA, AnomalyFacts
 
 BAND_PIXELS = 1 << 25
 """Pixels from which on the runtime cuts an image into bands: 32 megapixels need about 4 GB in the networks."""
@@ -71,7 +70,7 @@ class Draft:
         for role, graph in self.graphs.items():
             if set(GRAPH_HALVES[role]) & set(halves):
                 files[f"{role}.onnx"] = graph_bytes(graph, self._properties(role, identity["stream_id"]))
-        files |= {name: data for name, data in self.extra.items() if _belongs(name, halves)}
+        files |= {name: data for name, data in self.extra.items() if belongs(name, halves)}
         files["manifest.json"] = self._manifest(files, halves, identity)
         return files
 
@@ -131,12 +130,10 @@ class Draft:
             "anomaly": asdict(self.anomaly) if self.anomaly else None,
             "training": dict(self.training),
         }
-        data = (json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
-        Manifest.from_bytes(data)  # what the runtime would refuse is not written
-        return data
+        return manifest_bytes(values)
 
 
-def _belongs(name: str, halves: tuple[str, ...]) -> bool:
+def belongs(name: str, halves: tuple[str, ...]) -> bool:
     """Whether a golden file serves one of the halves: inputs need an encoder, decoded pictures a decoder."""
     if name.endswith(".decoded.png"):
         return "decoder" in halves

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,6 +19,7 @@ from aeedge_export.errors import ExportError
 from aeedge_export.gate import Gate
 from aeedge_export.golden import golden_files
 from aeedge_export.graphs import export_graph, graph_specs
+from aeedge_export.integer import find_target
 from aeedge_export.ladder import check_ladder
 from aeedge_export.latents import crops
 from aeedge_export.model import (
@@ -32,11 +33,13 @@ from aeedge_export.model import (
     weight_hash,
 )
 from aeedge_export.parity import Parity
+from aeedge_export.price import Price
+from aeedge_export.variant import Request, Variant, derive, half_of
 from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle import Bundle, Place
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.errors import ArgumentError
-from aeedge_runtime.manifest import AnomalyFacts
+from aeedge_runtime.manifest import PRECISIONS, AnomalyFacts
 from aeedge_runtime.tables import read_arrays
 
 PATCHED_IMAGES, CONVOLUTIONAL_IMAGES = 2000, 24
@@ -92,9 +95,10 @@ class ExportReport:
         stream_id: 16 hex digits.
         files: name -> bytes of each file of the bundle.
         total_bytes: of all files.
-        parity: what the gate measured.
+        parity: what the gate measured: against PyTorch, or, in another precision, against the float32 bundle.
         facts: tables, dead channels, bits per latent position at some qualities.
         next_commands: to go on with.
+        price: cost and gain of a reduced precision on this machine, or None.
     """
 
     path: Path
@@ -104,6 +108,7 @@ class ExportReport:
     parity: Parity
     facts: Mapping[str, Any] = field(default_factory=dict)
     next_commands: tuple[str, ...] = ()
+    price: Price | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -115,6 +120,7 @@ class ExportReport:
             "facts": dict(self.facts),
             "parity": self.parity.as_dict(),
             "next_commands": list(self.next_commands),
+            "price": self.price.as_dict() if self.price else None,
         }
 
 
@@ -124,6 +130,8 @@ def export_run(
     *,
     only: Literal["encoder", "decoder"] | None = None,
     precision: str = "fp32",
+    quantise: str | None = None,
+    target: str | None = None,
     force: bool = False,
     checkpoint: Literal["best", "last"] = "best",
     tables_from: Place | None = None,
@@ -136,7 +144,9 @@ def export_run(
         run: folder that `aeedge train` wrote.
         out: folder, or a name that ends in `.aeb` for one file.
         only: write one half of the bundle, for a device that needs one side.
-        precision: "fp32".
+        precision: "fp32", "fp16" or "int8"; see `aeedge_export.variant`.
+        quantise: "encoder" or "decoder": the only graph that the precision is for.
+        target: processor that 8-bit graphs are for, see `aeedge_export.integer.TARGETS`; None for this machine's.
         force: replace a bundle that is there.
         checkpoint: "best" or "last".
         tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept. A run that trained its
@@ -150,11 +160,13 @@ def export_run(
         ExportError: the model cannot be exported.
         ParityError: the graphs do not compute what PyTorch computes; nothing is written.
     """
-    check_options(Path(out), only, precision, force=force)
+    request = request_of(precision, quantise, target)
+    check_options(Path(out), only, force=force)
     return export_model(
         load_source(run, checkpoint),
         out,
         only=only,
+        request=request,
         force=force,
         tables_from=tables_from,
         false_positive_rate=false_positive_rate,
@@ -167,14 +179,15 @@ def export_model(
     out: Path | str,
     *,
     only: Literal["encoder", "decoder"] | None = None,
+    request: Request | None = None,
     force: bool = False,
     tables_from: Place | None = None,
     false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Export a model that is in memory; see `export_run`."""
+    """Export a model that is in memory; see `export_run`. `request` asks for another precision than float32."""
     target, say = Path(out), progress or (lambda line: None)
-    check_options(target, only, "fp32", force=force)
+    check_options(target, only, force=force)
     draft, calibration = build_draft(source, tables_from, say)
     say("parity gate: PyTorch against the bundle")
     parity = run_gate(draft, source)
@@ -183,25 +196,98 @@ def export_model(
     draft.extra["parity.json"] = (json.dumps(parity.as_dict(), indent=2) + "\n").encode()
     draft.extra |= golden_files(codec, source.held_out)
     draft.anomaly = calibrate_anomaly(codec, source.normal, false_positive_rate)
-    files = draft.files((only,) if only else HALVES)
-    write_bundle(target, files, force=force)
-    sizes = {name: len(data) for name, data in sorted(files.items())}
-    stream = codec.bundle.manifest.stream_id
     facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": threshold_line(draft.anomaly)}
     if has_hyperprior(source.model):
         say(f"ladder: {LADDER_IMAGES} images at qualities from 1 to 100")
         facts["ladder"] = check_ladder(codec, ladder_images(source))
+    if request is not None:
+        variant = derive(draft.bundle(), request, source.calibration, source.held_out, say)
+        return _write_variant(variant, target, only, facts, force=force)
+    files = draft.files((only,) if only else HALVES)
+    write_bundle(target, files, force=force)
+    return _report(files, target, only, parity, facts)
+
+
+def export_bundle(
+    place: Place,
+    out: Path | str,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    precision: str,
+    only: Literal["encoder", "decoder"] | None = None,
+    quantise: str | None = None,
+    target: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write a float32 bundle in another precision; the run that it came from is not needed.
+
+    Args:
+        place: folder, `.aeb` file or name of a shipped bundle.
+        out: as in `export_run`, as are the options.
+        images: uint8 `[H, W, C]`, such as the bundle is used for: every other one is calibrated on, the rest measured.
+        precision: "fp16" or "int8".
+        only: write one half.
+        quantise: the only graph to change.
+        target: processor that 8-bit graphs are for.
+        force: replace a bundle that is there.
+        progress: called with one line per stage.
+
+    Raises:
+        ArgumentError: an option does not apply, or there are fewer than two images.
+        ExportError: a graph cannot be quantised.
+        ParityError: the result is further from float32 than its precision may be; nothing is written.
+    """
+    request = request_of(precision, quantise, target)
+    if request is None:
+        raise ArgumentError("found a bundle, which is in fp32 already; name a run, or --precision fp16 or int8")
+    check_options(Path(out), only, force=force)
+    variant = derive(Bundle.load(place), request, images[::2], images[1::2], progress or (lambda line: None))
+    return _write_variant(variant, Path(out), only, {}, force=force)
+
+
+def request_of(precision: str, quantise: str | None, target: str | None) -> Request | None:
+    """Return what the options of a precision ask for; None for float32.
+
+    Raises:
+        ArgumentError: a value that is not known, or an option that does not apply.
+    """
+    if precision not in PRECISIONS:
+        raise ArgumentError(f'precision: found "{precision}", expected {", ".join(PRECISIONS)}')
+    if quantise not in (None, *HALVES):
+        raise ArgumentError(f'quantise: found "{quantise}", expected "encoder" or "decoder"')
+    if target is not None and precision != "int8":
+        raise ArgumentError(f"target: applies to int8 only, found {precision}; leave it out")
+    if precision == "fp32":
+        if quantise is not None:
+            raise ArgumentError("quantise: does not apply to fp32; name --precision fp16 or int8")
+        return None
+    return Request(precision, (quantise,) if quantise else HALVES, find_target(target))
+
+
+def _write_variant(
+    variant: Variant, target: Path, only: str | None, facts: Mapping[str, Any], *, force: bool
+) -> ExportReport:
+    variant.parity.require("the variant is too far from the float32 bundle")
+    files = half_of(variant.files, only) if only else variant.files
+    write_bundle(target, files, force=force)
+    return replace(_report(files, target, only, variant.parity, facts), price=variant.price)
+
+
+def _report(
+    files: Mapping[str, bytes], target: Path, only: str | None, parity: Parity, facts: Mapping[str, Any]
+) -> ExportReport:
+    sizes = {name: len(data) for name, data in sorted(files.items())}
+    stream = str(json.loads(files["manifest.json"])["stream_id"])
     return ExportReport(target, stream, sizes, sum(sizes.values()), parity, facts, next_commands(target, only))
 
 
-def check_options(target: Path, only: str | None, precision: str, *, force: bool) -> None:
+def check_options(target: Path, only: str | None, *, force: bool) -> None:
     """Refuse what cannot be done, before anything is loaded.
 
     Raises:
         ArgumentError: naming the option and what it takes.
     """
-    if precision != "fp32":
-        raise ArgumentError(f'precision: found "{precision}"; only "fp32" can be exported so far')
     if only is not None and only not in HALVES:
         raise ArgumentError(f'only: found "{only}", expected "encoder" or "decoder"')
     check_target(target, force=force)

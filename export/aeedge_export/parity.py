@@ -90,14 +90,15 @@ class Parity:
             ],
         }
 
-    def require(self) -> None:
+    def require(self, fault: str = "the exported graphs do not compute what PyTorch computes") -> None:
         """Pass, or refuse.
+
+        Args:
+            fault: what a missed limit means.
 
         Raises:
             ParityError: a limit is missed; every one of them is listed.
         """
         missed = "; ".join(str(check).removesuffix("  MISSED") for check in self.checks if not check.passed)
         if missed:
-            raise ParityError(
-                f"the exported graphs do not compute what PyTorch computes: {missed}; no bundle was written"
-            )
+            raise ParityError(f"{fault}: {missed}; no bundle was written")

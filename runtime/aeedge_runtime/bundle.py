@@ -30,6 +30,7 @@ class Bundle:
         place: where it lies (absolute path), or the bytes of its zip.
         hash: hex sha256 of manifest.json, which holds the hashes of all other files.
         manifest: the facts of the model.
+        manifest_bytes: manifest.json as it is.
         tables: integer tables and quantiser steps.
         geometry: sizes, for the layout of streams.
         stream_id: 8 bytes, the latent space of its streams.
@@ -40,6 +41,7 @@ class Bundle:
         self.place = place
         self.hash = hashlib.sha256(data).hexdigest()
         self.manifest = Manifest.from_bytes(data)
+        self.manifest_bytes = data
         self._store = store
         self._check_files()
         arrays = read_arrays(self.read("entropy.npz"))

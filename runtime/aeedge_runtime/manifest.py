@@ -16,6 +16,7 @@ from .limits import MAX_DIMENSION
 SCHEMA = 1
 FAMILIES = ("dense", "conv", "vae", "hyperprior")
 HALVES = ("encoder", "decoder")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 MAX_MANIFEST_BYTES = 1 << 22
 """Bytes of manifest.json: thousands of golden files and a long training summary fit."""
@@ -123,6 +124,7 @@ class Manifest:
     limits: LimitFacts
     anomaly: AnomalyFacts | None
     training: Mapping[str, Any]
+    precision: Mapping[str, str]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -131,7 +133,7 @@ class Manifest:
         Raises:
             BundleError: not JSON, an unknown or missing key, a value out of range, an id or hash that does not add up.
         """
-        values = _object(_parse(data), "manifest", _keys_of(cls))
+        values = _object(_with_precision(_parse(data)), "manifest", _keys_of(cls))
         if values["schema"] != SCHEMA or type(values["schema"]) is not int:
             raise BundleError(f"manifest: schema is {values['schema']!r}, this reader knows {SCHEMA}; update aeedge")
         parts = _object(values["stream_id_parts"], "stream_id_parts", STREAM_ID_PARTS)
@@ -151,6 +153,7 @@ class Manifest:
             limits=_limits(values["limits"]),
             anomaly=None if values["anomaly"] is None else _anomaly(values["anomaly"]),
             training=_free(values, "training"),
+            precision=_precision(values["precision"]),
         )
         manifest._check_ids(values)
         manifest._check_files()
@@ -190,6 +193,11 @@ def _parse(data: bytes) -> object:
             raise
         raise BundleError(f"manifest.json is not JSON ({error}); the bundle is damaged") from error
     return value
+
+
+def _with_precision(value: object) -> object:
+    """The manifest with its one key that may be missing: then both graphs are in float32."""
+    return {"precision": dict.fromkeys(HALVES, "fp32"), **value} if isinstance(value, dict) else value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -309,6 +317,11 @@ def _file(name: str, value: object) -> FileFacts:
     if not isinstance(values["sha256"], str) or not _HASH.fullmatch(values["sha256"]):
         raise BundleError(f"manifest: files[{name}].sha256 is not 64 hexadecimal digits")
     return FileFacts(values["sha256"], _integer(values, "bytes", 0, MAX_FILE_BYTES))
+
+
+def _precision(value: object) -> dict[str, str]:
+    values = _object(value, "precision", HALVES)
+    return {half: _choice(values, half, PRECISIONS) for half in HALVES}
 
 
 def _limits(value: object) -> LimitFacts:
