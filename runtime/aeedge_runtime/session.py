@@ -18,6 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
+from .binding import BoundRunner
 from .errors import ArgumentError, BundleError, DeviceError
 from .remarks import remark
 
@@ -91,8 +92,10 @@ class Session:
         outputs: names of the graph's outputs.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, runner: BoundRunner | None = None) -> None:
+        """Takes an open session, and for a device with a memory of its own what runs it there."""
         self._inner = inner
+        self._runner = runner
         self.provider: str = inner.get_providers()[0]
         self.nodes: Mapping[str, int] = _assigned_nodes(inner)
         self.outputs: list[str] = [value.name for value in inner.get_outputs()]
@@ -103,7 +106,8 @@ class Session:
 
         Its threads stayed in the parent: destroying it would wait for them for ever, also when the interpreter exits.
         """
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._inner))
+        for kept in (self._inner, self._runner):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Outputs of the graph, in its order.
@@ -112,7 +116,7 @@ class Session:
             DeviceError: onnxruntime failed; out of memory, most often.
         """
         try:
-            return list(self._inner.run(None, dict(feeds)))
+            return list(self._inner.run(None, dict(feeds))) if self._runner is None else self._runner.run(feeds)
         except Exception as error:  # onnxruntime's exceptions derive from Exception only
             raise DeviceError(
                 f"{self.provider} failed: {_one_line(error)}; try smaller images or device='cpu'"
@@ -193,7 +197,16 @@ def _create(runtime: ModuleType, model: bytes, options: SessionOptions, provider
             f"{role}: onnxruntime does not accept this graph ({_one_line(error)}); export again"
         ) from error
     inner._model_bytes = None  # it would keep them as long as it lives, for a restart that we never ask for
-    return Session(inner)
+    return Session(inner, _runner(runtime, inner, providers))
+
+
+def _runner(runtime: ModuleType, inner: Any, providers: list[Any]) -> BoundRunner | None:
+    """Device buffers for CUDA; a session that fell back to the CPU has none."""
+    if inner.get_providers()[0] != CUDA:
+        return None
+    settings: Mapping[str, str] = providers[0][1]
+    capture = settings.get("enable_cuda_graph", "0") == "1"
+    return BoundRunner(runtime, inner, "cuda", int(settings["device_id"]), capture=capture)
 
 
 def _assigned_nodes(inner: Any) -> dict[str, int]:
@@ -217,7 +230,7 @@ def _cpu_accepts(runtime: ModuleType, model: bytes) -> bool:
 def _cuda_options(options: SessionOptions) -> dict[str, str]:
     """EXHAUSTIVE search costs up to a second for every new image size; the arena grows by what is asked for."""
     return {
-        "device_id": options.device.partition(":")[2] or "0",
+        "device_id": options.device[len("cuda:") :] if options.device.startswith("cuda:") else "0",
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": str(int(options.tf32)),
         "arena_extend_strategy": "kSameAsRequested",

@@ -201,7 +201,7 @@ def test_an_untrained_constant_encoder_is_exported_with_a_warning(source, tmp_pa
     assert codec.decompress(codec.compress(source("dense").held_out[0])).shape == (8, 8, 1)
 
 
-@pytest.mark.parametrize("option", [{"precision": "fp16"}, {"only": "both"}])
+@pytest.mark.parametrize("option", [{"precision": "fp8"}, {"only": "both"}])
 def test_options_that_do_not_apply_are_refused_before_anything_is_loaded(tmp_path, option):
     with pytest.raises(ArgumentError, match=next(iter(option))):
         export_run(tmp_path / "no run", tmp_path / "bundle", **option)
