@@ -52,6 +52,8 @@ def export(
     progress = None if as_json else note
     if _is_bundle(run):
         _refuse_options_of_runs(context)
+        if options["precision"] == "fp32":
+            raise click.UsageError("found a BUNDLE, which is in float32; name a RUN, or --precision fp16 or int8")
         for name in OF_RUNS:
             del options[name]
         report = export_bundle(run, out, _images(run, calibrate), progress=progress, **options)

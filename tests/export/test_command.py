@@ -50,3 +50,17 @@ def test_a_folder_that_is_no_run_is_one_line_and_exit_code_3(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "config.json" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_needs_a_precision_and_images_and_takes_no_option_of_a_run(tmp_path):
+    for words, message in (
+        ((), "found a BUNDLE, which is in float32"),
+        (("--precision", "int8"), "--calibrate FOLDER"),
+        (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint is for a RUN"),
+    ):
+        done = aeedge("export", "photo", "-o", tmp_path / "bundle", *words)
+        assert done.returncode == 2
+        assert message in done.stderr
+    done = aeedge("export", tmp_path, "-o", tmp_path / "bundle", "--calibrate", tmp_path)
+    assert done.returncode == 2
+    assert "a RUN has its own images" in done.stderr
