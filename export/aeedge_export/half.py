@@ -1,8 +1,8 @@
 """Graphs with float16 weights and arithmetic: half the download, and what GPUs compute fastest.
 
 Inputs and outputs keep their types. A processor without float16 kernels runs the same graph: onnxruntime widens the
-weights when it opens it, and the activations where it must (within 5 % of float32's time on the machine of
-benchmarks/results/precision.json).
+weights when it opens it, and converts activations, so it is no faster there and may be a tenth slower
+(benchmarks/results/precision.json).
 """
 
 import onnx
