@@ -82,6 +82,7 @@ def test_an_input_without_end_is_refused(aeedge, draw, conv, tmp_path, monkeypat
     monkeypatch.setattr(sources, "MAX_INPUT_BYTES", 10)
     done = aeedge("compress", "-", "-m", conv, "-o", tmp_path / "x.aee", stdin=bytes(11))
     assert (done.code, len(done.errors)) == (3, 1)
+    assert "standard input: more than 10 bytes" in done.errors[0]
     assert tree(tmp_path) == ["huge.png"]
 
 
