@@ -214,3 +214,14 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     # At once they take 250 MB and 320 MB; in tiles of 1 megapixel, a quarter and some work of the coder.
     assert compress_mb < 180
     assert decompress_mb < 180
+
+
+def test_blocks_are_read_in_their_order(pair) -> None:
+    _, codec = pair
+    data = codec.compress(picture(160, 96, channels_of(codec)))
+    stream, reader = codec._open(data, None)
+    _, later, *_ = plan_blocks(codec.bundle, 1, stream.height, stream.width)
+    h, w = codec.bundle.geometry.latent_size(stream.height, stream.width)
+    latents = np.empty((1, codec.bundle.geometry.latent_channels, h, w), np.float32)
+    with pytest.raises(ValueError, match="blocks out of order"):
+        reader.read_block(later, latents)
