@@ -42,8 +42,8 @@ def changed(data: bytes, random: Random) -> bytes:
 
 def in_memory(random: Random) -> Patch:
     """The stream is changed between the codec and the disk."""
-    inner = Codec.compress
-    return unittest.mock.patch.object(Codec, "compress", lambda *a, **k: changed(inner(*a, **k), random))
+    inner = Codec.compress_batch
+    return unittest.mock.patch.object(Codec, "compress_batch", lambda *a, **k: changed(inner(*a, **k), random))
 
 
 def on_disk(random: Random) -> Patch:
