@@ -34,8 +34,8 @@ from aeedge_runtime.session import SessionOptions, open_session
 ERROR_LIMITS = {"encoder": 0.02, "decoder": 0.5}
 """Largest root mean square error of an 8-bit graph: of the latent in steps of ERROR_QUALITY, of pixels in 255ths.
 
-An encoder's error falls on the few channels that carry most of the bytes. With all layers of an earlier photo encoder in
-8 bits it was 0.045 and cost 11.5 % of the bytes; with the layer that makes the latent in float it was 0.007 and cost
+An encoder's error falls on the few channels that carry most of the bytes. With all layers of an earlier photo encoder
+in 8 bits it was 0.045 and cost 11.5 % of the bytes; with the layer that makes the latent in float it was 0.007 and cost
 nothing that could be seen. 0.5 of 255 adds 1.5 % to the squared error of a picture of 36 dB."""
 
 ERROR_QUALITY = 70
