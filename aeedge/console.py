@@ -122,8 +122,9 @@ def aeedge_warnings() -> Iterator[None]:
 
 
 def count(number: int, noun: str) -> str:
-    """Return `1 image`, `2 images`, `1,200 images`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Return `1 image`, `2 images`, `1,200 images`, `2 passes`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def size(octets: float) -> str:

@@ -21,7 +21,9 @@ def test_info_of_a_stream_needs_no_model(aeedge, draw, conv, tmp_path):
 @pytest.mark.parametrize("name", ["tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper"])
 def test_info_and_verify_of_every_family(aeedge, conv, name):
     bundle = conv.parent / name
-    assert aeedge("info", bundle).code == 0
+    done = aeedge("info", bundle)
+    assert done.code == 0
+    assert ("2 passes" in done.text) == (name == "tiny-hyper")
     assert aeedge("info", bundle, "--json").json["bundle"]["name"] == name
     done = aeedge("verify", bundle)
     assert (done.code, done.stderr) == (0, "")

@@ -27,6 +27,8 @@ COMMAND = (sys.executable, "-m", "aeedge")
 SLEEPY = """
 import signal, time, aeedge.cli, aeedge.commands.info
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits an ignored SIGINT
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and one of nohup an ignored SIGHUP
 aeedge.commands.info.info.callback = lambda **_: (print("on", flush=True), time.sleep(60))
 raise SystemExit(aeedge.cli.main(["info", "x"]))
 """
