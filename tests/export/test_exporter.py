@@ -210,3 +210,8 @@ def test_options_that_do_not_apply_are_refused_before_anything_is_loaded(tmp_pat
 def test_a_run_that_is_none_is_an_error(tmp_path):
     with pytest.raises(AeedgeError, match=r"config\.json"):
         export_run(tmp_path, tmp_path / "bundle")
+
+
+def test_a_gate_without_images_is_no_gate(source):
+    with pytest.raises(ExportError, match="no held-out images"):
+        run_gate(None, dataclasses.replace(source("dense"), held_out=[]))

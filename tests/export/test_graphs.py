@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from aeedge_export import ExportError
-from aeedge_export.canonical import array_bytes, canonicalise, graph_bytes, zip_bytes
+from aeedge_export.canonical import array_bytes, canonicalise, check_graph, graph_bytes, zip_bytes
 from aeedge_export.graphs import GraphSpec, export_graph, graph_specs
 from aeedge_export.model import check_exact, check_weights, frozen_copy
 from aeedge_export.reach import network_reach
@@ -138,6 +138,37 @@ def test_operators_that_must_not_ship_are_refused(domain, operator, message):
     model = hand_made(lambda value: onnx_ir.Node(domain, operator, [value]))
     with pytest.raises(ExportError, match=message):
         canonicalise(model, {"latent": (None,), "result": (None,)})
+
+
+def test_local_functions_are_refused():
+    model = hand_made(lambda value: onnx_ir.Node("", "Relu", [value]))
+    function = onnx_ir.Function("local", "Own", "", graph=onnx_ir.Graph([], [], nodes=[]), attributes=[])
+    model.functions[function.identifier()] = function
+    with pytest.raises(ExportError, match=r"local functions \(1\)"):
+        check_graph(model)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [([2, 2], "expected 1 dimensions"), (None, "found shape None"), (["n"], r"became dynamic \(n\)")],
+)
+def test_shapes_that_the_family_does_not_have_are_refused(shape, message):
+    model = hand_made(lambda value: onnx_ir.Node("", "Relu", [value]))
+    model.graph.inputs[0].shape = None if shape is None else onnx_ir.Shape(shape)
+    with pytest.raises(ExportError, match=f"latent: .*{message}"):
+        canonicalise(model, {"latent": (None,), "result": (None,)})
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_the_exporter_of_pytorch_says_is_one_error(monkeypatch, fails):
+    def export(*_, **__):
+        if fails:
+            raise torch.onnx.errors.OnnxExporterError("no such operator\nand more")
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    message = "refused the Careless: no such operator$" if fails else "returned nothing for the Careless"
+    with pytest.raises(ExportError, match=message):
+        export_graph(spec_of(Careless(), "latent", "unused"))
 
 
 def test_an_exact_prior_that_float32_could_round_is_refused(source):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from aeedge_export.writer import check_target, write_bundle
@@ -32,6 +34,12 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path):
     for name in ("photos", "notes"):
         with pytest.raises(ArgumentError, match="no bundle"):
             check_target(tmp_path / name, force=True)
+
+
+@pytest.mark.parametrize("name", ["/", "."])
+def test_a_place_without_a_name_is_refused(name):
+    with pytest.raises(ArgumentError, match="found no name"):
+        check_target(Path(name), force=True)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):
