@@ -10,7 +10,7 @@ import torch
 
 from aeedge_export import ExportError, ParityError, export_model, export_run
 from aeedge_export.draft import Draft
-from aeedge_export.exporter import build_draft, run_gate
+from aeedge_export.exporter import build_draft, export_bundle, run_gate
 from aeedge_export.parity import Check
 from aeedge_runtime import AeedgeError, ArgumentError, Bundle, Codec, MissingHalfError, verify_bundle
 from aeedge_runtime.errors import AeedgeWarning
@@ -215,3 +215,8 @@ def test_a_run_that_is_none_is_an_error(tmp_path):
 def test_a_gate_without_images_is_no_gate(source):
     with pytest.raises(ExportError, match="no held-out images"):
         run_gate(None, dataclasses.replace(source("dense"), held_out=[]))
+
+
+def test_a_bundle_is_in_fp32_already(tmp_path):
+    with pytest.raises(ArgumentError, match="which is in fp32 already"):
+        export_bundle("photo", tmp_path / "b", [], precision="fp32")
