@@ -77,8 +77,8 @@ class AeedgeEngine:
     def _roles(self) -> list[str]:
         networks = {"compress": ["encoder"], "decompress": ["decoder"], "encode": ["encoder"], "decode": ["decoder"]}
         roles = networks[self.case.operation]
-        if self.codec.bundle.manifest.prior.kind == "hyperprior":
-            passes = ["prior", "context"][: self.codec.bundle.manifest.prior.passes]
+        passes = self.codec.bundle.manifest.prior.graphs
+        if passes:
             more = {"compress": ["hyper_encoder", *passes], "decompress": passes}
             roles += more.get(self.case.operation, [])
         return roles

@@ -1,10 +1,11 @@
-"""The flagship: a light transform with a two-pass scale-and-mean hyperprior whose tables are chosen exactly.
+"""The flagship: a light transform with a scale-and-mean hyperprior whose tables are chosen exactly.
 
 The transform follows "Variational image compression with a scale hyperprior" (arXiv 1802.01436) and "Joint
-autoregressive and hierarchical priors" (arXiv 1809.02736); the two-pass context is the checkerboard of arXiv
-2103.15306; the gain per quality follows "Asymmetric gained deep image compression" (arXiv 2003.02012). What differs:
-nearly all work happens at 1/8 and 1/16 resolution, the linear path starts as an orthonormal transform (DCT, then
-Haar), and the branch that selects the frequency tables computes in exact integers (`aeedge.models.exact`).
+autoregressive and hierarchical priors" (arXiv 1809.02736). Context is the checkerboard of arXiv 2103.15306 in the
+first group of channels and the channels before in each later group (arXiv 2007.08739); the gain per quality follows
+"Asymmetric gained deep image compression" (arXiv 2003.02012). What differs: nearly all work happens at 1/8 and 1/16
+resolution, the linear path starts as an orthonormal transform (DCT, then Haar), and the branch that selects the
+frequency tables computes in exact integers (`aeedge.models.exact`).
 """
 
 import math
@@ -19,7 +20,8 @@ from aeedge.configuration import Configuration
 from aeedge.models.base import Autoencoder
 from aeedge.models.exact import ACTIVATION_UNITS, ExactConv2d, activate, straight_through
 from aeedge.models.orthonormal import analysis_matrices
-from aeedge.models.prior_passes import FirstPass, SecondPass
+from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
+from aeedge_runtime.errors import ArgumentError
 
 SCALES = 64
 """Number of scales the prior chooses from, one frequency table each."""
@@ -35,6 +37,12 @@ CONTEXT_LIMIT = 15
 
 SOFT_LIMIT = 8.0
 """Magnitude, in quantiser steps, that the hyper-encoder's input approaches but never reaches."""
+
+FEATURES = 64
+"""Channels in which either branch of the prior hands its view of the hyper-symbols to the passes."""
+
+FIRST_INDEX, INDEX_GAIN, MEAN_GAIN = 16.0, 0.25, 0.1
+"""Table index that an untrained prior starts near, and what the last layers of its branches are scaled by."""
 
 PIXEL_GAIN = 4.0
 """The transform works on 4 (x - 1/2), so that its typical coefficient is near one."""
@@ -54,6 +62,8 @@ class HyperpriorConfig(Configuration):
         encoder_blocks: residual blocks of the encoder at 1/8 and at 1/16.
         decoder_blocks: residual blocks of the decoder at 1/16 and at 1/8.
         hyper_channels: channels of the hyper-latent, at 1/64 resolution.
+        groups: latent channels of each group of the prior; together all of them.
+        group_hidden: hidden width of the prior's later groups, of scale and of mean.
         levels: gain vectors, interpolated for the qualities between them.
         smallest_lambda: weight of 255^2 MSE against bits per pixel at quality 1.
         largest_lambda: the same at quality 100.
@@ -66,11 +76,29 @@ class HyperpriorConfig(Configuration):
     hidden: int = 64
     decoder_hidden: int = 96
     encoder_blocks: tuple[int, int] = (2, 2)
-    decoder_blocks: tuple[int, int] = (3, 4)
+    decoder_blocks: tuple[int, int] = (4, 4)
     hyper_channels: int = 24
+    groups: tuple[int, ...] = (32, 48, 80, 160)
+    group_hidden: tuple[int, int] = (128, 144)
     levels: int = 12
     smallest_lambda: float = 0.0013
     largest_lambda: float = 0.12
+
+    def __post_init__(self) -> None:
+        """Check the groups.
+
+        Raises:
+            ArgumentError: they do not cover the latent channels.
+        """
+        if not self.groups or min(self.groups) < 1 or sum(self.groups) != self.latent_channels:
+            raise ArgumentError(
+                f"model.groups: found {list(self.groups)}, expected numbers from 1 that sum to the "
+                f"{self.latent_channels} latent channels"
+            )
+
+    def later_groups(self) -> list[tuple[int, int]]:
+        """Return, for each group but the first, the channels before it and its own."""
+        return [(sum(self.groups[:number]), group) for number, group in enumerate(self.groups) if number]
 
 
 class ResidualBlock(nn.Module):
@@ -169,33 +197,61 @@ class ScaleBranch(nn.Module):
 
     def __init__(self, config: HyperpriorConfig) -> None:
         super().__init__()
-        latent = config.latent_channels
+        own, later = config.groups[0], config.later_groups()
         self.first = ExactConv2d(config.hyper_channels, 128, 3)
-        self.second = ExactConv2d(32, 256, 3)
-        self.context_mix = ExactConv2d(latent, 48, 1)
+        self.second = ExactConv2d(32, 4 * FEATURES, 3)
+        self.context_mix = ExactConv2d(own, 48, 1)
         self.context = ExactConv2d(48, 64, 3)
-        self.trunk = ExactConv2d(64 + 64 + 1, 96, 1)
-        self.index = ExactConv2d(96, latent, 1, gain=0.25)
-        nn.init.constant_(self.index.bias, 4.0)
+        self.trunk = ExactConv2d(FEATURES + 64 + 1, 96, 1)
+        self.index = ExactConv2d(96, own, 1, gain=INDEX_GAIN)
+        self.groups = nn.ModuleList([ScaleGroup(seen, group, config.group_hidden[0]) for seen, group in later])
+        nn.init.constant_(self.index.bias, FIRST_INDEX / 4)
 
-    def forward(self, hyper_symbols: Tensor, context_symbols: Tensor, known: Tensor) -> Tensor:
-        """Return the index as float32 `[N, c, h, w]`; see `Prior.forward`."""
-        height, width = known.shape[2], known.shape[3]
+    def features(self, hyper_symbols: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return what the hyper-symbols tell of every position, `[N, FEATURES, h, w]`."""
         value = hyper_symbols.clamp(-HYPER_LIMIT, HYPER_LIMIT) / 4
         value = functional.pixel_shuffle(activate(self.first(value)), 2)
-        value = functional.pixel_shuffle(activate(self.second(value)), 2)[:, :, :height, :width]
-        magnitude = context_symbols.abs().clamp(0, self.context_limit)
+        return functional.pixel_shuffle(activate(self.second(value)), 2)[:, :, : size[0], : size[1]]
+
+    def forward(self, features: Tensor, symbols: Tensor, known: Tensor) -> Tensor:
+        """Return the index of the first group, float32 `[N, groups[0], h, w]`; see `Prior.first_group`."""
+        magnitude = symbols.abs().clamp(0, self.context_limit)
         context = activate(self.context(activate(self.context_mix(magnitude))))
-        value = activate(self.trunk(torch.cat([value, context, known], dim=1)))
-        index = 4 * self.index(value)
-        return straight_through(index.floor(), index).clamp(0, self.largest_index)
+        value = activate(self.trunk(torch.cat([features, context, known], dim=1)))
+        return table_index(self.index(value))
 
     def largest_sum(self) -> int:
         """Return the largest possible partial sum of any layer, in units of 1/1024 (the bound is 2^24)."""
         inputs = {"first": HYPER_LIMIT / 4, "context_mix": float(CONTEXT_LIMIT)}
-        layers = {name: layer for name, layer in self.named_children() if isinstance(layer, ExactConv2d)}
+        layers = {name: layer for name, layer in self.named_modules() if isinstance(layer, ExactConv2d)}
         default = 255 / ACTIVATION_UNITS
         return max(layer.largest_sum(inputs.get(name, default)) for name, layer in layers.items())
+
+
+class ScaleGroup(nn.Module):
+    """Features and the symbols of the groups before to the table index of one more group, in exact integers."""
+
+    context_limit = CONTEXT_LIMIT
+    largest_index = SCALES - 1
+
+    def __init__(self, seen: int, group: int, hidden: int) -> None:
+        super().__init__()
+        self.mix = ExactConv2d(FEATURES + seen, hidden, 1)
+        self.trunk = ExactConv2d(hidden, hidden, 1)
+        self.index = ExactConv2d(hidden, group, 1, gain=INDEX_GAIN)
+        nn.init.constant_(self.index.bias, FIRST_INDEX / 4)
+
+    def forward(self, features: Tensor, symbols: Tensor) -> Tensor:
+        """Return the index, float32 `[N, group, h, w]`; see `Prior.later_group`."""
+        magnitude = symbols.abs().clamp(0, self.context_limit)
+        value = activate(self.mix(torch.cat([features, magnitude], dim=1)))
+        return table_index(self.index(activate(self.trunk(value))))
+
+
+def table_index(quarter: Tensor) -> Tensor:
+    """Four times the last exact layer, floored and clipped to 0..63, with a straight-through gradient."""
+    index = 4 * quarter
+    return straight_through(index.floor(), index).clamp(0, SCALES - 1)
 
 
 class MeanBranch(nn.Module):
@@ -203,52 +259,101 @@ class MeanBranch(nn.Module):
 
     def __init__(self, config: HyperpriorConfig) -> None:
         super().__init__()
-        latent = config.latent_channels
+        own, later = config.groups[0], config.later_groups()
         self.first = nn.Conv2d(config.hyper_channels, 192, 3, padding=1)
-        self.second = nn.Conv2d(48, 256, 3, padding=1)
-        self.context_mix = nn.Conv2d(latent, 48, 1)
+        self.second = nn.Conv2d(48, 4 * FEATURES, 3, padding=1)
+        self.context_mix = nn.Conv2d(own, 48, 1)
         self.context = nn.Conv2d(48, 96, 3, padding=1)
-        self.trunk = nn.Conv2d(64 + 96 + 1, 128, 1)
-        self.mean = nn.Conv2d(128, latent, 1)
+        self.trunk = nn.Conv2d(FEATURES + 96 + 1, 128, 1)
+        self.mean = nn.Conv2d(128, own, 1)
+        self.groups = nn.ModuleList([MeanGroup(seen, group, config.group_hidden[1]) for seen, group in later])
         with torch.no_grad():
-            self.mean.weight.mul_(0.1)
+            self.mean.weight.mul_(MEAN_GAIN)
 
-    def forward(self, hyper_symbols: Tensor, context_latent: Tensor, known: Tensor) -> Tensor:
-        """Return the mean `[N, c, h, w]` in quantiser steps; see `Prior.forward`."""
-        height, width = known.shape[2], known.shape[3]
+    def features(self, hyper_symbols: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return what the hyper-symbols tell of every position, `[N, FEATURES, h, w]`."""
         value = functional.pixel_shuffle(functional.relu(self.first(hyper_symbols / 4)), 2)
-        value = functional.pixel_shuffle(functional.relu(self.second(value)), 2)[:, :, :height, :width]
-        context = functional.relu(self.context(self.context_mix(context_latent)))
-        value = functional.relu(self.trunk(torch.cat([value, context, known], dim=1)))
+        return functional.pixel_shuffle(functional.relu(self.second(value)), 2)[:, :, : size[0], : size[1]]
+
+    def forward(self, features: Tensor, latent: Tensor, known: Tensor) -> Tensor:
+        """Return the mean of the first group, `[N, groups[0], h, w]`; see `Prior.first_group`."""
+        context = functional.relu(self.context(self.context_mix(latent)))
+        value = functional.relu(self.trunk(torch.cat([features, context, known], dim=1)))
         mean: Tensor = self.mean(value)
         return mean
 
 
+class MeanGroup(nn.Module):
+    """Features and the decoded latent of the groups before to the expected latent of one more group."""
+
+    def __init__(self, seen: int, group: int, hidden: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(FEATURES + seen, hidden, 1)
+        self.trunk = nn.Conv2d(hidden, hidden, 1)
+        self.mean = nn.Conv2d(hidden, group, 1)
+        with torch.no_grad():
+            self.mean.weight.mul_(MEAN_GAIN)
+
+    def forward(self, features: Tensor, latent: Tensor) -> Tensor:
+        """Return the mean, `[N, group, h, w]`; see `Prior.later_group`."""
+        value = functional.relu(self.mix(torch.cat([features, latent], dim=1)))
+        mean: Tensor = self.mean(functional.relu(self.trunk(value)))
+        return mean
+
+
 class Prior(nn.Module):
-    """What is expected of the symbols, given the hyper-symbols and the symbols already decoded."""
+    """What is expected of the symbols, given the hyper-symbols and the symbols already decoded.
+
+    The channels come in groups: the first in two checkerboard passes, each later one in one pass that sees every
+    channel before it at the same position. Index is a table index 0..63 (float32, integral), mean is in quantiser
+    steps, both `[N, group, h, w]`.
+    """
 
     def __init__(self, config: HyperpriorConfig) -> None:
         super().__init__()
         self.scale = ScaleBranch(config)
         self.mean = MeanBranch(config)
 
-    def forward(
-        self, hyper_symbols: Tensor, context_symbols: Tensor, context_latent: Tensor, known: Tensor
+    def features(self, hyper_symbols: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What all passes share: hyper-symbols `[N, cz, ceil(h/4), ceil(w/4)]` to `[N, FEATURES, h, w]` twice."""
+        with _exactly(hyper_symbols):
+            scale = self.scale.features(hyper_symbols, size)
+        return scale, self.mean.features(hyper_symbols, size)
+
+    def first_group(
+        self, features: tuple[Tensor, Tensor], symbols: Tensor, latent: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Predict table index and mean of every latent element.
+        """Predict table index and mean of the first group.
 
         Args:
-            hyper_symbols: integers in float32 `[N, cz, ceil(h/4), ceil(w/4)]`.
-            context_symbols: symbols decoded so far, zero elsewhere, float32 `[N, c, h, w]`.
-            context_latent: symbol plus mean where decoded, zero elsewhere, in quantiser steps `[N, c, h, w]`.
+            features: see `features`.
+            symbols: of the group decoded so far, zero elsewhere, float32 `[N, groups[0], h, w]`.
+            latent: symbol plus mean where decoded, zero elsewhere, in quantiser steps, of the same shape.
             known: 1 where decoded, else 0, float32 `[N, 1, h, w]`.
-
-        Returns:
-            Table index 0..63 (float32, integral) and mean in quantiser steps, both `[N, c, h, w]`.
         """
-        with torch.autocast(hyper_symbols.device.type, enabled=False):
-            index = self.scale(hyper_symbols, context_symbols, known)
-        return index, self.mean(hyper_symbols, context_latent, known)
+        with _exactly(symbols):
+            index = self.scale(features[0], symbols, known)
+        return index, self.mean(features[1], latent, known)
+
+    def later_group(
+        self, number: int, features: tuple[Tensor, Tensor], symbols: Tensor, latent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Predict table index and mean of group `number` from 1 on, given those of all groups before.
+
+        Args:
+            number: of the group.
+            features: see `features`.
+            symbols: of the groups before, float32 `[N, seen, h, w]`.
+            latent: symbol plus mean, in quantiser steps, of the same shape.
+        """
+        with _exactly(symbols):
+            index = self.scale.groups[number - 1](features[0], symbols)
+        return index, self.mean.groups[number - 1](features[1], latent)
+
+
+def _exactly(value: Tensor) -> torch.autocast:
+    """Compute in float32, which the exact branch needs whatever the precision around it."""
+    return torch.autocast(value.device.type, enabled=False)
 
 
 class HyperpriorAutoencoder(Autoencoder):
@@ -299,9 +404,15 @@ class HyperpriorAutoencoder(Autoencoder):
         hyper: Tensor = self.hyper_encoder(latent_steps)
         return hyper
 
-    def prior_passes(self) -> tuple[FirstPass, SecondPass]:
-        """Return the prior as a codec runs it, with copies of its weights."""
-        return FirstPass(self.prior), SecondPass(self.prior)
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Latent channels of each group of the prior."""
+        return self.config.groups
+
+    def prior_passes(self) -> tuple[nn.Module, ...]:
+        """Return the prior as a codec runs it, with copies of its weights: two passes, then one a later group."""
+        later = [GroupPass(self.prior, number) for number in range(1, len(self.config.groups))]
+        return FirstPass(self.prior), SecondPass(self.prior), *later
 
     def steps(self, position: Tensor) -> Tensor:
         """Quantiser steps `[N, c]` at positions `[N]` between quality 1 (0.0) and quality 100 (1.0)."""

@@ -1,6 +1,6 @@
-"""The prior as a codec runs it: two networks that predict at given positions only, nothing twice, nothing for nothing.
+"""The prior as a codec runs it: a network for each pass, which predicts what is asked for, nothing twice, nothing for nothing.
 
-`Prior` predicts at every position of a dense grid, which is what training needs. A codec asks for half of the
+`Prior` predicts the first group at every position of a dense grid, which training needs. A codec asks for half of the
 positions in either pass: first with no symbol known, then with those of the first pass. So the first network leaves
 the context branch out (its answer to zeros is a constant but for the borders) and hands its view of the hyper-symbols
 on to the second. Their table indices equal `Prior`'s, bit for bit; their means but for the order of summation.
@@ -9,7 +9,7 @@ Exact layers carry activations in sixteenths here, as integers 0..255: scaling b
 spares two operations a layer.
 """
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +115,45 @@ class SecondPass(nn.Module):
         mean = torch.cat([mean_features, functional.relu(self.mean_context(_spread(mixed, place)))], dim=1)
         found: tuple[Tensor, Tensor] = self.predictor(scale, mean, squares)
         return found
+
+
+class GroupPass(nn.Module):
+    """The first pass's features and all groups before to what is expected of one more group of channels.
+
+    Args:
+        prior: a `Prior` in evaluation mode.
+        number: of the group, from 1.
+    """
+
+    def __init__(self, prior: nn.Module, number: int) -> None:
+        super().__init__()
+        scale, mean = (cast(Any, branch).groups[number - 1] for branch in (prior.scale, prior.mean))
+        self.context_limit, self.largest_index = int(scale.context_limit), int(scale.largest_index)
+        self.scale_mix, self.scale_trunk = _exact(scale.mix), _exact(scale.trunk)
+        features = int(cast(Any, prior.scale).second.weight.shape[0]) // 4
+        self.scale_mix.weight.data[:, features:] *= ACTIVATION_UNITS  # symbols are whole, features in sixteenths
+        self.index = _exact(scale.index, units=4, gain=1 / 4)
+        self.mean_mix, self.mean_trunk, self.mean = _plain(mean.mix), _plain(mean.trunk), _plain(mean.mean)
+
+    def forward(
+        self, scale_features: Tensor, mean_features: Tensor, known_symbols: Tensor, known_latent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Predict.
+
+        Args:
+            scale_features: as the first pass gave them.
+            mean_features: as the first pass gave them.
+            known_symbols: symbols of all groups before, float32 `[N, seen, h, w]`.
+            known_latent: symbol + mean, float32 of the same shape.
+
+        Returns:
+            Table index 0..63, uint8 `[N, group, h, w]`, and mean in quantiser steps, float32 of the same shape.
+        """
+        magnitude = known_symbols.abs().clamp(0, self.context_limit)
+        value = activate_units(self.scale_mix(torch.cat([scale_features, magnitude], dim=1)))
+        index = self.index(activate_units(self.scale_trunk(value))).floor().clamp(0, self.largest_index)
+        value = functional.relu(self.mean_mix(torch.cat([mean_features, known_latent], dim=1)))
+        return index.to(torch.uint8), self.mean(functional.relu(self.mean_trunk(value)))
 
 
 class Predictor(nn.Module):

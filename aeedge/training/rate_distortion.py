@@ -79,7 +79,7 @@ def rate_distortion(
     hyper_bits = hyper_rate(hyper + hyper_noise, position).sum(dim=(1, 2, 3))
     hyper_symbols = round_through(hyper.clamp(-HYPER_LIMIT, HYPER_LIMIT))
 
-    decoded, bits = _two_passes(model, hyper_symbols, latent_steps, latent_noise)
+    decoded, bits = _passes(model, hyper_symbols, latent_steps, latent_noise)
     error = (model.decode(decoded * steps).float() - image).square().mean(dim=(1, 2, 3)) * 255**2
     rate = (hyper_bits + bits) / pixels
     weight = model.lambda_at(position)
@@ -93,20 +93,45 @@ def rate_distortion(
     }
 
 
-def _two_passes(
+def _passes(
     model: HyperpriorAutoencoder, hyper_symbols: Tensor, latent_steps: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Quantise in two checkerboard passes; return the decoded latent in steps and the bits of each image `[N]`."""
-    first = checkerboard(latent_steps)
-    nothing = torch.zeros_like(latent_steps)
-    index, mean = model.prior(hyper_symbols, nothing, nothing, torch.zeros_like(first))
-    symbols = round_through(latent_steps - mean.float()) * first
-    context_latent = symbols + mean.float() * first
+    """Quantise group by group; return the decoded latent in steps and the bits of each image `[N]`."""
+    groups = model.groups
+    wanted = torch.split(latent_steps, list(groups), dim=1)
+    features = model.prior.features(hyper_symbols, (latent_steps.shape[2], latent_steps.shape[3]))
+    predicted = [_two_passes(model, features, wanted[0])]
+    symbols: list[Tensor] = []
+    decoded: list[Tensor] = []
+    for number in range(1, len(groups)):
+        _add(wanted[number - 1], predicted[-1][1], symbols, decoded)
+        predicted.append(
+            _in_float(*model.prior.later_group(number, features, torch.cat(symbols, dim=1), torch.cat(decoded, dim=1)))
+        )
+    _add(wanted[-1], predicted[-1][1], symbols, decoded)
+    index, mean = (torch.cat(parts, dim=1) for parts in zip(*predicted, strict=True))
+    bits = gaussian_bits(latent_steps - mean + noise, table_scale(index))
+    return torch.cat(decoded, dim=1), bits.sum(dim=(1, 2, 3))
 
-    index_second, mean_second = model.prior(hyper_symbols, symbols.detach(), context_latent, first)
+
+def _two_passes(model: HyperpriorAutoencoder, features: tuple[Tensor, Tensor], wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Table index and mean of the first group, quantised in two checkerboard passes."""
+    first = checkerboard(wanted)
+    nothing = torch.zeros_like(wanted)
+    index, mean = _in_float(*model.prior.first_group(features, nothing, nothing, torch.zeros_like(first)))
+    symbols = round_through(wanted - mean) * first
+    context_latent = symbols + mean * first
+    index_second, mean_second = _in_float(*model.prior.first_group(features, symbols.detach(), context_latent, first))
     chosen = first.bool()
-    index = torch.where(chosen, index, index_second)
-    mean = torch.where(chosen, mean, mean_second).float()
-    residual = latent_steps - mean
-    bits = gaussian_bits(residual + noise, table_scale(index))
-    return round_through(residual) + mean, bits.sum(dim=(1, 2, 3))
+    return torch.where(chosen, index, index_second), torch.where(chosen, mean, mean_second)
+
+
+def _add(wanted: Tensor, mean: Tensor, symbols: list[Tensor], decoded: list[Tensor]) -> None:
+    """Round what is wanted around its mean; the exact branch takes no gradient through symbols."""
+    rounded = round_through(wanted - mean)
+    symbols.append(rounded.detach())
+    decoded.append(rounded + mean)
+
+
+def _in_float(index: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    return index, mean.float()

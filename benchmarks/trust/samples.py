@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aeedge_runtime import AeedgeWarning, Codec, Picture
 
 BUNDLES = Path(__file__).parents[2] / "tests" / "fixtures" / "bundles"
-NAMES = ("tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper")
+NAMES = ("tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper", "tiny-groups")
 
 # The shortest block that is called EXIF: a TIFF header and an empty directory.
 EXIF = b"II*\0\x08\0\0\0\0\0\0\0\0\0"

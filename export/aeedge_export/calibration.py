@@ -13,15 +13,13 @@ from torch import Tensor
 
 from aeedge_export.calibrate import Arrays, choose_shrink, factorized_tables
 from aeedge_export.canonical import graph_bytes
-from aeedge_export.graphs import HYPER_STRIDE
 from aeedge_export.hyperprior import hyperprior_tables
 from aeedge_export.latents import crops, encoder_outputs, flatten, stacks, to_float
-from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, learned_steps
+from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, learned_steps, prior_facts
 from aeedge_export.sensitivity import decoder_sensitivity
 from aeedge_export.steps import QUALITIES, ladder, statistics
 from aeedge_runtime.errors import AeedgeWarning
-from aeedge_runtime.manifest import PriorFacts
-from aeedge_runtime.session import SessionOptions, open_session
+from aeedge_runtime.session import Session, SessionOptions, open_session
 
 PATCHED_PIXELS, CONVOLUTIONAL_PIXELS, SAMPLE_SIDE = 1 << 20, 1 << 18, 256
 """What changes of the latent do to pixels is measured on so many of them, in crops of at most this side."""
@@ -140,17 +138,18 @@ def _hyperprior(
     chosen = crops(images, model, HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE)
     outputs = [output[0] for output in encoder_outputs(encoder, model, chosen)]
     latents = [part[place : place + 1] for part in outputs for place in range(len(part))]
-    sessions = [
-        open_session(graph_bytes(graphs[role], {}), SessionOptions(), role=f"{role}.onnx")
-        for role in ("prior", "context", "hyper_encoder")
-    ]
-    channels = int(sessions[-1].run({"latent_steps": latents[0]})[0].shape[1])
-    facts = PriorFacts("hyperprior", channels, HYPER_STRIDE, int(getattr(model, "passes", 2)))
-    arrays = hyperprior_tables(latents, learned_steps(model, QUALITIES), facts, *sessions)
+    hyper_encoder = _session(graphs, "hyper_encoder")
+    facts = prior_facts(model, int(hyper_encoder.run({"latent_steps": latents[0]})[0].shape[1]))
+    passes = [_session(graphs, role) for role in facts.graphs]
+    arrays = hyperprior_tables(latents, learned_steps(model, QUALITIES), facts, passes, hyper_encoder)
     certain = int((arrays["scale_tables"] == 0).sum())
     return Calibration(
         arrays, {"steps": "learned gains", "tables": len(arrays["bank_sizes"]), "certain_indices": certain}
     )
+
+
+def _session(graphs: Mapping[str, onnx_ir.Model], role: str) -> Session:
+    return open_session(graph_bytes(graphs[role], {}), SessionOptions(), role=f"{role}.onnx")
 
 
 def _warn(bits: NDArray[np.float64], dead: int, channels: int) -> None:

@@ -11,8 +11,7 @@ import onnx_ir
 from numpy.typing import NDArray
 
 from aeedge_export.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
-from aeedge_export.graphs import HYPER_STRIDE
-from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, weight_hash
+from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, prior_facts, weight_hash
 from aeedge_export.reach import network_reach
 from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle import Bundle
@@ -27,10 +26,8 @@ GRAPH_HALVES = {
     "encoder": ("encoder",),
     "decoder": ("decoder",),
     "hyper_encoder": ("encoder",),
-    "prior": HALVES,
-    "context": HALVES,
 }
-"""Role of a graph -> halves that need it."""
+"""Role of a graph -> halves that need it; the graphs of a prior, which are not here, are needed by both."""
 
 
 @dataclass
@@ -68,7 +65,7 @@ class Draft:
         identity = self.identity()
         files = {"entropy.npz": array_bytes(self.arrays)}
         for role, graph in self.graphs.items():
-            if set(GRAPH_HALVES[role]) & set(halves):
+            if set(GRAPH_HALVES.get(role, HALVES)) & set(halves):
                 files[f"{role}.onnx"] = graph_bytes(graph, self._properties(role, identity["stream_id"]))
         files |= {name: data for name, data in self.extra.items() if belongs(name, halves)}
         files["manifest.json"] = self._manifest(files, halves, identity)
@@ -97,8 +94,10 @@ class Draft:
         """The manifest's sections that the geometry hash covers, in its order."""
         prior: dict[str, Any] = {"kind": "factorized"}
         if has_hyperprior(self.model):
-            channels, passes = self.arrays["hyper_table_index"].shape[1], int(getattr(self.model, "passes", 2))
-            prior = {"kind": "hyperprior", "channels": channels, "stride": HYPER_STRIDE, "passes": passes}
+            facts = prior_facts(self.model, self.arrays["hyper_table_index"].shape[1])
+            prior = {**asdict(facts), "groups": list(facts.groups)}
+            if len(facts.groups) == 1:
+                del prior["groups"]
         image = {"channels": self.model.channels, "stride": list(self.model.stride), "patched": self.model.patched}
         return {"image": image, "latent": {"channels": self.model.latent_channels}, "prior": prior}
 

@@ -8,6 +8,7 @@ given the same past: PyTorch's walk continues with the runtime's symbols, so tha
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aeedge_export.latents import Floats, torch_latents, torch_pixels
-from aeedge_export.model import ExportableModel, hyper_encoder_of, prior_of
+from aeedge_export.model import ExportableModel, hyper_encoder_of, prior_facts, prior_of
 from aeedge_export.parity import (
     BYTES_SHARE,
     LATENT_LIMIT,
@@ -68,7 +69,7 @@ class TorchHyperEncoder:
 
 
 class TorchPrior:
-    """PyTorch's prior, dense and as it was trained, run like the sessions of the two passes.
+    """PyTorch's prior, dense and as it was trained, run like the sessions of all passes.
 
     Args:
         model: the prior's.
@@ -77,29 +78,42 @@ class TorchPrior:
 
     def __init__(self, model: ExportableModel, dtype: torch.dtype = torch.float32) -> None:
         self._model = model
+        self._groups = prior_facts(model, 0).groups
         self._dtype = dtype
-        self._hyper = torch.zeros(0)
+        self._features = torch.zeros(0), torch.zeros(0)
         self._known = torch.zeros(0, dtype=torch.int64)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return table index and mean at the squares asked for; the pass is told by the inputs."""
-        squares = _tensor(feeds["squares"])
+        """Return table index and mean that a pass asks for; the inputs tell which pass it is."""
         if "hyper_symbols" in feeds:
-            self._hyper, self._known = _tensor(feeds["hyper_symbols"]), squares
-            empty = _tensor(feeds["inside"]) * 0
-            context = empty.repeat(1, self._model.latent_channels, 1, 1)
-            found = self._predict(context, context, empty, squares)
-            return [*found, *[np.empty(0, np.float32)] * 2]
+            return [*self._first(feeds), *[np.empty(0, np.float32)] * 2]
+        context = [_tensor(feeds[name]) for name in ("known_symbols", "known_latent")]
+        if "squares" not in feeds:
+            return self._later(*context)
         size = feeds["place"].shape
-        symbols, latent = (self._spread(_tensor(feeds[name]), size) for name in ("known_symbols", "known_latent"))
+        symbols, latent = (self._spread(values, size) for values in context)
         known = self._spread(torch.ones(len(symbols), 1, 1, len(self._known)), size)
-        return self._predict(symbols, latent, known, squares)
+        return self._at(_tensor(feeds["squares"]), symbols, latent, known)
 
     @torch.no_grad()
-    def _predict(self, symbols: Tensor, latent: Tensor, known: Tensor, squares: Tensor) -> list[NDArray[Any]]:
-        inputs = [value.to(self._dtype) for value in (self._hyper, symbols, latent, known)]
-        index, mean = (value.flatten(2)[:, :, squares][:, :, None] for value in prior_of(self._model)(*inputs))
-        return [index.to(torch.uint8).numpy(), mean.float().numpy()]
+    def _first(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        self._known, empty = _tensor(feeds["squares"]), _tensor(feeds["inside"]) * 0
+        hyper = _tensor(feeds["hyper_symbols"]).to(self._dtype)
+        self._features = prior_of(self._model).features(hyper, tuple(empty.shape[2:]))
+        context = empty.repeat(1, self._groups[0], 1, 1)
+        return self._at(self._known, context, context, empty)
+
+    @torch.no_grad()
+    def _at(self, squares: Tensor, symbols: Tensor, latent: Tensor, known: Tensor) -> list[NDArray[Any]]:
+        context = (value.to(self._dtype) for value in (symbols, latent, known))
+        found = prior_of(self._model).first_group(self._features, *context)
+        return _arrays(*(value.flatten(2)[:, :, squares][:, :, None] for value in found))
+
+    @torch.no_grad()
+    def _later(self, symbols: Tensor, latent: Tensor) -> list[NDArray[Any]]:
+        number = list(accumulate(self._groups)).index(symbols.shape[1]) + 1
+        context = symbols.to(self._dtype), latent.to(self._dtype)
+        return _arrays(*prior_of(self._model).later_group(number, self._features, *context))
 
     def _spread(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
         planes = torch.zeros(*values.shape[:2], size[0] * size[1])
@@ -166,13 +180,11 @@ class Gate:
         if self._hyper:
             facts = codec.bundle.manifest.prior
             theirs, doubled = TorchPrior(model), TorchPrior(exact, torch.float64)
-            first, second = (
-                ComparedPrior(networks.session(role), theirs, doubled, self._tally) for role in ("prior", "context")
-            )
+            ours = [ComparedPrior(networks.session(role), theirs, doubled, self._tally) for role in facts.graphs]
             hyper_encoder = ComparedHyperEncoder(networks.session("hyper_encoder"), model, self._tally)
-            self._ours = HyperPrior(self._tables, facts, first, second, hyper_encoder)
-            alone = TorchPrior(model)
-            self._theirs = HyperPrior(self._tables, facts, alone, alone, TorchHyperEncoder(model))
+            self._ours = HyperPrior(self._tables, facts, ours, hyper_encoder)
+            alone = [TorchPrior(model)] * len(facts.graphs)
+            self._theirs = HyperPrior(self._tables, facts, alone, TorchHyperEncoder(model))
 
     def measure(self, cases: Sequence[NDArray[np.uint8]]) -> Parity:
         """Compare on stacks of real images, `[N, H, W, C]` each."""
@@ -255,6 +267,10 @@ def _decibels(ours: float, theirs: float) -> float:
     if ours == theirs:
         return 0.0
     return abs(10 * math.log10(ours / theirs)) if ours and theirs else math.inf
+
+
+def _arrays(index: Tensor, mean: Tensor) -> list[NDArray[Any]]:
+    return [index.to(torch.uint8).numpy(), mean.float().numpy()]
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:

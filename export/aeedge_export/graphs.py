@@ -17,7 +17,14 @@ from torch import Tensor, nn
 
 from aeedge_export.canonical import canonicalise
 from aeedge_export.errors import ExportError
-from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, hyper_encoder_of, prior_passes_of
+from aeedge_export.model import (
+    ExportableModel,
+    has_hyperprior,
+    has_posterior,
+    hyper_encoder_of,
+    prior_facts,
+    prior_passes_of,
+)
 
 OPSET = 18
 
@@ -26,9 +33,6 @@ EXAMPLE_BATCH = 2
 
 EXAMPLE_GRID = (6, 10)
 """Latent rows and columns of the example input."""
-
-HYPER_STRIDE = 4
-"""Latent positions per position of the hyper-latent."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def graph_specs(model: ExportableModel) -> dict[str, GraphSpec]:
     specs = {"encoder": _encoder_spec(model), "decoder": _decoder_spec(model)}
     if has_hyperprior(model):
         specs["hyper_encoder"] = _hyper_encoder_spec(model)
-        specs["prior"], specs["context"] = _prior_specs(model)
+        specs |= _prior_specs(model)
     return specs
 
 
@@ -164,9 +168,10 @@ def _hyper_encoder_spec(model: ExportableModel) -> GraphSpec:
     return GraphSpec(HyperEncoderGraph(model), {"latent_steps": _example_latent(model)}, axes)
 
 
-def _prior_specs(model: ExportableModel) -> tuple[GraphSpec, GraphSpec]:
-    """The two passes of the prior: the first asks for every second position, the second for the others."""
-    first, second = prior_passes_of(model)
+def _prior_specs(model: ExportableModel) -> dict[str, GraphSpec]:
+    """The passes of the prior: two over the squares of the first group, then one a later group."""
+    first, second, *later = prior_passes_of(model)
+    facts = prior_facts(model, hyper_encoder_of(model)(_example_latent(model)).shape[1])
     latent, (rows, columns) = _example_latent(model), EXAMPLE_GRID
     squares = torch.arange(0, rows * columns, 2)
     hyper = torch.zeros_like(hyper_encoder_of(model)(latent))
@@ -178,14 +183,22 @@ def _prior_specs(model: ExportableModel) -> tuple[GraphSpec, GraphSpec]:
     outputs = {"table_index": asked, "mean": asked}
     axes = {"hyper_symbols": ("batch", None, "hyper_rows", "hyper_columns"), "inside": grid, "squares": ("asked",)}
     features_axes = {"scale_features": grid, "mean_features": grid}
-    given = dict(zip(features_axes, features, strict=True))
-    given |= {"known_symbols": mean + 1, "known_latent": mean + 2}
+    shared = dict(zip(features_axes, features, strict=True))
+    given = {**shared, "known_symbols": mean + 1, "known_latent": mean + 2}
     given |= {"place": torch.arange(rows * columns).reshape(rows, columns) // 2, "squares": squares[:-1]}
     more = {"known_symbols": known, "known_latent": known, "place": ("rows", "columns"), "squares": ("asked",)}
-    return (
-        GraphSpec(first, inputs, {**axes, **outputs, **features_axes}),
-        GraphSpec(second, given, {**features_axes, **more, **outputs}),
-    )
+    specs = {
+        "prior": GraphSpec(first, inputs, {**axes, **outputs, **features_axes}),
+        "context": GraphSpec(second, given, {**features_axes, **more, **outputs}),
+    }
+    for role, module, channels in zip(facts.graphs[2:], later, facts.pass_channels()[2:], strict=True):
+        given = {
+            **shared,
+            "known_symbols": latent[:, : channels.start] + 1,
+            "known_latent": latent[:, : channels.start],
+        }
+        specs[role] = GraphSpec(module, given, dict.fromkeys([*given, *outputs], grid))
+    return specs
 
 
 def _example_latent(model: ExportableModel) -> Tensor:

@@ -5,6 +5,7 @@ the magnitudes seen under it, blended with the normal distribution of the scale 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,21 +57,21 @@ class SymbolCounter:
 
     Attributes:
         channels: hyper-channels.
+        passes: latent channels of each pass.
         hyper: `[cz, 512]` counts of hyper-symbols.
         scales: `[64, 256]` counts of magnitudes by index; the last column is everything beyond.
         energy: `[64]` sums of squared symbols by index.
         excess: `[c]` sums over nonzero symbols of how far the latent lies nearer to 0, in steps.
         number: `[c]` nonzero symbols.
-        latent_channels: c.
     """
 
     channels: int
+    passes: list[slice]
     hyper: NDArray[np.float64] = field(init=False)
     scales: NDArray[np.float64] = field(init=False)
     energy: NDArray[np.float64] = field(init=False)
     excess: NDArray[np.float64] = field(init=False)
     number: NDArray[np.float64] = field(init=False)
-    latent_channels: int = 0
     _calls: int = 0
 
     def __post_init__(self) -> None:
@@ -78,8 +79,8 @@ class SymbolCounter:
         self.hyper = np.zeros((self.channels, 2 * WINDOW + 2))
         self.scales = np.zeros((SCALES, WINDOW + 2))
         self.energy = np.zeros(SCALES)
-        self.excess = np.zeros(self.latent_channels)
-        self.number = np.zeros(self.latent_channels)
+        self.excess = np.zeros(self.passes[-1].stop)
+        self.number = np.zeros(self.passes[-1].stop)
 
     def exchange(self, tables: NDArray[np.uint8], wanted: NDArray[np.float32] | None, last: bool) -> NDArray[np.int16]:
         """Round half to even and count; see `aeedge_runtime.prior.Exchange`."""
@@ -89,27 +90,28 @@ class SymbolCounter:
         if self._calls == 0:
             self.hyper += count_symbols(symbols.reshape(1, self.channels, -1)[0].T)
         else:
-            self._count(tables.astype(np.int64), symbols, wanted)
+            self._count(self.passes[self._calls - 1], tables.astype(np.int64), symbols, wanted)
         self._calls = 0 if last else self._calls + 1
         return symbols.astype(np.int16)
 
-    def _count(self, index: NDArray[np.int64], symbols: NDArray[np.int64], wanted: NDArray[np.float32]) -> None:
+    def _count(
+        self, channels: slice, index: NDArray[np.int64], symbols: NDArray[np.int64], wanted: NDArray[np.float32]
+    ) -> None:
         magnitude = np.abs(symbols)
         flat = index * (WINDOW + 2) + np.minimum(magnitude, WINDOW + 1)
         self.scales += np.bincount(flat, minlength=self.scales.size).reshape(self.scales.shape)
         self.energy += np.bincount(index, weights=np.square(symbols.astype(np.float64)), minlength=SCALES)
-        per_channel = magnitude.reshape(self.latent_channels, -1)
+        per_channel = magnitude.reshape(channels.stop - channels.start, -1)
         nearer = np.where(per_channel > 0, per_channel - np.abs(wanted.reshape(per_channel.shape)), 0)
-        self.excess += nearer.sum(axis=1)
-        self.number += (per_channel > 0).sum(axis=1)
+        self.excess[channels] += nearer.sum(axis=1)
+        self.number[channels] += (per_channel > 0).sum(axis=1)
 
 
 def hyperprior_tables(
     latents: list[NDArray[np.float32]],
     steps: NDArray[np.float64],
     facts: PriorFacts,
-    first: Graph,
-    second: Graph,
+    graphs: Sequence[Graph],
     hyper_encoder: Graph,
 ) -> Arrays:
     """Fit the bank, the scale tables, the hyper-tables and the shrink.
@@ -118,13 +120,12 @@ def hyperprior_tables(
         latents: `[1, c, h, w]` of real images.
         steps: `[100, c]`, learned.
         facts: sizes of the prior.
-        first: the exact graph of the first pass.
-        second: that of the second.
+        graphs: the exact graph of each pass, as `facts.graphs` names them.
         hyper_encoder: the graph from a latent in steps to the hyper-latent.
     """
     steps = coarse(steps)
-    walker = HyperPrior(_plain_tables(steps, facts), facts, first, second, hyper_encoder)
-    counters = _count(latents, steps, facts, walker)
+    walker = HyperPrior(_plain_tables(steps, facts), facts, graphs, hyper_encoder)
+    counters = _count(latents, facts, walker)
     scale_counts = np.sum([counter.scales for counter in counters], axis=0)
     energy = np.sum([counter.energy for counter in counters], axis=0)
     tables: list[Table] = [CERTAIN_TABLE]
@@ -148,12 +149,10 @@ def hyperprior_tables(
     }
 
 
-def _count(
-    latents: list[NDArray[np.float32]], steps: NDArray[np.float64], facts: PriorFacts, prior: HyperPrior
-) -> list[SymbolCounter]:
+def _count(latents: list[NDArray[np.float32]], facts: PriorFacts, prior: HyperPrior) -> list[SymbolCounter]:
     counters = []
     for quality in ANCHORS:
-        counter = SymbolCounter(facts.channels, latent_channels=steps.shape[1])
+        counter = SymbolCounter(facts.channels, facts.pass_channels())
         for latent in latents:
             prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, counter)
         counters.append(counter)

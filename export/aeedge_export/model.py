@@ -12,11 +12,16 @@ from torch import Tensor, nn
 
 from aeedge_export.errors import ExportError
 from aeedge_runtime.identity import canonical_json
+from aeedge_runtime.manifest import PriorFacts
 
 HALVES = ("encoder", "decoder")
 
 EXACT_UNITS = 2**24
 """Integers below this are exact in float32; partial sums of an exact prior must stay below it."""
+
+
+HYPER_STRIDE = 4
+"""Latent positions per position of the hyper-latent."""
 
 
 class ExportableModel(Protocol):
@@ -66,14 +71,20 @@ def hyper_encoder_of(model: ExportableModel) -> Callable[[Tensor], Tensor]:
     return cast(Callable[[Tensor], Tensor], cast(Any, model).hyper_encode)
 
 
-def prior_of(model: ExportableModel) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Return the prior network: hyper-symbols and contexts to table index and mean."""
-    return cast(Callable[..., tuple[Tensor, Tensor]], cast(Any, model).prior)
+def prior_of(model: ExportableModel) -> Any:
+    """Return the prior as it was trained, an `aeedge.models.hyperprior.Prior`."""
+    return cast(Any, model).prior
 
 
-def prior_passes_of(model: ExportableModel) -> tuple[nn.Module, nn.Module]:
-    """Return the prior as the runtime runs it: the network of the first pass and that of the second."""
-    return cast(tuple[nn.Module, nn.Module], cast(Any, model).prior_passes())
+def prior_passes_of(model: ExportableModel) -> tuple[nn.Module, ...]:
+    """Return the prior as the runtime runs it: a network for each pass over the latent."""
+    return cast(tuple[nn.Module, ...], cast(Any, model).prior_passes())
+
+
+def prior_facts(model: ExportableModel, channels: int) -> PriorFacts:
+    """Return what a manifest says of a model's hyperprior, whose hyper-latent has so many channels."""
+    network = cast(Any, model)
+    return PriorFacts("hyperprior", channels, HYPER_STRIDE, network.passes, tuple(network.groups))
 
 
 def check_weights(model: ExportableModel) -> None:

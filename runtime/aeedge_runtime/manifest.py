@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, Self
 
 from .errors import BundleError
@@ -23,6 +24,9 @@ MAX_MANIFEST_BYTES = 1 << 22
 
 MAX_FILE_BYTES = (1 << 31) - 1
 """Bytes of one file: a graph is one protobuf message, which cannot be larger."""
+
+MAX_GROUPS = 64
+"""Channel groups of a prior: each is a graph to open and to run."""
 
 MAX_CHANNELS = 65_536
 """Latent channels: far above any network, and keeps the products of the geometry small."""
@@ -56,13 +60,29 @@ class PriorFacts:
         kind: "factorized" or "hyperprior".
         channels: hyper-latent channels; 0 for a factorized prior.
         stride: latent rows and columns per hyper-latent position; 1 for a factorized prior.
-        passes: 1, or 2 for a checkerboard context.
+        passes: over the first group: 1, or 2 for a checkerboard context.
+        groups: latent channels of each group, coded one after the other; all of them in one group where there are none.
     """
 
     kind: str
     channels: int = 0
     stride: int = 1
     passes: int = 1
+    groups: tuple[int, ...] = ()
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """Roles of the graphs that predict tables and means, in coding order."""
+        if self.kind == "factorized":
+            return ()
+        later = tuple(f"group_{number}" for number in range(1, len(self.groups)))
+        return (*("prior", "context")[: self.passes], *later)
+
+    def pass_channels(self) -> list[slice]:
+        """Latent channels that each pass over the latent codes."""
+        ends = [sum(self.groups[:number]) for number in range(len(self.groups) + 1)]
+        channels = [slice(first, end) for first, end in pairwise(ends)]
+        return [channels[0]] * (self.passes - 1) + channels
 
 
 @dataclass(frozen=True)
@@ -147,7 +167,7 @@ class Manifest:
             stream_id_parts={key: _part(parts, key) for key in STREAM_ID_PARTS},
             image=_image(values["image"]),
             latent_channels=_integer(_object(values["latent"], "latent", ("channels",)), "channels", 1, MAX_CHANNELS),
-            prior=_prior(values["prior"]),
+            prior=_prior(values["prior"], values["latent"]),
             halves=_halves(values["halves"]),
             files=_files(values["files"]),
             limits=_limits(values["limits"]),
@@ -176,7 +196,7 @@ class Manifest:
     def _check_files(self) -> None:
         needed = {"entropy.npz", *(f"{half}.onnx" for half in self.halves)}
         if self.prior.kind == "hyperprior":
-            needed |= {"prior.onnx"} | ({"context.onnx"} if self.prior.passes == 2 else set())
+            needed |= {f"{role}.onnx" for role in self.prior.graphs}
             needed |= {"hyper_encoder.onnx"} if "encoder" in self.halves else set()
         missing = sorted(needed - self.files.keys())
         if missing:
@@ -286,16 +306,27 @@ def _image(value: object) -> ImageFacts:
     return ImageFacts(channels, (rows, columns), values["patched"])
 
 
-def _prior(value: object) -> PriorFacts:
+def _prior(value: object, latent: Mapping[str, Any]) -> PriorFacts:
     if isinstance(value, dict) and value.get("kind") == "hyperprior":
-        values = _object(value, "prior", ("kind", "channels", "stride", "passes"))
+        whole = {"groups": [latent["channels"]], **value}
+        values = _object(whole, "prior", ("kind", "channels", "stride", "passes", "groups"))
         return PriorFacts(
             "hyperprior",
             channels=_integer(values, "channels", 1, MAX_CHANNELS),
             stride=_integer(values, "stride", 1, 64),
             passes=_integer(values, "passes", 1, 2),
+            groups=_groups(values["groups"], latent["channels"]),
         )
     return PriorFacts(_choice(_object(value, "prior", ("kind",)), "kind", ("factorized", "hyperprior")))
+
+
+def _groups(value: object, channels: int) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_GROUPS:
+        raise BundleError(f"manifest: prior.groups is {value!r:.60}, expected a list of 1 to {MAX_GROUPS} integers")
+    groups = tuple(_integer({"prior.groups": item}, "prior.groups", 1, MAX_CHANNELS) for item in value)
+    if sum(groups) != channels:
+        raise BundleError(f"manifest: prior.groups sum to {sum(groups)}, expected the {channels} latent channels")
+    return groups
 
 
 def _halves(value: object) -> tuple[str, ...]:

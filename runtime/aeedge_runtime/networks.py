@@ -30,9 +30,6 @@ TILE_PIXELS = 3 << 20
 """Most pixels of one run of a graph over a part of a large image, context included. The decoder of `photo` takes 84
 bytes of activations a pixel, and with a reach of 4 latent rows and columns some 17 % of what it computes is context."""
 
-EXACT = ("prior", "context")
-"""Graphs that must give the same table indices everywhere: on the CPU, whatever the device."""
-
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -149,8 +146,7 @@ class Networks:
         if facts.kind == "factorized":
             return FactorizedPrior(tables)
         hyper_encoder = self.session("hyper_encoder") if compress else None
-        second = self.session("context") if facts.passes == 2 else None
-        return HyperPrior(tables, facts, self.session("prior"), second, hyper_encoder)
+        return HyperPrior(tables, facts, [self.session(role) for role in facts.graphs], hyper_encoder)
 
     def _own_sessions(self) -> _Sessions:
         """Sessions of this process; those of a parent are not used: their threads are not here."""
@@ -161,9 +157,10 @@ class Networks:
 
     @staged("open_graph")
     def _open(self, role: str) -> Session:
-        options = replace(self._options, device="cpu", provider_options={}) if role in EXACT else self._options
+        exact = role in self._bundle.manifest.prior.graphs  # the same table indices everywhere: always on the CPU
+        options = replace(self._options, device="cpu", provider_options={}) if exact else self._options
         session = open_session(self._bundle.read(f"{role}.onnx"), options, role=f"{role}.onnx")
-        if self._options.device == "auto" and role not in EXACT:
+        if self._options.device == "auto" and not exact:
             device = "cpu" if session.provider == CPU else "cuda"
             settings = {} if device == "cpu" else self._options.provider_options
             self._options = replace(self._options, device=device, provider_options=settings)

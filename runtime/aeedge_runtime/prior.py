@@ -7,7 +7,7 @@ is computed from the symbols that came back, so both sides see the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -108,14 +108,24 @@ class Coded:
     """What a walk found at some positions of a chunk.
 
     Attributes:
+        channels: which channels.
         squares: which positions.
-        symbols: int16, `[n, c, ...]` in coding order.
+        symbols: int16, `[n, channels, ...]` in coding order.
         means: the means they are residuals to, in steps, float32 of the same shape; None for zeros.
     """
 
+    channels: slice
     squares: Squares
     symbols: NDArray[np.int16]
     means: Floats | None
+
+    def put(self, symbols: Floats, latent: Floats) -> None:
+        """Fill in the symbols, and symbol + mean, at these channels and positions, float32 [n, c, rows, w] each."""
+        values = self.symbols.reshape(*self.symbols.shape[:2], -1).astype(np.float32)
+        self.squares.put(symbols[:, self.channels], values)
+        if self.means is not None:
+            values += self.means.reshape(values.shape)
+        self.squares.put(latent[:, self.channels], values)
 
 
 def restore_latent(tables: EntropyTables, quality: int, *passes: Coded) -> Floats:
@@ -131,15 +141,16 @@ def restore_latent(tables: EntropyTables, quality: int, *passes: Coded) -> Float
     shrink, steps, offsets = tables.shrink[quality - 1], tables.steps[quality - 1], tables.offsets
     latent = passes[0].squares.empty(len(passes[0].symbols), len(steps))
     for coded in passes:
-        values = coded.symbols.reshape(*latent.shape[:2], -1).astype(np.float32)
-        if shrink.any():
-            values -= shrink[:, None] * np.sign(values)
+        part = coded.channels
+        values = coded.symbols.reshape(*coded.symbols.shape[:2], -1).astype(np.float32)
+        if shrink[part].any():
+            values -= shrink[part, None] * np.sign(values)
         if coded.means is not None:
             values += coded.means.reshape(values.shape)
-        values *= steps[:, None]
+        values *= steps[part, None]
         if offsets.any():
-            values += offsets[:, None]
-        coded.squares.put(latent, values)
+            values += offsets[part, None]
+        coded.squares.put(latent[:, part], values)
     return latent
 
 
@@ -162,7 +173,7 @@ class FactorizedPrior:
             wanted /= _by_channel(self._tables.steps[quality - 1])
             wanted = wanted.ravel()
         symbols = side.exchange(index.ravel(), wanted, last=True)
-        return [Coded(Squares(span.rows, width, None), symbols.reshape(shape), None)]
+        return [Coded(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)]
 
 
 class Graph(Protocol):
@@ -173,25 +184,23 @@ class Graph(Protocol):
 
 
 class HyperPrior:
-    """Tables and means per element, from hyper symbols and, in a second pass, from the symbols of the first.
+    """Tables and means per element, from hyper symbols and from the symbols of the passes before.
 
     Args:
         tables: tables and steps.
         facts: the manifest's prior section.
-        first: the exact graph of the first pass (prior.onnx), on the CPU.
-        second: that of the second pass (context.onnx); None where the prior has one pass.
+        graphs: one a pass over the latent, named by `facts.graphs`, on the CPU: their table indices must be exact.
         hyper_encoder: graph from latents in steps to hyper-latents; None on a device that only decompresses.
     """
 
     def __init__(
-        self, tables: EntropyTables, facts: PriorFacts, first: Graph, second: Graph | None, hyper_encoder: Graph | None
+        self, tables: EntropyTables, facts: PriorFacts, graphs: Sequence[Graph], hyper_encoder: Graph | None
     ) -> None:
         if tables.hyper_table_index is None or tables.scale_tables is None:
             raise BundleError("entropy.npz: no tables for a hyperprior; export the bundle again")
         self._tables = tables
         self._facts = facts
-        self._first = first
-        self._second = second
+        self._graphs = dict(zip(facts.graphs, graphs, strict=True))
         self._hyper_encoder = hyper_encoder
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables
@@ -200,41 +209,72 @@ class HyperPrior:
         """See Prior."""
         target = None if latent is None else latent / _by_channel(self._tables.steps[quality - 1])
         hyper = self._exchange_hyper(quality, span, width, target, side)
-        parity = span.first_row % 2
-        squares = Squares(span.rows, width, None if self._second is None else parity)
-        inside = np.ones((span.images, 1, span.rows, width), np.float32)
-        first = {"hyper_symbols": hyper, "inside": inside}
-        index, mean, *features = self._predict("prior.onnx", self._first, span.images, squares, first)
-        coded = self._exchange(squares, index, mean, target, side, last=self._second is None)
-        if self._second is None:
-            return [coded]
-        symbols = coded.symbols.astype(np.float32)
-        second = {"scale_features": features[0], "mean_features": features[1], "place": squares.ranks()}
-        second |= {"known_symbols": symbols, "known_latent": symbols + mean}
-        others = Squares(span.rows, width, 1 - parity)
-        index, mean = self._predict("context.onnx", self._second, span.images, others, second)
-        return [coded, self._exchange(others, index, mean, target, side, last=True)]
+        coded, features = self._first_group(hyper, span, width, target, side)
+        later = self._facts.pass_channels()[self._facts.passes :]
+        if not later:
+            return coded
+        whole = Squares(span.rows, width, None)
+        symbols = whole.empty(span.images, later[-1].start)
+        values = np.empty_like(symbols)
+        for part in coded:
+            part.put(symbols, values)
+        for number, channels in enumerate(later, 1):
+            seen = slice(channels.start)
+            feeds = {**features, "known_symbols": symbols[:, seen], "known_latent": values[:, seen]}
+            shape = (span.images, channels.stop - channels.start, span.rows, width)
+            index, mean = self._predict(f"group_{number}", feeds, shape)
+            last = number == len(later)
+            coded.append(self._exchange(channels, whole, index, mean, target, side, last=last))
+            if not last:
+                coded[-1].put(symbols, values)
+        return coded
 
-    def _predict(
-        self, name: str, graph: Graph, images: int, squares: Squares, feeds: dict[str, Any]
+    def _first_group(
+        self, hyper: Floats, span: Span, width: int, target: Floats | None, side: Exchange
+    ) -> tuple[list[Coded], dict[str, Floats]]:
+        """The first group, in one pass or in two; and the features that the first pass's graph hands on."""
+        two, channels, parity = self._facts.passes == 2, self._facts.pass_channels()[0], span.first_row % 2
+        last = len(self._facts.groups) == 1
+        size = (span.images, channels.stop)
+        squares = Squares(span.rows, width, parity if two else None)
+        inside = np.ones((span.images, 1, span.rows, width), np.float32)
+        feeds: dict[str, Any] = {"hyper_symbols": hyper, "inside": inside}
+        index, mean, *more = self._predict_squares("prior", squares, feeds, size)
+        features = dict(zip(("scale_features", "mean_features"), more, strict=True))
+        coded = [self._exchange(channels, squares, index, mean, target, side, last=last and not two)]
+        if two:
+            symbols = coded[0].symbols.astype(np.float32)
+            feeds = {**features, "place": squares.ranks()}
+            feeds |= {"known_symbols": symbols, "known_latent": symbols + mean}
+            others = Squares(span.rows, width, 1 - parity)
+            index, mean = self._predict_squares("context", others, feeds, size)
+            coded.append(self._exchange(channels, others, index, mean, target, side, last=last))
+        return coded, features
+
+    def _predict_squares(
+        self, role: str, squares: Squares, feeds: dict[str, Any], size: tuple[int, int]
     ) -> list[NDArray[Any]]:
-        """Outputs of one pass's graph, checked: table index and mean, [n, c, 1, P], and the first pass's features."""
-        places, first = squares.places(), "hyper_symbols" in feeds
-        shape = (images, self._tables.steps.shape[1], 1)
-        if not len(places) and not first:
-            return [np.empty((*shape, 0), np.uint8), np.empty((*shape, 0), np.float32)]
-        feeds["squares"] = places if len(places) else np.zeros(1, np.int64)  # a convolution over nothing is refused
+        """As `_predict`, for some squares: table index and mean are `[n, c, 1, P]`, with `size` for n and c."""
+        places = squares.places()
+        if not len(places) and role != "prior":
+            return [np.empty((*size, 1, 0), np.uint8), np.empty((*size, 1, 0), np.float32)]
+        asked = places if len(places) else np.zeros(1, np.int64)  # a convolution over nothing is refused
+        outputs = self._predict(role, {**feeds, "squares": asked}, (*size, 1, len(asked)))
+        return [values[..., : len(places)] for values in outputs[:2]] + outputs[2:]
+
+    def _predict(self, role: str, feeds: dict[str, Any], shape: tuple[int, ...]) -> list[NDArray[Any]]:
+        """Outputs of one pass's graph, checked: table index and mean of a shape, and the first pass's features."""
+        name, expected = f"{role}.onnx", 4 if role == "prior" else 2
+        feeds = {key: np.ascontiguousarray(value) for key, value in feeds.items()}
         with stage("prior_graph"):
-            outputs = graph.run(feeds)
-        expected = 4 if first else 2
+            outputs = self._graphs[role].run(feeds)
         if len(outputs) != expected:
             raise BundleError(f"{name} gave {len(outputs)} outputs, expected {expected}; export the bundle again")
-        _check_output(name, outputs[0], (*shape, len(feeds["squares"])), np.uint8)
-        _check_output(name, outputs[1], (*shape, len(feeds["squares"])), np.float32)
-        index, mean = (values[..., : len(places)] for values in outputs[:2])
-        if index.size and index.max() >= SCALES:
-            raise BundleError(f"{name} gave table index {index.max()}, expected at most {SCALES - 1}")
-        return [index, mean, *outputs[2:]]
+        _check_output(name, outputs[0], shape, np.uint8)
+        _check_output(name, outputs[1], shape, np.float32)
+        if outputs[0].max(initial=0) >= SCALES:
+            raise BundleError(f"{name} gave table index {outputs[0].max()}, expected at most {SCALES - 1}")
+        return outputs
 
     def _exchange_hyper(
         self, quality: int, span: Span, width: int, target: Floats | None, side: Exchange
@@ -255,6 +295,7 @@ class HyperPrior:
 
     def _exchange(
         self,
+        channels: slice,
         squares: Squares,
         index: NDArray[np.uint8],
         mean: Floats,
@@ -263,14 +304,14 @@ class HyperPrior:
         *,
         last: bool,
     ) -> Coded:
-        """Codes the elements on some squares, given table index and mean of each."""
+        """Codes the elements of some channels on some squares, given table index and mean of each."""
         tables = self._scale_tables.take(index.ravel())
         wanted = None
         if target is not None:
-            wanted = squares.take(target)
+            wanted = squares.take(target[:, channels])
             wanted -= mean.reshape(wanted.shape)
             wanted = wanted.ravel()
-        return Coded(squares, side.exchange(tables, wanted, last).reshape(mean.shape), mean)
+        return Coded(channels, squares, side.exchange(tables, wanted, last).reshape(mean.shape), mean)
 
 
 class Squares:

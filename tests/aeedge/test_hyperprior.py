@@ -1,6 +1,7 @@
 """The flagship network, its exact branch and its objective."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,22 @@ from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine
 from aeedge.training import rate_distortion as objective  # noqa: E402
 from aeedge.training.batches import Batch, StepInfo  # noqa: E402
 from aeedge.training.objectives import Hyperprior  # noqa: E402
+from aeedge_runtime import ArgumentError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 CONFIG = hyperprior.HyperpriorConfig(
-    width=48, latent_channels=40, hidden=16, decoder_hidden=16, hyper_channels=8, encoder_blocks=(1, 1), levels=4
+    width=48,
+    latent_channels=40,
+    hidden=16,
+    decoder_hidden=16,
+    hyper_channels=8,
+    encoder_blocks=(1, 1),
+    levels=4,
+    groups=(12, 10, 18),
+    group_hidden=(16, 20),
 )
+OWN = CONFIG.groups[0]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,8 @@ class IntegerScaleBranch:
     """The scale branch in int64: activations in units of 1/16, weights of 1/64."""
 
     def __init__(self, branch):
-        self.layers = {name: self.integers(layer) for name, layer in branch.named_children()}
+        found = {name: layer for name, layer in branch.named_modules() if isinstance(layer, exact.ExactConv2d)}
+        self.layers = {name: self.integers(layer) for name, layer in found.items()}
 
     @staticmethod
     def integers(layer):
@@ -67,15 +79,22 @@ class IntegerScaleBranch:
         cut = value.reshape(count, channels // 4, 2, 2, height, width)
         return cut.transpose(0, 1, 4, 2, 5, 3).reshape(count, channels // 4, 2 * height, 2 * width)
 
-    def __call__(self, hyper_symbols, context_symbols, known):
-        height, width = known.shape[2:]
+    def features(self, hyper_symbols, size):
         value = np.clip(hyper_symbols, -127, 127) * 4
         value = self.shuffle(self.activate(self.layer("first", value)))
-        value = self.shuffle(self.activate(self.layer("second", value)))[:, :, :height, :width]
-        context = self.activate(self.layer("context_mix", np.minimum(np.abs(context_symbols), 15) * 16))
+        return self.shuffle(self.activate(self.layer("second", value)))[:, :, : size[0], : size[1]]
+
+    def first_group(self, features, symbols, known):
+        context = self.activate(self.layer("context_mix", np.minimum(np.abs(symbols), 15) * 16))
         context = self.activate(self.layer("context", context))
-        value = self.activate(self.layer("trunk", np.concatenate([value, context, known * 16], axis=1)))
+        value = self.activate(self.layer("trunk", np.concatenate([features, context, known * 16], axis=1)))
         return np.clip(self.layer("index", value) * 4 >> 10, 0, 63)
+
+    def later_group(self, number, features, symbols):
+        name = f"groups.{number - 1}"
+        seen = np.concatenate([features, np.minimum(np.abs(symbols), 15) * 16], axis=1)
+        value = self.activate(self.layer(f"{name}.trunk", self.activate(self.layer(f"{name}.mix", seen))))
+        return np.clip(self.layer(f"{name}.index", value) * 4 >> 10, 0, 63)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -83,31 +102,43 @@ class IntegerScaleBranch:
 def test_scale_branch_equals_int64_arithmetic(model, height, width, threads):
     generator = np.random.default_rng(height * 100 + width)
     hyper = generator.integers(-200, 200, (2, CONFIG.hyper_channels, -(-height // 4), -(-width // 4)))
-    context = generator.integers(-40, 40, (2, CONFIG.latent_channels, height, width))
+    symbols = generator.integers(-40, 40, (2, CONFIG.latent_channels, height, width))
     known = generator.integers(0, 2, (2, 1, height, width))
+    prior, oracle = model.prior, IntegerScaleBranch(model.prior.scale)
+    floats = torch.from_numpy(symbols).float()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with torch.no_grad():
-            index = model.prior.scale(*(torch.from_numpy(values).float() for values in (hyper, context, known)))
+            features = prior.features(torch.from_numpy(hyper).float(), (height, width))
+            found = [prior.first_group(features, *[floats[:, :OWN]] * 2, torch.from_numpy(known).float())[0]]
+            for number, (seen, _) in enumerate(CONFIG.later_groups(), 1):
+                found.append(prior.later_group(number, features, *[floats[:, :seen]] * 2)[0])
     finally:
         torch.set_num_threads(before)
-    expected = IntegerScaleBranch(model.prior.scale)(hyper, context, known)
-    assert np.array_equal(index.numpy().astype(np.int64), expected)
-    assert expected.min() < expected.max()
+    whole = oracle.features(hyper, (height, width))
+    expected = [oracle.first_group(whole, symbols[:, :OWN], known)]
+    expected += [
+        oracle.later_group(number, whole, symbols[:, :seen])
+        for number, (seen, _) in enumerate(CONFIG.later_groups(), 1)
+    ]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.array_equal(ours.numpy().astype(np.int64), theirs)
+        assert theirs.min() < theirs.max()
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (8, 12), (1, 2)])
 def test_passes_predict_what_the_dense_prior_predicts(model, height, width):
     generator = torch.Generator().manual_seed(height)
-    sizes = (2, CONFIG.hyper_channels, -(-height // 4), -(-width // 4)), (2, CONFIG.latent_channels, height, width)
+    sizes = (2, CONFIG.hyper_channels, -(-height // 4), -(-width // 4)), (2, OWN, height, width)
     hyper, symbols = (torch.randint(-9, 9, size, generator=generator).float() for size in sizes)
     board, empty = hyperprior.checkerboard(symbols), torch.zeros_like(symbols)
     even, odd = (torch.from_numpy(np.flatnonzero(board[0, 0].numpy() == colour)) for colour in (1, 0))
-    first, second = model.prior_passes()
+    first, second, *_ = model.prior_passes()
     with torch.no_grad():
         index, mean, *features = first(hyper, torch.ones_like(board), even)
-        expected = model.prior(hyper, empty, empty, empty[:, :1])
+        shared = model.prior.features(hyper, (height, width))
+        expected = model.prior.first_group(shared, empty, empty, empty[:, :1])
         for ours, theirs in zip((index, mean), expected, strict=True):
             torch.testing.assert_close(ours[:, :, 0].float(), theirs.flatten(2)[:, :, even], atol=1e-5, rtol=0)
         known = symbols.flatten(2)[:, :, even][:, :, None]
@@ -116,10 +147,41 @@ def test_passes_predict_what_the_dense_prior_predicts(model, height, width):
         found = second(*features, known, known + mean, place.reshape(height, width), odd)
         latent = torch.zeros_like(symbols).flatten(2)
         latent[:, :, even] = (known + mean)[:, :, 0]
-        expected = model.prior(hyper, symbols * board, latent.reshape(symbols.shape), board)
+        expected = model.prior.first_group(shared, symbols * board, latent.reshape(symbols.shape), board)
     assert found[0].dtype == torch.uint8
     assert torch.equal(found[0][:, :, 0].float(), expected[0].flatten(2)[:, :, odd])
     torch.testing.assert_close(found[1][:, :, 0], expected[1].flatten(2)[:, :, odd], atol=1e-5, rtol=0)
+
+
+def test_later_passes_predict_what_the_dense_prior_predicts(model):
+    generator = torch.Generator().manual_seed(1)
+    hyper = torch.randint(-9, 9, (2, CONFIG.hyper_channels, 2, 3), generator=generator).float()
+    symbols = torch.randint(-30, 30, (2, CONFIG.latent_channels, 5, 9), generator=generator).float()
+    latent = symbols + torch.rand(symbols.shape, generator=generator) - 0.5
+    first, _, *later = model.prior_passes()
+    assert len(later) == len(CONFIG.groups) - 1
+    with torch.no_grad():
+        _, _, *features = first(hyper, torch.ones_like(symbols[:, :1]), torch.arange(45))
+        shared = model.prior.features(hyper, (5, 9))
+        for number, (seen, group) in enumerate(CONFIG.later_groups(), 1):
+            index, mean = later[number - 1](*features, symbols[:, :seen], latent[:, :seen])
+            expected = model.prior.later_group(number, shared, symbols[:, :seen], latent[:, :seen])
+            assert index.dtype == torch.uint8
+            assert index.shape == (2, group, 5, 9)
+            assert torch.equal(index.float(), expected[0])
+            torch.testing.assert_close(mean, expected[1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("groups", [(), (40, 0), (12, 10)])
+def test_groups_cover_the_latent_channels(groups):
+    with pytest.raises(ArgumentError, match=r"model\.groups: found .* 40 latent channels"):
+        replace(CONFIG, groups=groups)
+
+
+def test_one_group_has_two_passes():
+    one = hyperprior.HyperpriorAutoencoder(replace(CONFIG, groups=(40,)))
+    assert len(one.prior_passes()) == 2
+    test_loss_reaches_every_weight_and_rewards_rate(one)
 
 
 def test_partial_sums_stay_exact(model):

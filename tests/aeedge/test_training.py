@@ -32,7 +32,14 @@ PHOTO = {
     "training": {"max_steps": 4, "batch_size": 4, "validate_steps": 2, "loss": {"kind": "rate-distortion"}},
 }
 HYPERPRIOR = {
-    "model": {"family": "hyperprior", "width": 16, "latent_channels": 24, "hidden": 8, "decoder_hidden": 8},
+    "model": {
+        "family": "hyperprior",
+        "width": 16,
+        "latent_channels": 24,
+        "hidden": 8,
+        "decoder_hidden": 8,
+        "groups": [24],
+    },
     "data": {"source": "synthetic-photos", "count": 4, "held_out": 0.3, "crop": [64, 64]},
     "training": {"max_steps": 2, "batch_size": 2, "loss": {"kind": "hyperprior"}},
 }

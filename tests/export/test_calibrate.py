@@ -83,7 +83,7 @@ def test_restore_is_within_half_a_step(calibration, latent):
 
 
 def test_the_counter_takes_hyper_symbols_first_and_then_symbols_by_index():
-    counter = SymbolCounter(channels=2, latent_channels=3)
+    counter = SymbolCounter(channels=2, passes=[slice(0, 3), slice(3, 5)])
     counter.exchange(np.zeros(4, np.uint8), np.array([0.4, 5.0, -1.0, -1.0], np.float32), last=False)
     assert counter.hyper[0, 255] == 1
     assert counter.hyper[0, 260] == 1
@@ -93,8 +93,11 @@ def test_the_counter_takes_hyper_symbols_first_and_then_symbols_by_index():
     assert counter.scales[0, 0] == 2
     assert counter.scales[7, 1] == 2
     assert counter.scales[63].nonzero()[0].tolist() == [2, 256]
-    assert counter.number.tolist() == [0, 2, 2]
+    assert counter.number.tolist() == [0, 2, 2, 0, 0]
     assert counter.excess[1] == pytest.approx(0.0, abs=1e-6)
+    counter.exchange(index[:2], np.array([0.1, 2.25], np.float32), last=True)
+    assert counter.number.tolist() == [0, 2, 2, 0, 1]
+    assert counter.excess[4] == pytest.approx(-0.25)
 
 
 def test_anchors_reach_both_ends():

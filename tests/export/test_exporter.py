@@ -113,9 +113,10 @@ def test_a_wrong_decoder_fails_the_gate_on_pixels(source):
         parity.require()
 
 
-@pytest.mark.parametrize("role", ["prior", "context"])
+@pytest.mark.parametrize("role", ["prior", "context", "group_1", "group_2"])
 def test_an_exact_prior_off_by_one_unit_fails_the_gate_on_indices(source, hyper_draft, role):
-    value = hyper_draft.graphs[role].graph.initializers["predictor.index.weight"]
+    name = "index.weight" if role.startswith("group") else "predictor.index.weight"
+    value = hyper_draft.graphs[role].graph.initializers[name]
     kept, array = value.const_value, value.const_value.numpy().copy()
     array[:, 0] += 1 / 256
     value.const_value = onnx_ir.tensor(array, name=value.name)
@@ -152,8 +153,8 @@ def test_half_a_bundle_serves_its_side_and_verifies(bundles, source, tmp_path, o
 
 def test_halves_of_a_hyperprior_hold_what_their_side_needs(hyper_draft):
     for only, roles in {
-        "encoder": {"encoder", "hyper_encoder", "prior", "context"},
-        "decoder": {"decoder", "prior", "context"},
+        "encoder": {"encoder", "hyper_encoder", "prior", "context", "group_1", "group_2"},
+        "decoder": {"decoder", "prior", "context", "group_1", "group_2"},
     }.items():
         names = {name for name in hyper_draft.files((only,)) if name.endswith(".onnx")}
         assert names == {f"{role}.onnx" for role in roles}

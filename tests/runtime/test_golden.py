@@ -1,5 +1,6 @@
 """The golden streams, read by the slow decoder that was written from FORMAT.md alone."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ def factorized(arrays: dict[str, Any], width: int) -> Passes:
     return passes
 
 
-def hyperprior(arrays: dict[str, Any], width: int) -> Passes:
-    """The prior of make_tiny_bundles.py in plain integers, for one image in one chunk."""
+def hyperprior(arrays: dict[str, Any], width: int, own: int) -> Passes:
+    """The prior of make_tiny_bundles.py in plain integers, for one image in one chunk; `own` channels come first."""
 
     def passes(quality: int, span: tuple[int, int, int, int], done: list[list[int]]) -> tuple[list[int], bool]:
         rows = span[3]
@@ -41,12 +42,14 @@ def hyperprior(arrays: dict[str, Any], width: int) -> Passes:
         hyper = np.array(done[0]).reshape(2, hyper_rows, hyper_columns).tolist()
         places = [(row, column) for row in range(rows) for column in range(width)]
         parity = len(done) - 1
+        if parity == 2:
+            return grouped(hyper, places, done), True
         known: dict[tuple[int, int, int], int] = {}
         if parity:
-            even = [(channel, *place) for channel in range(8) for place in places if sum(place) % 2 == 0]
+            even = [(channel, *place) for channel in range(own) for place in places if sum(place) % 2 == 0]
             known = dict(zip(even, done[1], strict=True))
         found = []
-        for channel in range(8):
+        for channel in range(own):
             for row, column in places:
                 if (row + column) % 2 != parity:
                     continue
@@ -54,8 +57,21 @@ def hyperprior(arrays: dict[str, Any], width: int) -> Passes:
                 near = [known[channel, *place] for place in around if (channel, *place) in known]
                 busy = min(sum(min(abs(symbol), 4) for symbol in near), 4)
                 index = 20 + 2 * hyper[min(channel, 1)][row // 4][column // 4] + 3 * busy - 6 * bool(near)
-                found.append(int(arrays["scale_tables"][min(max(index, 0), 63)]))
-        return found, bool(parity)
+                found.append(table(index))
+        return found, bool(parity) and own == 8
+
+    def table(index: int) -> int:
+        return int(arrays["scale_tables"][min(max(index, 0), 63)])
+
+    def grouped(hyper: list[Any], places: list[tuple[int, int]], done: list[list[int]]) -> list[int]:
+        busy = dict.fromkeys(places, 0)
+        for parity, symbols in enumerate(done[1:]):
+            squares = [place for place in places if sum(place) % 2 == parity]
+            for place, symbol in zip(squares * own, symbols, strict=True):
+                busy[place] = min(busy[place] + min(abs(symbol), 4), 4)
+        base = [20 + 2 * hyper[1][row // 4][column // 4] for row, column in places]
+        indices = [index + 3 * busy[place] - 6 for index, place in zip(base, places, strict=True)]
+        return [table(index) for _ in range(own, 8) for index in indices]
 
     return passes
 
@@ -68,7 +84,9 @@ def test_the_reference_decoder_reads_golden_streams(name: str, case: str) -> Non
     data = (folder / "golden" / f"{case}.aee").read_bytes()
     height, width = SIZES[case]
     model = Model(data[5:13], (8, 8), len(arrays["offsets"]), 4 if "scale_tables" in arrays else 1)
-    passes = (hyperprior if "scale_tables" in arrays else factorized)(arrays, -(-width // 8))
+    own = json.loads((folder / "manifest.json").read_text())["prior"].get("groups", [8])[0]
+    columns = -(-width // 8)
+    passes = hyperprior(arrays, columns, own) if "scale_tables" in arrays else factorized(arrays, columns)
     decoded = decode_stream(data, model, tables_of(arrays), passes)
     assert (decoded.count, decoded.height, decoded.width) == (1, height, width)
     assert decoded.gray == (name in ("tiny-dense", "tiny-vae"))

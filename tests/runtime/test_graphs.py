@@ -59,11 +59,12 @@ def test_an_output_that_the_encoder_lacks() -> None:
 
 def test_tables_of_another_prior() -> None:
     conv, hyper = (Codec.load(BUNDLES / name, threads=1).bundle for name in ("tiny-conv", "tiny-hyper"))
+    graphs: Any = [session_module] * 2
     with pytest.raises(BundleError, match="no table_index"):
         FactorizedPrior(hyper.tables)
     with pytest.raises(BundleError, match="no tables for a hyperprior"):
-        HyperPrior(conv.tables, hyper.manifest.prior, session_module, None, None)  # type: ignore[arg-type]
-    prior = HyperPrior(hyper.tables, hyper.manifest.prior, session_module, None, None)  # type: ignore[arg-type]
+        HyperPrior(conv.tables, hyper.manifest.prior, graphs, None)
+    prior = HyperPrior(hyper.tables, hyper.manifest.prior, graphs, None)
     latent = np.zeros((1, 8, 2, 2), np.float32)
     with pytest.raises(BundleError, match=r"hyper_encoder\.onnx is needed to compress"):
         prior.walk(50, Span(0, 1, 0, 2), 2, latent, SymbolWriter(hyper.tables.bank))

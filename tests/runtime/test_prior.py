@@ -39,9 +39,10 @@ def test_one_pass_takes_everything():
 
 
 @pytest.mark.parametrize("first_row", [0, 5])
-def test_a_pass_without_a_square(first_row):
+@pytest.mark.parametrize("name", ["tiny-hyper", "tiny-groups"])
+def test_a_pass_without_a_square(name, first_row):
     """One position is of one colour: the other pass has nothing to ask for."""
-    codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
+    codec = Codec.load(BUNDLES / name, threads=1)
     prior, tables = codec._networks.prior(compress=True), codec.bundle.tables
     latent = np.linspace(-90, 90, 8, dtype=np.float32).reshape(1, 8, 1, 1)
     writer, span = SymbolWriter(tables.bank), Span(0, 1, first_row, 1)
@@ -51,18 +52,21 @@ def test_a_pass_without_a_square(first_row):
     assert np.abs(written - latent).max() <= tables.steps[89].max() / 2
 
 
-@pytest.mark.parametrize(("graph", "count"), [("_first", 2), ("_first", 5), ("_second", 1), ("_second", 4)])
+COUNTS = [("prior", 2), ("prior", 5), ("context", 1), ("context", 4), ("group_1", 1), ("group_1", 3)]
+
+
+@pytest.mark.parametrize(("graph", "count"), COUNTS)
 def test_a_graph_with_another_number_of_outputs(graph, count):
-    codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
+    codec = Codec.load(BUNDLES / "tiny-groups", threads=1)
     prior = codec._networks.prior(compress=True)
     assert isinstance(prior, HyperPrior)
-    inner = getattr(prior, graph)
+    inner = prior._graphs[graph]
 
     class Other:
         def run(self, feeds):
             return (inner.run(feeds) * 3)[:count]
 
-    setattr(prior, graph, Other())
+    prior._graphs[graph] = Other()
     latent = codec.encode(picture(20, 30, 3))[None]
     with pytest.raises(BundleError, match=rf"gave {count} outputs, expected"):
         prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables.bank))

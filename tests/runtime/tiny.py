@@ -16,7 +16,7 @@ from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
 from aeedge_runtime.tables import read_arrays
 
 BUNDLES = Path(__file__).parent.parent / "fixtures" / "bundles"
-NAMES = ("tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper")
+NAMES = ("tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper", "tiny-groups")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
