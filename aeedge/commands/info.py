@@ -83,7 +83,8 @@ def _show_bundle(facts: Mapping[str, Any]) -> None:
     rows, columns = image["stride"]
     colour = "gray" if image["channels"] == 1 else "RGB"
     grid = f"patches of {columns}x{rows}" if image["patched"] else f"a latent position per {columns}x{rows} pixels"
-    context = f", {count(prior['passes'], 'pass')}" if prior["kind"] == "hyperprior" else ""
+    passes = prior["passes"] + len(prior["groups"][1:])
+    context = f", {count(passes, 'pass')}" if prior["kind"] == "hyperprior" else ""
     say(f"kind       bundle {facts['name']!r}, family {facts['family']}, preset {facts['preset']}")
     say(f"place      {printable(facts['place'])}")
     say(f"stream id  {facts['stream_id']}")

@@ -1,9 +1,10 @@
-"""The prior as a codec runs it: a network for each pass, which predicts what is asked for, nothing twice, nothing for nothing.
+"""The prior as a codec runs it: a network for each pass, which predicts what is asked for and nothing twice.
 
 `Prior` predicts the first group at every position of a dense grid, which training needs. A codec asks for half of the
-positions in either pass: first with no symbol known, then with those of the first pass. So the first network leaves
-the context branch out (its answer to zeros is a constant but for the borders) and hands its view of the hyper-symbols
-on to the second. Their table indices equal `Prior`'s, bit for bit; their means but for the order of summation.
+positions in either pass: first with no symbol known, then with those of the first pass. So the first network leaves the
+context branch out (its answer to zeros is a constant but for the borders) and hands its view of the hyper-symbols on to
+the second, and to the later groups, which have a pass each. Table indices equal `Prior`'s, bit for bit; means equal it
+but for the order of summation.
 
 Exact layers carry activations in sixteenths here, as integers 0..255: scaling by a power of two changes no digit, and
 spares two operations a layer.

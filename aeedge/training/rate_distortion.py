@@ -79,7 +79,7 @@ def rate_distortion(
     hyper_bits = hyper_rate(hyper + hyper_noise, position).sum(dim=(1, 2, 3))
     hyper_symbols = round_through(hyper.clamp(-HYPER_LIMIT, HYPER_LIMIT))
 
-    decoded, bits = _passes(model, hyper_symbols, latent_steps, latent_noise)
+    decoded, bits = code_latent(model, hyper_symbols, latent_steps, latent_noise)
     error = (model.decode(decoded * steps).float() - image).square().mean(dim=(1, 2, 3)) * 255**2
     rate = (hyper_bits + bits) / pixels
     weight = model.lambda_at(position)
@@ -93,10 +93,20 @@ def rate_distortion(
     }
 
 
-def _passes(
+def code_latent(
     model: HyperpriorAutoencoder, hyper_symbols: Tensor, latent_steps: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Quantise group by group; return the decoded latent in steps and the bits of each image `[N]`."""
+    """Quantise group by group, as the codec does.
+
+    Args:
+        model: the network.
+        hyper_symbols: integers in float32 `[N, cz, h/4, w/4]`.
+        latent_steps: the latent in quantiser steps `[N, c, h, w]`.
+        noise: of the latent, in -1/2 .. 1/2, in place of rounding where bits are counted.
+
+    Returns:
+        The decoded latent in steps, `[N, c, h, w]`, and the bits of each image `[N]`.
+    """
     groups = model.groups
     wanted = torch.split(latent_steps, list(groups), dim=1)
     features = model.prior.features(hyper_symbols, (latent_steps.shape[2], latent_steps.shape[3]))

@@ -49,8 +49,8 @@ CERTAIN_SHARE, CERTAIN_ENERGY, CERTAIN_COUNT = 0.97, 0.06, 10_000
 """An index is not coded where this share of its symbols is 0, their mean square is at most this, over so many.
 
 A nonzero symbol costs more bits there than its error is worth: on photos the indices with 98.5 % zeros left out save
-0.4 % of the bytes at equal PSNR, those with 96 % another 0.1 %, those with 91 % lose 0.6 %; on charts and contact sheets
-of thumbnails as well. And a third to a half of the symbols need not be coded, which is time.
+0.4 % of the bytes at equal PSNR, those with 96 % another 0.1 %, those with 91 % lose 0.6 %; on charts and contact
+sheets of thumbnails as well. And a third to a half of the symbols need not be coded, which is time.
 """
 
 SHRINK_PRIOR = 64.0
