@@ -15,7 +15,10 @@ ZERO_START = 12
 """In place of log2(lanes): one lane that starts from state 0, which saves two bytes where nothing is raw."""
 
 _MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
-_LANE_SHARE = 0.0075  # of the payload: what lanes may cost, 4 bits each and 16 more for each that starts empty
+# What lanes may cost, as a share of the payload: 4 bits each, and 16 more for each that starts empty. The second holds
+# while there are many steps left: a step takes 2.5 us to encode and 4 to decode, whatever the lanes.
+_LANE_SHARE, _LANE_SHARE_OF_MANY = 0.0075, 0.0125
+_MANY_STEPS = 1500
 _LEAST_STEPS = 8  # fewer steps than this gain no time
 
 
@@ -26,13 +29,14 @@ def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
         entries: the coder entries of each pass.
         hidden: raw words of the last pass; so many lanes start for free.
     """
-    longest = max(len(part) for part in entries)
-    budget = _LANE_SHARE * sum(_estimate_bits(part) for part in entries) + 16.0 * hidden
+    longest, together = max(len(part) for part in entries), sum(len(part) for part in entries)
+    bits = sum(_estimate_bits(part) for part in entries)
     least = (-(-longest // MAX_STEPS) - 1).bit_length()
     log2_lanes = least
     while log2_lanes < _MAX_LOG2_LANES and (2 << log2_lanes) * _LEAST_STEPS <= longest:
         lanes = 2 << log2_lanes
-        if 4.0 * lanes + 16.0 * max(lanes, hidden) > budget:
+        share = _LANE_SHARE_OF_MANY if together > _MANY_STEPS << log2_lanes else _LANE_SHARE
+        if 4.0 * lanes + 16.0 * max(lanes - hidden, 0) > share * bits:
             break
         log2_lanes += 1
     return 1 << log2_lanes

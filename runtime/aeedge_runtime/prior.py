@@ -57,9 +57,11 @@ class SymbolWriter:
         """Rounds half to even, clips, and forces certain symbols to 0; see Exchange."""
         if wanted is None:
             raise ValueError("SymbolWriter needs values")
-        rounded = np.rint(wanted)
-        symbols = np.clip(rounded, -MAX_SYMBOL, MAX_SYMBOL, out=rounded).astype(np.int16)
-        symbols *= self._bank.is_coded(tables)
+        coded = self._bank.coded(tables)
+        symbols = np.zeros(len(tables), np.int16)
+        rounded = wanted.take(coded)
+        np.clip(np.rint(rounded, out=rounded), -MAX_SYMBOL, MAX_SYMBOL, out=rounded)
+        symbols[coded] = rounded
         self.passes.append((tables, symbols))
         return symbols
 
