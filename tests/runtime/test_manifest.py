@@ -86,7 +86,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "groups that are no list": lambda v: v["prior"].update(groups=8),
     "no group": lambda v: v["prior"].update(groups=[]),
     "an empty group": lambda v: v["prior"].update(groups=[8, 0]),
-    "groups of other channels": lambda v: v["prior"].update(groups=[3, 4]),
+    "groups of other channels": lambda v: v["prior"].update(groups=[7]),
     "more groups than graphs": lambda v: v["prior"].update(groups=[3, 5]),
     "too many groups": lambda v: (v["latent"].update(channels=65), v["prior"].update(groups=[1] * 65)),
     "prior kind": lambda v: v["prior"].update(kind="magic"),
