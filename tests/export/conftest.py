@@ -21,7 +21,7 @@ CONFIGS = {
         "hidden": 8,
         "decoder_hidden": 8,
         "hyper_channels": 4,
-        "groups": [8, 10, 14],
+        "groups": [12, 8, 12],
         "group_hidden": [12, 16],
         "levels": 4,
     },
