@@ -10,6 +10,7 @@ import forgery
 import fuzz
 import injected
 import pytest
+import samples
 import threads
 import wrong_model
 
@@ -68,8 +69,8 @@ def test_kills(tmp_path: Path) -> None:
 
 @FORK
 def test_many_at_once() -> None:
-    assert threads.one_result(5).outcomes == {"same": 4 * 8 * 5}
-    assert threads.forks(4).outcomes == {"works": 4}
+    assert threads.one_result(5).outcomes == {"same": len(samples.NAMES) * 8 * 5}
+    assert threads.forks(len(samples.NAMES)).outcomes == {"works": len(samples.NAMES)}
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
