@@ -52,7 +52,7 @@ def find_preset(name: str) -> Preset:
 
 
 _MNIST = DataConfig(source="mnist")
-_PHOTOS = DataConfig(source="synthetic-photos", held_out_most=32, crop=(256, 256), flip=True)
+_PHOTOS = DataConfig(source="synthetic-photos", held_out_most=32, crop=(256, 256), flip=True, turn=True, shrink=0.6)
 
 
 @dataclass(frozen=True)

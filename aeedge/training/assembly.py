@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aeedge.models import build_model
 from aeedge.training import randomness
+from aeedge.training.augmentation import Augmentation
 from aeedge.training.batches import Batch, BatchSource, StepInfo, sample_size
 from aeedge.training.checkpoint import load_weights
 from aeedge.training.config import RunConfig
@@ -87,7 +88,8 @@ def open_data(config: RunConfig, model: Any, fabric: Any) -> tuple[BatchSource, 
     coarsest = getattr(model, "hyper_stride", 1)
     stride = model.stride[0] * coarsest, model.stride[1] * coarsest
     size = sample_size(images, data.crop, stride, model.patched)
-    source = BatchSource(images, size, training.batch_size, training.seed, flip=data.flip, corruption=corruption)
+    augmentation = Augmentation(size, data.flip, data.turn, data.shrink)
+    source = BatchSource(images, augmentation, training.batch_size, training.seed, corruption=corruption)
     validator = Validator(fabric, held_out, size, training, corruption)
     return source, validator
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aeedge.training import randomness
+from aeedge.training.augmentation import DRAWS, Augmentation
 from aeedge.training.corruption import Corruption
 from aeedge.training.data import ImageSet, centre_crop
 from aeedge_runtime.errors import ArgumentError
@@ -78,25 +79,23 @@ class BatchSource:
 
     Args:
         images: the training images.
-        size: rows and columns of a sample.
+        augmentation: how a sample is made of an image.
         batch_size: samples per step.
         seed: of the run.
-        flip: mirror at random.
         corruption: damage to the network's input, or None.
     """
 
     def __init__(
         self,
         images: ImageSet,
-        size: tuple[int, int],
+        augmentation: Augmentation,
         batch_size: int,
         seed: int,
         *,
-        flip: bool = False,
         corruption: Corruption | None = None,
     ) -> None:
-        self.images, self.size, self.batch_size, self.seed = images, size, batch_size, seed
-        self.flip, self.corruption = flip, corruption
+        self.images, self.augmentation, self.batch_size, self.seed = images, augmentation, batch_size, seed
+        self.corruption = corruption
         self._order = lru_cache(maxsize=2)(lambda epoch: randomness.permutation(seed, epoch, len(images)))
 
     @property
@@ -112,10 +111,10 @@ class BatchSource:
 
     def part(self, step: int, first: int, count: int) -> Batch:
         """Return samples `first` .. `first + count - 1` of the batch of a step."""
-        draws = randomness.uniform(self.seed, step, "crop", first, (count, 3))
+        draws = randomness.uniform(self.seed, step, "crop", first, (count, DRAWS))
         pixels = np.stack(
             [
-                random_crop(self.images.image(int(index)), self.size, draw, self.flip)
+                self.augmentation.sample(self.images.image(int(index)), draw)
                 for index, draw in zip(self.indices(step, first, count), draws, strict=True)
             ]
         )
@@ -143,16 +142,6 @@ def make_batch(pixels: NDArray[np.uint8], corruption: Corruption | None, seed: i
     if corruption is None:
         return Batch(target, target)
     return Batch(target, torch.from_numpy(corruption.apply(values, seed, step, first)).permute(0, 3, 1, 2))
-
-
-def random_crop(
-    image: NDArray[np.uint8], size: tuple[int, int], draw: NDArray[np.float32], flip: bool
-) -> NDArray[np.uint8]:
-    """Cut `size` rows and columns at the place that three uniform numbers say, mirrored if the third is below 1/2."""
-    top = int(draw[0] * (image.shape[0] - size[0] + 1))
-    left = int(draw[1] * (image.shape[1] - size[1] + 1))
-    cut = image[top : top + size[0], left : left + size[1]]
-    return cut[:, ::-1] if flip and draw[2] < 0.5 else cut
 
 
 def validation_batches(

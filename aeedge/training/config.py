@@ -26,6 +26,8 @@ class DataConfig(Configuration):
         held_out_most: most images kept for validation.
         crop: rows and columns of a training sample, cut at a random place; null takes whole images.
         flip: mirror samples left to right at random.
+        turn: mirror samples top to bottom and transpose them at random.
+        shrink: shrink half of the samples by a random factor from here to 1; 1 shrinks none.
         only_label: train on images of this class only (one-class anomaly scores); null takes all.
     """
 
@@ -36,6 +38,8 @@ class DataConfig(Configuration):
     held_out_most: int = 1000
     crop: tuple[int, int] | None = None
     flip: bool = False
+    turn: bool = False
+    shrink: float = 1.0
     only_label: int | None = None
 
 
@@ -188,6 +192,8 @@ def check(config: RunConfig) -> None:
         raise ArgumentError(f"training.ema_decay: found {training.ema_decay}, expected 0 to below 1")
     if not 0 < data.held_out < 1:
         raise ArgumentError(f"data.held_out: found {data.held_out}, expected a share between 0 and 1")
+    if not 0 < data.shrink <= 1:
+        raise ArgumentError(f"data.shrink: found {data.shrink}, expected a factor above 0 up to 1")
     if not 0 < training.optimizer.decay_share <= 1:
         found = training.optimizer.decay_share
         raise ArgumentError(f"training.optimizer.decay_share: found {found}, expected a share above 0 up to 1")

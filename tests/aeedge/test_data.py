@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from aeedge.training import folder, randomness, synthetic
+from aeedge.training.augmentation import Augmentation
 from aeedge.training.batches import BatchSource, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
@@ -157,7 +158,7 @@ def number_images(count, size=4):
 
 
 def test_an_epoch_visits_every_image_once():
-    source = BatchSource(number_images(10), (4, 4), 4, seed=5)
+    source = BatchSource(number_images(10), Augmentation((4, 4)), 4, seed=5)
     seen = np.concatenate([source.indices(step, 0, 4) for step in range(5)])
     assert sorted(seen[:10]) == list(range(10))
     assert sorted(seen[10:]) == list(range(10))
@@ -166,7 +167,8 @@ def test_an_epoch_visits_every_image_once():
 
 def test_parts_make_up_the_batch():
     images = ArrayImages(np.random.default_rng(0).integers(0, 256, (9, 12, 14, 3), dtype=np.uint8))
-    source = BatchSource(images, (8, 8), 6, seed=1, flip=True, corruption=Corruption("gaussian", 0.2))
+    augmentation = Augmentation((8, 8), flip=True, turn=True, shrink=0.7)
+    source = BatchSource(images, augmentation, 6, seed=1, corruption=Corruption("gaussian", 0.2))
     whole = source.part(3, 0, 6)
     halves = [source.part(3, first, 3) for first in (0, 3)]
     for name in ("target", "source"):
