@@ -29,12 +29,12 @@ from aeedge_export.parity import (
     Parity,
 )
 from aeedge_runtime import stream_info
-from aeedge_runtime.bank import FrequencyBank
 from aeedge_runtime.chunk import Pass, encode_chunk
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.layout import Geometry, Span, chunk_spans
 from aeedge_runtime.networks import Networks
 from aeedge_runtime.prior import FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter, restore_latent
+from aeedge_runtime.tables import EntropyTables
 
 QUALITIES = (100, 50, 1)
 """The finest steps are the hardest; the others show that tables and shrink go the same way."""
@@ -151,8 +151,8 @@ class ComparedPrior:
 class Follower(SymbolWriter):
     """Rounds and keeps PyTorch's symbols, then goes on with the runtime's."""
 
-    def __init__(self, bank: FrequencyBank, reference: list[Pass]) -> None:
-        super().__init__(bank)
+    def __init__(self, tables: EntropyTables, reference: list[Pass]) -> None:
+        super().__init__(tables)
         self._reference = reference
 
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
@@ -200,12 +200,12 @@ class Gate:
 
     def _compare_symbols(self, quality: int, images: NDArray[np.uint8], ours: Floats, theirs: Floats) -> None:
         """Compare symbols given the same past, then the pixels of the same symbols."""
-        shared, bank = np.empty_like(ours), self._tables.bank
+        shared = np.empty_like(ours)
         for span, place in spans(self._codec.bundle.geometry, ours):
-            writer = SymbolWriter(bank)
+            writer = SymbolWriter(self._tables)
             coded = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
             shared[place] = restore_latent(self._tables, quality, *coded)
-            follower = Follower(bank, writer.passes)
+            follower = Follower(self._tables, writer.passes)
             self._theirs.walk(quality, span, ours.shape[3], theirs[place], follower)
             for (tables, symbols), (their_tables, their_symbols) in zip(writer.passes, follower.passes, strict=True):
                 difference = np.abs(symbols.astype(np.int32) - their_symbols)
@@ -222,7 +222,7 @@ class Gate:
         """Let either side compress and restore by itself: squared error and bytes of payload."""
         restored, payload, bank = np.empty_like(theirs), 0, self._tables.bank
         for span, place in spans(self._codec.bundle.geometry, theirs):
-            writer = SymbolWriter(bank)
+            writer = SymbolWriter(self._tables)
             coded = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
             restored[place] = restore_latent(self._tables, quality, *coded)
             payload += len(encode_chunk(writer.passes, bank))

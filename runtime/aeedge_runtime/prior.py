@@ -43,23 +43,25 @@ class Exchange(Protocol):
 
 
 class SymbolWriter:
-    """The compressing side: rounds and keeps the passes of one chunk.
+    """The compressing side: turns values into symbols and keeps the passes of one chunk.
 
     Attributes:
         passes: tables and symbols so far, as `encode_chunk` takes them.
     """
 
-    def __init__(self, bank: FrequencyBank) -> None:
-        self._bank = bank
+    def __init__(self, tables: EntropyTables) -> None:
+        self._bank, self._dead_zone = tables.bank, tables.dead_zone
         self.passes: list[Pass] = []
 
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
-        """Rounds half to even, clips, and forces certain symbols to 0; see Exchange."""
+        """Rounds half to even, clips, and makes 0 of what is certain or in the dead zone; see Exchange."""
         if wanted is None:
             raise ValueError("SymbolWriter needs values")
         coded = self._bank.coded(tables)
         symbols = np.zeros(len(tables), np.int16)
         rounded = wanted.take(coded)
+        if self._dead_zone is not None:
+            rounded *= np.abs(rounded) >= self._dead_zone.take(tables.take(coded))
         np.clip(np.rint(rounded, out=rounded), -MAX_SYMBOL, MAX_SYMBOL, out=rounded)
         symbols[coded] = rounded
         self.passes.append((tables, symbols))

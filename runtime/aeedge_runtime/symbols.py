@@ -40,7 +40,7 @@ def write_chunks(
     chunks, symbol_hash = [], 0
     for block, values in latents:
         for span in block.spans:
-            side = SymbolWriter(bank)
+            side = SymbolWriter(bundle.tables)
             prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side)
             with stage("entropy_encode"):
                 chunks.append(encode_chunk(side.passes, bank))

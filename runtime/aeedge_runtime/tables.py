@@ -39,6 +39,8 @@ class EntropyTables:
         table_index: uint8 [100, c] for a factorized prior, else None.
         hyper_table_index: uint8 [100, cz] for a hyperprior, else None.
         scale_tables: uint8 [64], bank table of each index of the prior network, for a hyperprior, else None.
+        dead_zone: float32 [T] in [0.5, 1): what is nearer to 0, in steps, becomes symbol 0 when compressing under this
+            table; None for 0.5 everywhere, which is plain rounding.
     """
 
     bank: FrequencyBank
@@ -48,6 +50,7 @@ class EntropyTables:
     table_index: NDArray[np.uint8] | None
     hyper_table_index: NDArray[np.uint8] | None
     scale_tables: NDArray[np.uint8] | None
+    dead_zone: NDArray[np.float32] | None = None
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> EntropyTables:
@@ -67,8 +70,10 @@ class EntropyTables:
             shapes["scale_tables"] = (np.uint8, (SCALES,))
         else:
             shapes["table_index"] = (np.uint8, (QUALITIES, channels))
-        _check_names(arrays, {*shapes, *_BANK})
+        _check_names(arrays, {*shapes, *_BANK}, optional={"dead_zone"})
         bank = FrequencyBank.from_arrays(arrays)
+        if "dead_zone" in arrays:
+            shapes["dead_zone"] = (np.float32, (bank.tables,))
         found = {name: _checked(name, arrays[name], *expected) for name, expected in shapes.items()}
         _check_values(found, bank.tables)
         if hyper and found["offsets"].any():
@@ -81,6 +86,7 @@ class EntropyTables:
             table_index=found.get("table_index"),
             hyper_table_index=found.get("hyper_table_index"),
             scale_tables=found.get("scale_tables"),
+            dead_zone=found.get("dead_zone"),
         )
 
 
@@ -132,8 +138,8 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _check_names(arrays: Mapping[str, NDArray[Any]], expected: set[str]) -> None:
-    for what, names in (("lacks", expected - arrays.keys()), ("has unknown", arrays.keys() - expected)):
+def _check_names(arrays: Mapping[str, NDArray[Any]], expected: set[str], optional: set[str]) -> None:
+    for what, names in (("lacks", expected - arrays.keys()), ("has unknown", arrays.keys() - expected - optional)):
         if names:
             raise BundleError(f"entropy.npz {what} {', '.join(sorted(names))}; export the bundle again")
 
@@ -153,6 +159,8 @@ def _check_values(found: Mapping[str, NDArray[Any]], tables: int) -> None:
         raise BundleError("entropy.npz: a quantiser step is not above 0; export the bundle again")
     if (found["shrink"] < 0).any() or (found["shrink"] >= 0.5).any():
         raise BundleError("entropy.npz: a shrink outside [0, 0.5); export the bundle again")
+    if "dead_zone" in found and ((found["dead_zone"] < 0.5).any() or (found["dead_zone"] >= 1).any()):
+        raise BundleError("entropy.npz: a dead zone outside [0.5, 1); export the bundle again")
     for name in ("table_index", "hyper_table_index", "scale_tables"):
         if name in found and found[name].max() >= tables:
             raise BundleError(f"entropy.npz: {name} points beyond the {tables} tables; export the bundle again")

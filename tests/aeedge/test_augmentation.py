@@ -39,9 +39,7 @@ def test_symmetries():
         for down in (0.1, KEEP)
         for across in (0.1, KEEP)
     }
-    expected = {
-        np.rot90(start, turns).tobytes() for start in (image, image.transpose(1, 0, 2)) for turns in range(4)
-    }
+    expected = {np.rot90(start, turns).tobytes() for start in (image, image.transpose(1, 0, 2)) for turns in range(4)}
     assert seen == expected
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aeedge_export.calibrate import choose_shrink, factorized_tables, fit_shrink, restore
-from aeedge_export.hyperprior import ANCHORS, SymbolCounter
+from aeedge_export.hyperprior import ANCHORS, SymbolCounter, dead_zone
 from aeedge_runtime.bank import FrequencyBank
 
 pytestmark = pytest.mark.torch
@@ -83,7 +83,7 @@ def test_restore_is_within_half_a_step(calibration, latent):
 
 
 def test_the_counter_takes_hyper_symbols_first_and_then_symbols_by_index():
-    counter = SymbolCounter(channels=2, passes=[slice(0, 3), slice(3, 5)])
+    counter = SymbolCounter(channels=2)
     counter.exchange(np.zeros(4, np.uint8), np.array([0.4, 5.0, -1.0, -1.0], np.float32), last=False)
     assert counter.hyper[0, 255] == 1
     assert counter.hyper[0, 260] == 1
@@ -93,11 +93,29 @@ def test_the_counter_takes_hyper_symbols_first_and_then_symbols_by_index():
     assert counter.scales[0, 0] == 2
     assert counter.scales[7, 1] == 2
     assert counter.scales[63].nonzero()[0].tolist() == [2, 256]
-    assert counter.number.tolist() == [0, 2, 2, 0, 0]
-    assert counter.excess[1] == pytest.approx(0.0, abs=1e-6)
+    assert counter.energy[7] == 2
     counter.exchange(index[:2], np.array([0.1, 2.25], np.float32), last=True)
-    assert counter.number.tolist() == [0, 2, 2, 0, 1]
-    assert counter.excess[4] == pytest.approx(-0.25)
+    assert counter.scales[0].nonzero()[0].tolist() == [0, 2]
+    counter.exchange(np.zeros(4, np.uint8), np.zeros(4, np.float32), last=False)
+    assert counter.scales.sum() == 8  # the next chunk begins with hyper-symbols again
+
+
+def test_the_counter_leaves_out_what_is_certain_or_in_the_dead_zone():
+    certain, zone = np.arange(64) == 0, np.full(64, 0.7, np.float32)
+    counter = SymbolCounter(2, certain, zone)
+    counter.exchange(np.zeros(2, np.uint8), np.array([0.6, 0.0], np.float32), last=False)
+    assert counter.hyper[0, 256] == 1  # hyper-symbols are rounded plainly
+    found = counter.exchange(np.array([0, 9, 9, 9], np.uint8), np.array([3, 0.69, -0.71, 1.2], np.float32), last=True)
+    assert found.tolist() == [0, 0, -1, 1]
+
+
+def test_the_dead_zone_grows_with_what_a_zero_saves():
+    counts = np.zeros((64, 257))
+    counts[0, :2] = 1023, 0  # 10 bits and a sign: more than the most
+    counts[1, :2] = 15, 1  # 3 bits and a sign
+    counts[2, :2] = 0, 1023  # a zero is the dear one
+    zone = dead_zone(counts)
+    assert zone[:4] == pytest.approx([0.5 + 0.0175 * 10, 0.5 + 0.0175 * 4, 0.5, 0.5 + 0.0175])
 
 
 def test_anchors_reach_both_ends():

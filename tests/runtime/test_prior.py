@@ -1,5 +1,7 @@
 """The order of the squares within a pass, and passes without any."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny import BUNDLES, picture
@@ -45,11 +47,23 @@ def test_a_pass_without_a_square(name, first_row):
     codec = Codec.load(BUNDLES / name, threads=1)
     prior, tables = codec._networks.prior(compress=True), codec.bundle.tables
     latent = np.linspace(-90, 90, 8, dtype=np.float32).reshape(1, 8, 1, 1)
-    writer, span = SymbolWriter(tables.bank), Span(0, 1, first_row, 1)
+    writer, span = SymbolWriter(tables), Span(0, 1, first_row, 1)
     written = restore_latent(tables, 90, *prior.walk(90, span, 1, latent, writer))
     reader = SymbolReader(encode_chunk(writer.passes, tables.bank), tables.bank)
     assert np.array_equal(restore_latent(tables, 90, *prior.walk(90, span, 1, None, reader)), written)
     assert np.abs(written - latent).max() <= tables.steps[89].max() / 2
+
+
+def test_the_writer_leaves_out_what_is_in_the_dead_zone():
+    tables = Codec.load(BUNDLES / "tiny-hyper", threads=1).bundle.tables
+    coded = np.flatnonzero(~tables.bank.certain)[:2]
+    zone = np.full(tables.bank.tables, 0.5, np.float32)
+    zone[coded[1]] = 0.75
+    index = np.repeat(coded, 4).astype(np.uint8)
+    wanted = np.tile(np.array([0.5, -0.7, 0.76, -1.2], np.float32), 2)
+    found = SymbolWriter(replace(tables, dead_zone=zone)).exchange(index, wanted, last=True)
+    assert found.tolist() == [0, -1, 1, -1, 0, 0, 1, -1]
+    assert SymbolWriter(tables).exchange(index, wanted, last=True).tolist() == [0, -1, 1, -1] * 2
 
 
 COUNTS = [("prior", 2), ("prior", 5), ("context", 1), ("context", 4), ("group_1", 1), ("group_1", 3)]
@@ -69,4 +83,4 @@ def test_a_graph_with_another_number_of_outputs(graph, count):
     prior._graphs[graph] = Other()
     latent = codec.encode(picture(20, 30, 3))[None]
     with pytest.raises(BundleError, match=rf"gave {count} outputs, expected"):
-        prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables.bank))
+        prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables))
