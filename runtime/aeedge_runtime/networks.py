@@ -26,6 +26,10 @@ from .stages import stage, staged
 SLICE_PIXELS = 1 << 19
 """Pixels of one run of a graph where several images or patches wait: bounds memory, and stays near the caches."""
 
+FEW_PRODUCTS = 2_000_000
+"""Multiply-adds up to which a fully connected network runs on one thread: waking a second costs 11 microseconds, as much
+as the whole graph takes for one digit. The two are equal at 3 to 7 million."""
+
 TILE_PIXELS = 3 << 20
 """Most pixels of one run of a graph over a part of a large image, context included. The decoder of `photo` takes 84
 bytes of activations a pixel, and with a reach of 4 latent rows and columns some 17 % of what it computes is context."""
@@ -50,7 +54,7 @@ class _Sessions:
 
     process: int
     lock: threading.RLock = field(default_factory=threading.RLock)
-    opened: dict[str, Session] = field(default_factory=dict)
+    opened: dict[tuple[str, int | None], Session] = field(default_factory=dict)
 
 
 class Networks:
@@ -64,6 +68,7 @@ class Networks:
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
         self._bundle = bundle
         self._options = options
+        self._single = replace(options, threads=1)
         self._sessions = _Sessions(os.getpid())
 
     def session(self, role: str) -> Session:
@@ -73,14 +78,24 @@ class Networks:
             DeviceError: the device cannot be used.
             BundleError: the graph is damaged or not accepted.
         """
+        return self._opened(role, self._options)
+
+    def _session_for(self, role: str, count: int) -> Session:
+        """The session of a graph for so many images or patches at once: where they are few, one of a single thread."""
+        weights = self._bundle.manifest.files[f"{role}.onnx"].bytes // 4  # each is used once a patch
+        if self._bundle.manifest.image.patched and self._options.device == "cpu" and count * weights <= FEW_PRODUCTS:
+            return self._opened(role, self._single)
+        return self._opened(role, self._options)
+
+    def _opened(self, role: str, options: SessionOptions) -> Session:
         state = self._own_sessions()
-        found = state.opened.get(role)
+        found = state.opened.get((role, options.threads))
         if found is not None:
             return found
         with state.lock:
-            if role not in state.opened:
-                state.opened[role] = self._open(role)
-            return state.opened[role]
+            if (role, options.threads) not in state.opened:
+                state.opened[role, options.threads] = self._open(role, options)
+            return state.opened[role, options.threads]
 
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
         """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges.
@@ -156,14 +171,15 @@ class Networks:
         return state
 
     @staged("open_graph")
-    def _open(self, role: str) -> Session:
+    def _open(self, role: str, options: SessionOptions) -> Session:
         exact = role in self._bundle.manifest.prior.graphs  # the same table indices everywhere: always on the CPU
-        options = replace(self._options, device="cpu", provider_options={}) if exact else self._options
+        options = replace(options, device="cpu", provider_options={}) if exact else options
         session = open_session(self._bundle.read(f"{role}.onnx"), options, role=f"{role}.onnx")
         if self._options.device == "auto" and not exact:
             device = "cpu" if session.provider == CPU else "cuda"
             settings = {} if device == "cpu" else self._options.provider_options
             self._options = replace(self._options, device=device, provider_options=settings)
+            self._single = replace(self._options, threads=1)
         return session
 
     def _latent_size(self, pixels: Pixels) -> tuple[int, int]:
@@ -207,7 +223,7 @@ class Networks:
     def _run_encoder(self, pixels: Pixels, output: str) -> Floats:
         facts = self._bundle.manifest
         feeds = {"image": np.ascontiguousarray(pixels)}
-        session = self.session("encoder")
+        session = self._session_for("encoder", len(pixels))
         if output != "latent" and output not in session.outputs:
             raise BundleError(f"encoder.onnx gives {', '.join(session.outputs)}, expected {output} too; export again")
         with stage("encoder_graph"):
@@ -224,7 +240,7 @@ class Networks:
         facts = self._bundle.manifest.image
         feeds = {"latent": np.ascontiguousarray(latents)}
         with stage("decoder_graph"):
-            pixels = self.session("decoder").run(feeds)[0]
+            pixels = self._session_for("decoder", len(latents)).run(feeds)[0]
         rows, columns = (size * stride for size, stride in zip(latents.shape[2:], facts.stride, strict=True))
         expected = (len(latents), rows, columns, facts.channels)
         if pixels.shape != expected or pixels.dtype != np.uint8:

@@ -92,3 +92,32 @@ def test_a_provider_that_refuses_a_graph_is_not_the_graph_to_blame(monkeypatch) 
 
 def test_what_a_provider_misses_is_told_where_it_can_be() -> None:
     assert "see `aeedge doctor`" in session_module._what_is_missing("FakeExecutionProvider")
+
+
+def opened_threads(codec: Codec) -> set[tuple[str, int | None]]:
+    return set(codec._networks._sessions.opened)
+
+
+def test_few_patches_take_one_thread_and_many_take_all() -> None:
+    codec = Codec.load(BUNDLES / "tiny-dense", threads=2)
+    digits = np.zeros((2000, 8, 8, 1), np.uint8)
+    few = codec.encode_batch(digits[:1])
+    assert opened_threads(codec) == {("encoder", 1)}
+    many = codec.encode_batch(digits)
+    assert opened_threads(codec) == {("encoder", 1), ("encoder", 2)}
+    np.testing.assert_allclose(many[:1], few, rtol=0, atol=1e-5)
+    codec.decode_batch(few, (8, 8))
+    assert ("decoder", 1) in opened_threads(codec)
+
+
+def test_a_convolution_takes_all_threads() -> None:
+    codec = Codec.load(BUNDLES / "tiny-conv", threads=2)
+    codec.encode(picture(8, 8, 3))
+    assert opened_threads(codec) == {("encoder", 2)}
+
+
+@pytest.mark.filterwarnings("ignore:device auto uses the CPU")
+def test_one_thread_after_auto_fell_back() -> None:
+    codec = Codec.load(BUNDLES / "tiny-dense", device="auto", threads=2)
+    codec.encode(np.zeros((8, 8, 1), np.uint8))
+    assert ("encoder", 1) in opened_threads(codec)
