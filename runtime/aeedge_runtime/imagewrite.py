@@ -20,9 +20,10 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 4},
-    "JPEG": {"quality": 95, "subsampling": 0, "optimize": True},
+    "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True, "quality": 50, "method": 2, "exact": True},
 }
+_MAX_OPTIMISED = 1 << 24  # pixels of a JPEG with Huffman tables of its own, which take all coefficients in memory
 _MAX_JPEG_EXIF = 65_527  # bytes in one APP1 segment, less its length and prefix
 
 
@@ -60,6 +61,8 @@ def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]
         raise ArgumentError(f"image suffix {suffix!r}: expected {', '.join(FORMATS)}")
     planes, notes = _planes(picture, kind)
     options: dict[str, Any] = dict(_OPTIONS[kind])
+    if kind == "JPEG":
+        options["optimize"] = planes.shape[0] * planes.shape[1] <= _MAX_OPTIMISED
     if picture.icc:
         options["icc_profile"] = picture.icc
     if picture.exif and (kind != "JPEG" or len(picture.exif) <= _MAX_JPEG_EXIF):

@@ -335,3 +335,12 @@ def test_files_that_cannot_be_written(tmp_path) -> None:
 def test_gray_sources_are_written_as_gray() -> None:
     data, _ = picture_bytes(load_image(picture(4, 4, 1), 3), ".png")
     assert Image.open(BytesIO(data)).mode == "L"
+
+
+def test_a_large_jpeg_is_written_without_the_memory_that_better_tables_take(monkeypatch) -> None:
+    saved = Picture(picture(40, 60, 3))
+    small = picture_bytes(saved, ".jpg")[0]
+    monkeypatch.setattr("aeedge_runtime.imagewrite._MAX_OPTIMISED", 40 * 60 - 1)
+    large = picture_bytes(saved, ".jpg")[0]
+    assert len(small) < len(large)
+    assert np.array_equal(np.asarray(Image.open(BytesIO(small))), np.asarray(Image.open(BytesIO(large))))
