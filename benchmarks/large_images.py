@@ -139,7 +139,7 @@ def _median(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def command_line(bundle: str, size: tuple[int, int]) -> list[dict[str, Any]]:
-    """Peak of memory of `aeedge compress` and `aeedge decompress`, whole processes with Python, less the image's bytes."""
+    """Peak of memory of `aeedge compress` and `aeedge decompress`, the whole process less the bytes of the image."""
     with tempfile.TemporaryDirectory() as name:
         source, stream = Path(name) / "image.jpg", Path(name) / "image.aee"
         pixels = fit(draw_picture(3), *size)

@@ -27,8 +27,8 @@ SLICE_PIXELS = 1 << 19
 """Pixels of one run of a graph where several images or patches wait: bounds memory, and stays near the caches."""
 
 FEW_PRODUCTS = 2_000_000
-"""Multiply-adds up to which a fully connected network runs on one thread: to wake a second takes 11 microseconds, nearly
-as long as the whole graph for one digit. The two are equal at 3 to 7 million."""
+"""Multiply-adds up to which a fully connected network runs on one thread: to wake a second takes 11 microseconds, as
+long as the whole graph for one digit. The two are equal at 3 to 7 million."""
 
 TILE_PIXELS = 3 << 20
 """Most pixels of one run of a graph over a part of a large image, context included. The decoder of `photo` takes 84
