@@ -137,18 +137,18 @@ class Engine:
         for step, batches in enumerate(self.source.parts(start, self.max_steps, self.places), start):
             rate = learning_rate(training.optimizer, step, self.max_steps)
             parts = self._optimise(step, batches, rate)
-            parts, asked = self._agree(parts, bool(stop))
+            parts, interrupted, expired = self._agree(parts, stop)
             self._count(step, parts)
             self.reporter.step(step + 1, parts["loss"], clock.tick())
-            out_of_time = asked and not stop.interrupted
+            out_of_time = expired and not interrupted
             if step + 1 == self.max_steps or out_of_time or self._validation_due(step + 1):
                 self._validate(rate, clock)
                 if training.patience and self.counters.stale >= training.patience:
                     return f"no improvement in {self.counters.stale} validations"
             elif self._checkpoint_due(step + 1):
                 self.save()
-            if asked:
-                return "time is up" if out_of_time else "interrupted"
+            if interrupted or expired:
+                return "interrupted" if interrupted else "time is up"
         return "finished"
 
     def _optimise(self, step: int, batches: list[Batch], rate: float) -> dict[str, float]:
@@ -191,13 +191,16 @@ class Engine:
             "weights in the last checkpoint; try a lower learning rate or gradient clipping (training.clip_norm)"
         )
 
-    def _agree(self, parts: dict[str, float], stop: bool) -> tuple[dict[str, float], bool]:
-        """Return the mean of the parts over all processes, and whether any of them wants to stop."""
+    def _agree(self, parts: dict[str, float], stop: StopRequest) -> tuple[dict[str, float], bool, bool]:
+        """Return the mean of the parts over all processes, and whether any was interrupted or has no time left.
+
+        A signal may reach one process only; all must do the same after the step.
+        """
         if self.fabric.world_size == 1:
-            return parts, stop
-        mine = torch.tensor([*parts.values(), float(stop)], device=self.fabric.device)
-        *means, votes = self.fabric.all_reduce(mine, reduce_op="mean").tolist()
-        return dict(zip(parts, means, strict=True)), votes > 0
+            return parts, stop.interrupted, stop.expired
+        mine = torch.tensor([*parts.values(), stop.interrupted, stop.expired], device=self.fabric.device)
+        *means, interrupted, expired = self.fabric.all_reduce(mine, reduce_op="mean").tolist()
+        return dict(zip(parts, means, strict=True)), interrupted > 0, expired > 0
 
     def _count(self, step: int, parts: Mapping[str, float]) -> None:
         before = self.counters.sums or {}

@@ -29,9 +29,6 @@ class StopRequest:
         """Whether the time is up."""
         return time.monotonic() >= self._deadline
 
-    def __bool__(self) -> bool:
-        return self.interrupted or self.expired
-
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Let SIGINT and SIGTERM ask; a second one stops at once, as if nobody listened."""

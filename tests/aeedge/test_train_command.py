@@ -1,4 +1,10 @@
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -41,6 +47,9 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
     assert aeedge("train", "dense-mnist", *QUICK, "--max-steps", 2, "--out", first).code == 0
     assert aeedge("train", "--resume", "--max-steps", 4, "--out", first).code == 0
     assert read_checkpoint(checkpoint_path(first, "last"))[1].step == 4
+    done = aeedge("train", "--decoder-only", "--from", first, "--init-from", first, "--out", second)
+    assert done.code == 2
+    assert "--init-from starts a run" in done.errors[0]
     done = aeedge("train", "--decoder-only", "--from", first, "--max-steps", 2, "--out", second)
     assert done.code == 0, done.stderr
     assert load_run(second).config.training.trainable == "decoder"
@@ -56,6 +65,8 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
         (("--out", "x"), 2, "found none, expected one of PRESET"),
         (("dense-mnist", "--resume", "--out", "x"), 2, "found PRESET and --resume"),
         (("dense-mnist", "--decoder-only", "--out", "x"), 2, "belong together"),
+        (("dense-mnist", "--tables-from", "b", "--out", "x"), 2, "--tables-from belongs to --decoder-only"),
+        (("photo", "--from-pretrained", "--init-from", "w", "--out", "x"), 2, "--from-pretrained starts a run"),
         (("dense-mnist", "--set", "training.epoch=1", "--out", "x"), 2, 'did you mean "epochs"'),
         (("dense-mnist", "--set", "training.epochs", "--out", "x"), 2, "expected KEY=VALUE"),
         (("dense-mnist", "--set", "model.latnt=3", "--out", "x"), 2, 'did you mean "latent"'),
@@ -72,3 +83,28 @@ def test_wrong_words_get_one_line(aeedge, tmp_path, monkeypatch, words, code, me
     assert len(done.errors) == 1
     assert message in done.errors[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(shutil.which("pgrep") is None, reason="finds the second process with pgrep")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_of_two_processes_stops_both_in_order(tmp_path, rank):
+    run = tmp_path / "run"
+    words = ["train", "dense-mnist", *map(str, QUICK), "--max-steps", "1000000", "--out", str(run), "--threads", "1"]
+    command = [sys.executable, "-m", "aeedge", *words, "--accelerator", "cpu", "--devices", "2", "--strategy", "ddp"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    last = run / "checkpoints" / "last.safetensors"
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    os.kill(process.pid if rank == 0 else child_of(process.pid), signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "error" not in said
+    assert f"to go on: aeedge train --resume --out {run}" in said
+    assert read_checkpoint(last)[1].step > 0
+
+
+def child_of(parent):
+    """The second process of the run, which the first one started."""
+    found = subprocess.run(["pgrep", "-P", str(parent), "-f", "aeedge"], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
