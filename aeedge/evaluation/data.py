@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def _read_idx(path: Path) -> Pixels:
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{printable(path)}: cannot be read ({error}); get the file again") from error
     sizes = np.frombuffer(data[4:16], ">u4").astype(int)
     if data[:4] != b"\0\0\x08\x03" or len(sizes) != 3 or len(data) != 16 + int(np.prod(sizes)):

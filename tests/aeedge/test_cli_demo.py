@@ -10,6 +10,7 @@ from aeedge import comparison
 torch = pytest.importorskip("torch")
 
 from aeedge import demonstration  # noqa: E402
+from aeedge_runtime import AeedgeError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -82,3 +83,17 @@ def test_psnr():
     dark, light = np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 255, np.uint8)
     assert comparison.psnr_db(dark, dark) == float("inf")
     assert comparison.psnr_db(dark, light) == 0.0
+
+
+def test_the_demo_notices_images_of_another_shape(dense, tmp_path, digits):
+    class Other:
+        """A codec that loses a row."""
+
+        def compress_batch(self, images, quality):
+            return b"stream"
+
+        def decompress_batch(self, data):
+            return digits[:, 1:, :, None]
+
+    with pytest.raises(AeedgeError, match="the stream is not what was compressed"):
+        demonstration._measure_stream(Other(), digits, 50, tmp_path / "digits.aee")

@@ -1,8 +1,9 @@
 import json
+from dataclasses import dataclass
 
 import pytest
 
-from aeedge.configuration import set_key
+from aeedge.configuration import Configuration, set_key
 from aeedge.presets import PRESETS, find_preset
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge_runtime.errors import ArgumentError
@@ -22,6 +23,9 @@ def test_unknown_preset_names_the_nearest():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"training": 3}, "training: found .* expected an object with keys"),
+        ({"training": {"loss": {"terms": ["mse"]}}}, "training.loss.terms: found .* expected an object with keys"),
+        ({"data": {"crop": 256}}, "data.crop: found .* expected a list"),
         ({"training": {"epoch": 3}}, 'training: unknown key "epoch"; did you mean "epochs"'),
         ({"training": {"optimizer": {"rate": 1}}}, "training.optimizer: unknown key"),
         ({"training": {"epochs": "many"}}, "training.epochs: found .* expected int"),
@@ -57,3 +61,14 @@ def test_set_key_changes_one_place():
 def test_set_key_refuses_unknown_places(key):
     with pytest.raises(ArgumentError, match="key"):
         set_key(RunConfig().to_dict(), key, 1)
+
+
+@dataclass(frozen=True)
+class Needy(Configuration):
+    must: int
+
+
+def test_a_key_without_a_default_is_needed():
+    assert Needy.from_dict({"must": 3}) == Needy(3)
+    with pytest.raises(ArgumentError, match='Needy: the key "must" is missing'):
+        Needy.from_dict({})

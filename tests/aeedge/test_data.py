@@ -178,11 +178,23 @@ def test_parts_make_up_the_batch():
     assert np.array_equal(prepared.source.numpy(), whole.source.numpy())
 
 
+class Mixed:
+    """Two images of two sizes."""
+
+    def __len__(self):
+        return 2
+
+    def image(self, index):
+        return np.zeros((16, 16 * (index + 1), 1), np.uint8)
+
+
 def test_sample_size():
     assert sample_size(number_images(3, 16), None, (16, 16), False) == (16, 16)
     assert sample_size(number_images(3, 40), None, (16, 16), True) == (16, 16)
     with pytest.raises(ArgumentError, match="multiples of the model's stride"):
         sample_size(number_images(3, 20), None, (16, 16), False)
+    with pytest.raises(ArgumentError, match="differ in size; set data.crop"):
+        sample_size(Mixed(), None, (16, 16), False)
     with pytest.raises(ArgumentError, match="smaller than the training sample"):
         sample_size(number_images(3, 10), None, (16, 16), True)
 

@@ -66,3 +66,19 @@ def test_a_limit_takes_from_everywhere():
     assert spread(10, None) == spread(10, 99) == list(range(10))
     assert spread(100, 3) == [0, 50, 99]
     assert spread(5, 1) == [0]
+
+
+def test_gzip_files_that_are_damaged(tmp_path, digits):
+    whole = gzip.compress(idx(digits))
+    path = tmp_path / "t10k-images-idx3-ubyte.gz"
+    for data in (whole[: len(whole) // 2], b"no gzip at all", whole[:40] + bytes(100) + whole[140:]):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match="cannot be read"):
+            open_images(path, 1, None)
+
+
+def test_a_file_without_images(tmp_path):
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(idx(np.zeros((0, 28, 28), np.uint8)))
+    with pytest.raises(InputError, match="found no images, expected at least one"):
+        open_images(path, 1, None)

@@ -4,11 +4,12 @@ import pytest
 from aeedge.evaluation.classic import choose_classics
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.evaluate import evaluate_set
-from aeedge.evaluation.measure import Plan
+from aeedge.evaluation.measure import Plan, _measured
 from aeedge.evaluation.page import to_html
+from aeedge.evaluation import small
 from aeedge.evaluation.small import from_sheet, sheet_of
 from aeedge.evaluation.verdict import verdict
-from aeedge_runtime import Codec
+from aeedge_runtime import AeedgeError, Codec
 
 
 @pytest.fixture
@@ -43,3 +44,17 @@ def test_a_set_is_measured_as_streams_sheets_and_files(dense, images):
     assert "All images in one stream, quality 60" in words
     assert "lossless form of the set" in words
     assert b"The set without loss" in to_html(found, [])
+
+
+def test_a_sheet_that_no_classic_codec_can_hold(images, monkeypatch):
+    monkeypatch.setattr(small, "SHEET_SIDE", 63)  # 12 images take 4 columns of 16
+    with pytest.raises(AeedgeError, match="12 images do not fit one picture of the classic codecs; use --limit"):
+        small._sheet(images)
+    monkeypatch.setattr(small, "SHEET_SIDE", 64)
+    assert small._sheet(images).shape == (48, 64, 1)
+
+
+def test_an_image_that_comes_back_in_another_size(images):
+    image = EvaluationImage("digit", images[0])
+    with pytest.raises(AeedgeError, match="digit: jpeg gave back"):
+        _measured(image, "jpeg", 50, None, lambda _: b"", lambda _: images[0, :8])

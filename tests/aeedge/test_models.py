@@ -85,3 +85,9 @@ def test_posterior_sample_has_the_encoded_spread():
 def test_wrong_configs_are_refused(values):
     with pytest.raises(ArgumentError):
         model_config(values)
+
+
+@pytest.mark.parametrize("change", [{"channels": 1}, {"width": 193}, {"width": 16, "latent": 65}])
+def test_conv_refuses_sizes_that_its_transform_has_not(change):
+    with pytest.raises(ArgumentError, match="expected 3 channels, a width of at most 192"):
+        build_model({"family": "conv", **change})
