@@ -193,7 +193,7 @@ def test_sample_size():
     assert sample_size(number_images(3, 40), None, (16, 16), True) == (16, 16)
     with pytest.raises(ArgumentError, match="multiples of the model's stride"):
         sample_size(number_images(3, 20), None, (16, 16), False)
-    with pytest.raises(ArgumentError, match="differ in size; set data.crop"):
+    with pytest.raises(ArgumentError, match=r"differ in size; set data\.crop"):
         sample_size(Mixed(), None, (16, 16), False)
     with pytest.raises(ArgumentError, match="smaller than the training sample"):
         sample_size(number_images(3, 10), None, (16, 16), True)

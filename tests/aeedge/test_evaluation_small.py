@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from aeedge.evaluation import small
 from aeedge.evaluation.classic import choose_classics
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.evaluate import evaluate_set
 from aeedge.evaluation.measure import Plan, _measured
 from aeedge.evaluation.page import to_html
-from aeedge.evaluation import small
 from aeedge.evaluation.small import from_sheet, sheet_of
 from aeedge.evaluation.verdict import verdict
 from aeedge_runtime import AeedgeError, Codec
