@@ -9,7 +9,7 @@ from aeedge.training.augmentation import Augmentation
 from aeedge.training.batches import BatchSource, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
-from aeedge.training.data import ArrayImages, calibration_images, centre_crop, open_dataset
+from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset
 from aeedge.training.folder import FolderImages, image_paths
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 
@@ -83,6 +83,26 @@ def test_class_folders_give_labels(tmp_path):
     assert {images.label(index) for index in range(len(images))} == {0, 1}
     only = open_dataset(DataConfig(source=str(tmp_path), held_out=0.25, only_label=1), 3)
     assert {only.label(index) for index in range(len(only))} == {1}
+
+
+def test_a_class_without_images(tmp_path):
+    write_images(tmp_path / "bird", [(8, 8)] * 4)
+    with pytest.raises(ArgumentError, match="no images are left for the train split"):
+        open_dataset(DataConfig(source=str(tmp_path), held_out=0.25, only_label=7), 3)
+
+
+def test_a_single_image_cannot_be_divided(tmp_path):
+    write_images(tmp_path, [(8, 8)])
+    with pytest.raises(ArgumentError, match="found 1 image, expected at least 2, one of them to hold out"):
+        open_dataset(DataConfig(source=str(tmp_path)), 3)
+    with pytest.raises(ArgumentError, match="found 1 image, expected at least 2 to hold one out"):
+        _split(number_images(1), DataConfig(), "train", 0)
+
+
+def test_a_folder_without_a_usable_image(tmp_path):
+    write_images(tmp_path, [(10, 40)] * 3)
+    with pytest.warns(AeedgeWarning), pytest.raises(ArgumentError, match="no usable image is left of 3"):
+        FolderImages(tmp_path, image_paths(tmp_path), 3, (32, 32))
 
 
 def test_broken_and_small_files_are_named_and_skipped(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from aeedge.training import checkpoint, engine
 from aeedge.training.checkpoint import Counters, read_checkpoint, write_checkpoint
@@ -250,7 +250,7 @@ def test_unusable_config_leaves_no_folder_and_no_loss(tmp_path):
     ("training", "message"),
     [
         ({"optimizer": {"name": "adamm"}}, 'did you mean "adam"'),
-        ({"loss": {"terms": {"mss": 1.0}}}, "training.loss.terms"),
+        ({"loss": {"terms": {"mss": 1.0}}}, 'training.loss.terms: found "mss"; did you mean "mse"'),
         ({"loss": {"kind": "vae"}}, "does not fit a dense model"),
         ({"batch_size": 15, "accumulate": 2}, "multiple of 2"),
         ({"corrupt": "gauss:0.1"}, 'did you mean "gaussian"'),
@@ -284,6 +284,20 @@ def test_what_is_no_run(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="config"):
         load_run(tmp_path)
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path):
+    place = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(2)}, place)
+    with pytest.raises(InputError, match="expected a checkpoint of aeedge train"):
+        read_checkpoint(place)
+
+
+def test_a_file_where_the_run_should_be(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(ArgumentError, match="found a file, expected a folder for the run"):
+        train(config(max_steps=1), tmp_path / "run", hardware=CPU)
+    assert (tmp_path / "run").read_text() == "mine"
 
 
 def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
