@@ -20,7 +20,7 @@ from .errors import StreamError
 LOWEST_STATE = 1 << 16
 
 FEW_LANES = 4
-"""Up to so many lanes Python's own integers are faster: half a microsecond a symbol, against four or more a NumPy step."""
+"""Up to so many lanes Python's own integers are faster: half a microsecond a symbol, against four a step of NumPy."""
 
 # Few lanes make the loops below a matter of microseconds a call: functions are looked up once, outputs go by position.
 add, multiply, floor_divide, copyto = np.add, np.multiply, np.floor_divide, np.copyto

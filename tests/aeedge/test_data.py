@@ -11,7 +11,7 @@ from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
 from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset
 from aeedge.training.folder import FolderImages, image_paths
-from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+from aeedge_runtime.errors import AeedgeError, AeedgeWarning, ArgumentError
 
 pytestmark = pytest.mark.torch
 
@@ -242,3 +242,17 @@ def test_gaussian_corruption_has_the_stated_spread():
 def test_wrong_corruptions(text):
     with pytest.raises(ArgumentError, match="corrupt"):
         Corruption.parse(text)
+
+
+def test_a_download_that_fails_names_the_place(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("torchvision.datasets")
+
+    def offline(root, download, train):
+        raise (OSError("no route to host") if download else RuntimeError("not found"))
+
+    monkeypatch.setattr(datasets, "CIFAR10", offline)
+    with (
+        pytest.warns(AeedgeWarning, match="downloading"),
+        pytest.raises(AeedgeError, match=f"to {tmp_path} .*no route"),
+    ):
+        open_dataset(DataConfig(source="cifar10", data_dir=str(tmp_path)), 3)

@@ -85,6 +85,14 @@ def test_wrong_words_get_one_line(aeedge, tmp_path, monkeypatch, words, code, me
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[1]", "found a list, expected an object")])
+def test_a_config_file_that_is_none(aeedge, tmp_path, text, message):
+    (tmp_path / "mine.json").write_text(text)
+    done = aeedge("train", "--config", tmp_path / "mine.json", "--out", tmp_path / "run")
+    assert done.code == 2
+    assert message in done.errors[0]
+
+
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="finds the second process with pgrep")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_of_two_processes_stops_both_in_order(tmp_path, rank):

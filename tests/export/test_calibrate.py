@@ -109,6 +109,18 @@ def test_the_counter_leaves_out_what_is_certain_or_in_the_dead_zone():
     assert found.tolist() == [0, 0, -1, 1]
 
 
+def test_the_counter_needs_values():
+    with pytest.raises(ValueError, match="needs values"):
+        SymbolCounter(2).exchange(np.zeros(2, np.uint8), None, last=True)
+
+
+def test_the_package_has_no_other_names():
+    import aeedge_export
+
+    with pytest.raises(AttributeError, match="has no attribute 'exprot_run'"):
+        aeedge_export.exprot_run  # noqa: B018
+
+
 def test_the_dead_zone_grows_with_what_a_zero_saves():
     counts = np.zeros((64, 257))
     counts[0, :2] = 1023, 0  # 10 bits and a sign: more than the most
