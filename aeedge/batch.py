@@ -60,8 +60,8 @@ class Outcome:
 
 
 ROOM_PIXELS = 1 << 25
-"""Pixels in the networks at once, whatever the number of jobs: a pixel takes some 80 bytes there, and images above
-32 megapixels go in blocks, so this bounds the memory by 3 GB; a larger image waits until it is alone."""
+"""Pixels in the networks at once, whatever the number of jobs: a pixel takes some 80 bytes there, and larger
+images go in blocks, so this bounds the memory by 3 GB; an image of more pixels than this waits until it is alone."""
 
 
 def load_codec(options: Mapping[str, Any], inputs: int) -> "tuple[Codec, int]":

@@ -65,7 +65,7 @@ def test_the_work_around_the_network_is_that_of_the_runtime(monkeypatch, patched
 def test_a_run_of_another_model_is_refused(monkeypatch):
     images = np.full((2, 10, 15, 3), 200, np.uint8)
     encoder = engine(monkeypatch, "encode", False, [Images(images, np.zeros((2, 3, 10, 15), np.float32))])
-    with pytest.raises(WrongResultError, match="latents are .*, the bundle's"):
+    with pytest.raises(WrongResultError, match=r"latents are .*, the bundle's"):
         encoder.verify(0, encoder.run(0)[:, :1])
     with pytest.raises(WrongResultError, match="name the run it was exported from"):
         encoder.verify(0, encoder.run(0))
