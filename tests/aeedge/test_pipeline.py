@@ -231,7 +231,14 @@ def test_ctrl_c_ends_a_batch_soon_and_leaves_nothing_partial(draw, conv, tmp_pat
     for number in range(400):
         os.link(first, first.with_name(f"{number:03}.png"))
     command = [sys.executable, "-m", "aeedge", "compress", "in", "-m", str(conv), "-o", "out", "--jobs", "4"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )
     out = tmp_path / "out"
     while process.poll() is None and not (out.is_dir() and any(out.glob("*.aee"))):
         time.sleep(0.01)

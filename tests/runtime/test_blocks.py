@@ -122,7 +122,8 @@ def test_blocks_hold_all_chunks_in_order_within_the_limit(channels, unit, count,
 
 def test_a_block_of_a_large_photo_is_small() -> None:
     bundle = Bundle.load(PHOTO)
-    assert len(plan_blocks(bundle, 1, 4000, 8000)) == 1
+    assert len(plan_blocks(bundle, 1, 2000, 4000)) == 1
+    assert len(plan_blocks(bundle, 1, 4000, 6000)) > 1
     plan = plan_blocks(bundle, 1, 10_000, 10_000)
     assert max(len(block.rows) for block in plan) * 625 * 320 <= BLOCK_SYMBOLS
 
