@@ -68,7 +68,6 @@ class Networks:
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
         self._bundle = bundle
         self._options = options
-        self._single = replace(options, threads=1)
         self._sessions = _Sessions(os.getpid())
 
     def session(self, role: str) -> Session:
@@ -78,24 +77,23 @@ class Networks:
             DeviceError: the device cannot be used.
             BundleError: the graph is damaged or not accepted.
         """
-        return self._opened(role, self._options)
+        return self._opened(role, self._options.threads)
 
     def _session_for(self, role: str, count: int) -> Session:
         """The session of a graph for so many images or patches at once: where they are few, one of a single thread."""
         weights = self._bundle.manifest.files[f"{role}.onnx"].bytes // 4  # each is used once a patch
-        if self._bundle.manifest.image.patched and self._options.device == "cpu" and count * weights <= FEW_PRODUCTS:
-            return self._opened(role, self._single)
-        return self._opened(role, self._options)
+        few = self._bundle.manifest.image.patched and count * weights <= FEW_PRODUCTS
+        return self._opened(role, 1 if few and self._options.device == "cpu" else self._options.threads)
 
-    def _opened(self, role: str, options: SessionOptions) -> Session:
-        state = self._own_sessions()
-        found = state.opened.get((role, options.threads))
+    def _opened(self, role: str, threads: int | None) -> Session:
+        state, key = self._own_sessions(), (role, threads)
+        found = state.opened.get(key)
         if found is not None:
             return found
         with state.lock:
-            if (role, options.threads) not in state.opened:
-                state.opened[role, options.threads] = self._open(role, options)
-            return state.opened[role, options.threads]
+            if key not in state.opened:
+                state.opened[key] = self._open(role, threads)
+            return state.opened[key]
 
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
         """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges.
@@ -171,15 +169,16 @@ class Networks:
         return state
 
     @staged("open_graph")
-    def _open(self, role: str, options: SessionOptions) -> Session:
+    def _open(self, role: str, threads: int | None) -> Session:
         exact = role in self._bundle.manifest.prior.graphs  # the same table indices everywhere: always on the CPU
-        options = replace(options, device="cpu", provider_options={}) if exact else options
+        options = replace(self._options, threads=threads)
+        if exact:
+            options = replace(options, device="cpu", provider_options={})
         session = open_session(self._bundle.read(f"{role}.onnx"), options, role=f"{role}.onnx")
         if self._options.device == "auto" and not exact:
             device = "cpu" if session.provider == CPU else "cuda"
             settings = {} if device == "cpu" else self._options.provider_options
             self._options = replace(self._options, device=device, provider_options=settings)
-            self._single = replace(self._options, threads=1)
         return session
 
     def _latent_size(self, pixels: Pixels) -> tuple[int, int]:
