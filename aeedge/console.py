@@ -8,10 +8,10 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -119,6 +119,24 @@ def aeedge_warnings() -> Iterator[None]:
         warnings.simplefilter("always", category=AeedgeWarning)
         warnings.showwarning = show
         yield
+
+
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], words: int, style: Literal["simple", "pipe"] = "simple"
+) -> str:
+    """Return rows and columns as text.
+
+    Args:
+        headers: one per column.
+        rows: as many cells each.
+        words: the first columns, aligned left; the others hold figures and are aligned right.
+        style: `simple` for a terminal, `pipe` for Markdown.
+    """
+    from tabulate import tabulate
+
+    sides = ["left" if column < words else "right" for column in range(len(headers))]
+    text: str = tabulate(rows, headers, tablefmt=style, colalign=sides, disable_numparse=True)
+    return text
 
 
 def count(number: int, noun: str) -> str:

@@ -15,9 +15,9 @@ from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, restored_fo
 from aeedge.packing import places_to_restore
 from aeedge.pipeline import Room
 from aeedge.sources import STDIN
-from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info
+from aeedge_runtime import ArgumentError, Codec, StreamError, StreamInfo, stream_info
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
-from aeedge_runtime.imagewrite import picture_bytes
+from aeedge_runtime.imagewrite import image_bytes, picture_bytes
 from aeedge_runtime.remarks import remark
 
 
@@ -63,8 +63,8 @@ class Restorer:
         if path is not None and not self.guard.wants(path):
             return None
         with self.room.taken(info.width * info.height):
-            (picture,) = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
-            content = _image_bytes(picture, path)
+            image = self.codec.decompress_image(data, max_pixels=self.max_pixels)
+            content = _with_remarks(image_bytes(image, _suffix(path)))
         if path is None:
             write_stdout(content)
         else:
@@ -94,7 +94,7 @@ class Restorer:
         with self.room.taken(info.count * info.width * info.height):
             pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
             contents = {
-                place: _image_bytes(picture, place)
+                place: _with_remarks(picture_bytes(picture, _suffix(place)))
                 for place, picture in zip(places, pictures, strict=True)
                 if place in set(wanted)
             }
@@ -157,9 +157,13 @@ def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool)
             written.add(found)
 
 
-def _image_bytes(picture: Picture, path: Path | None) -> bytes:
-    """Return an image file's bytes; its format follows the suffix, PNG where there is none."""
-    content, notes = picture_bytes(picture, path.suffix if path and path.suffix else IMAGE_SUFFIX)
+def _suffix(path: Path | None) -> str:
+    """Return what the format of an image file follows: its suffix, that of PNG where there is none."""
+    return path.suffix if path and path.suffix else IMAGE_SUFFIX
+
+
+def _with_remarks(made: tuple[bytes, tuple[str, ...]]) -> bytes:
+    content, notes = made
     for note in notes:
         remark(note)
     return content

@@ -31,7 +31,7 @@ from aeedge.benchmark.summary import noise_percent, percentile
 from aeedge.benchmark.tables import number
 from aeedge_runtime import stream_info
 
-REQUIRED = ("numpy", "Pillow", "click", "rich", "onnxruntime")
+REQUIRED = ("numpy", "Pillow", "click", "tabulate", "onnxruntime")
 """Of aeedge[cpu], as pyproject.toml lists them."""
 
 IMPORT = "from aeedge_runtime import Codec; from aeedge_runtime.backend import load_backend; load_backend()"

@@ -8,6 +8,7 @@ from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.compare import Change
+from aeedge.console import table
 
 Result = Mapping[str, Any]
 
@@ -132,10 +133,8 @@ def number(value: float | None) -> str:
 def as_markdown(parts: Sequence[Table], facts: Sequence[str]) -> str:
     """Return tables and a line of facts in Markdown."""
     blocks = [", ".join(facts)]
-    for table in parts:
-        marks = [":--" if column < table.words else "--:" for column in range(len(table.headers))]
-        rows = [f"| {' | '.join(row)} |" for row in (table.headers, marks, *table.rows)]
-        blocks.append(f"**{table.title}**\n\n" + "\n".join(rows))
+    for part in parts:
+        blocks.append(f"**{part.title}**\n\n{table(part.headers, part.rows, part.words, 'pipe')}")
     return "\n\n".join(blocks)
 
 

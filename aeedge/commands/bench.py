@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.console import complain, count, note, print_json, printable, say, warn
+from aeedge.console import complain, count, note, print_json, printable, say, table, warn
 from aeedge.options import force_option, json_option
 from aeedge.outputs import OutputGuard
 from aeedge.sources import STDIN
@@ -251,20 +251,10 @@ def _show(report: "Report", comparison: "Comparison | None", content: dict[str, 
 
 
 def _print(parts: Sequence[Any], facts: Sequence[str]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
     for fact in facts:
         say(fact)
     for part in parts:
-        table = Table(title=part.title, title_justify="left", box=box.SIMPLE_HEAD)
-        for place, header in enumerate(part.headers):
-            table.add_column(header, justify="left" if place < part.words else "right")
-        for row in part.rows:
-            table.add_row(*row)
-        console.print(table)
+        say(f"\n{part.title}\n\n{table(part.headers, part.rows, part.words)}")
 
 
 def _judge(comparison: "Comparison | None") -> int:

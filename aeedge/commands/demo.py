@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.console import count, note, print_json, printable, say
+from aeedge.console import count, note, print_json, printable, say, table
 from aeedge.options import force_option, json_option
 from aeedge_runtime.errors import AeedgeError
 
@@ -39,20 +39,11 @@ def demo(out: str, data_dir: str | None, quality: int, force: bool, as_json: boo
 
 
 def _show(result: "Demonstration") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        caption="mean of an image; PSNR over all pixels; JPEG and WebP at their lowest quality that is as good"
-    )
-    table.add_column("")
-    for title in ("bytes", "PSNR", "to bytes", "to image"):
-        table.add_column(title, justify="right")
-    for row in result.rows:
-        table.add_row(row.name, f"{row.image_bytes:.1f}", _decibels(row), *_times(row))
+    rows = [(row.name, f"{row.image_bytes:.1f}", _decibels(row), *_times(row)) for row in result.rows]
     images = len(result.rows[0].restored)
     say(f"{count(images, 'image')} of 28x28 ({result.data}) in {result.stream_bytes:,} bytes, {result.seconds:.0f} s")
-    Console().print(table)
+    say(f"\n{table(('', 'bytes', 'PSNR', 'to bytes', 'to image'), rows, words=1)}\n")
+    say("mean of an image; PSNR over all pixels; JPEG and WebP at their lowest quality that is as good")
     for title, place in vars(result.places).items():
         say(f"{title:9}{printable(place)}")
     say(f"next     aeedge info {printable(result.places.stream)}")

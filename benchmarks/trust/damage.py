@@ -1,6 +1,6 @@
 """Damage: every flipped bit, every truncation, bursts and more of valid streams must be refused with a typed error.
 
-python benchmarks/trust/damage.py [--cases 200000] [--seed 0]
+python benchmarks/trust/damage.py [--cases 420000] [--seed 0]
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def run(drawn: int, seed: int, names: tuple[str, ...] | None = None) -> dict[str
 
 def main() -> int:
     """Runs all of it."""
-    arguments = parser(__doc__, 300_000).parse_args()
+    arguments = parser(__doc__, 420_000).parse_args()
     found = run(arguments.cases, arguments.seed)
     facts = {kind: trials.facts() for kind, trials in found.items()}
     total = sum(trials.count for trials in found.values())

@@ -7,16 +7,23 @@ the same way back; only rows within the overlap are kept from one block to the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .errors import BundleError
+from .imagewrite import pillow_image
 from .layout import Block, blocks
+from .limits import SLAB_PIXELS
 from .networks import Networks
 from .symbols import ChunkReader
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BLOCK_SYMBOLS = 1 << 25
 """Latent symbols of one block of a large image: 128 MB as float32, 160 latent rows of 10,000 pixels of `photo`."""
@@ -93,22 +100,64 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
     return latents
 
 
-def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, pixels: Pixels) -> None:
+class Canvas(Protocol):
+    """Where decoded pixels go."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Images, rows, columns and channels: those of the model, or one for the luma of a colour model."""
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """Has some rows of some images decoded, uint8 [images, rows, W, C]."""
+
+
+class ArrayCanvas:
+    """An array, uint8 [N, H, W, C]; its rows are decoded in place."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.shape = pixels.shape
+        self._pixels = pixels
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """See Canvas."""
+        decode(self._pixels[images.start : images.stop, rows])
+
+
+class ImageCanvas:
+    """A PIL image, gray or RGB, which takes the rows as they come: a large image exists once."""
+
+    def __init__(self, image: Image) -> None:
+        self.shape = 1, image.height, image.width, len(image.getbands())
+        self._image = image
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """See Canvas."""
+        _, height, width, channels = self.shape
+        first, stop, _ = rows.indices(height)
+        band = np.empty((1, stop - first, width, channels), np.uint8)
+        decode(band)
+        step = max(SLAB_PIXELS // width, 1)  # Pillow's copy of what is pasted stays small
+        for top in range(0, len(band[0]), step):
+            self._image.paste(pillow_image(band[0, top : top + step]), (0, first + top))
+
+
+def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas) -> None:
     """Decodes all chunks of a stream into pixels.
 
     Args:
         bundle: the model.
         networks: its graphs.
         reader: before the first chunk.
-        pixels: uint8 [N, H, W, C], or [N, H, W, 1] for the luma of a colour model; filled in.
+        canvas: filled in.
 
     Raises:
         StreamError: from `reader`; what was filled in until then is not to be used.
     """
-    h, w = bundle.geometry.latent_size(*pixels.shape[1:3])
-    overlap = bundle.manifest.limits.overlap
+    count, height, width, _ = canvas.shape
+    h, w = bundle.geometry.latent_size(height, width)
+    overlap, stride = bundle.manifest.limits.overlap, bundle.geometry.stride[0]
     done, kept = 0, _no_rows(bundle, w)
-    for block in plan_blocks(bundle, *pixels.shape[:3]):
+    for block in plan_blocks(bundle, count, height, width):
         if block.rows.start == 0:
             done, kept = 0, _no_rows(bundle, w)
         held = range(block.rows.start - kept.shape[2], block.rows.stop)
@@ -117,7 +166,8 @@ def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, pixel
         reader.read_block(block, latents[:, :, kept.shape[2] :])
         rows = range(done, h if held.stop == h else max(held.stop - overlap, done))
         if rows:
-            networks.decode_rows(latents, held, rows, pixels[block.images.start : block.images.stop])
+            decode = partial(networks.decode_rows, latents, held, rows, h=h)
+            canvas.fill(block.images, slice(rows.start * stride, rows.stop * stride), decode)
         done = rows.stop
         kept = latents[:, :, max(done - overlap - held.start, 0) :].copy()
 

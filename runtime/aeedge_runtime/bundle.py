@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +22,10 @@ DEFAULT_BUNDLE = "photo"
 """The shipped bundle that is used where none is named."""
 
 SHIPPED = Path(__file__).parent / "bundles"
+
+LARGE_GRAPH = 64 << 20
+"""Bytes above which a graph goes to onnxruntime as a file: of one that it gets as bytes it has three copies at once
+while it opens it, of a file two. Such graphs take seconds to open, and the copy a tenth of that."""
 
 Place = str | os.PathLike[str] | bytes
 
@@ -94,6 +101,32 @@ class Bundle:
                 f"{self}: {name} is not the file that was exported (sha256 differs); get the bundle again"
             )
         return data
+
+    @contextlib.contextmanager
+    def graph(self, role: str) -> Iterator[bytes | Path]:
+        """What to open a graph from: its bytes, or, where it is large, a copy that only this user can reach.
+
+        The copy is checked like the bytes, lives as long as the context, and is left out where there is no room for it.
+
+        Raises:
+            BundleError: as for `read`.
+        """
+        name = f"{role}.onnx"
+        facts = self.manifest.files.get(name)
+        if facts is None or facts.bytes <= LARGE_GRAPH:
+            yield self.read(name)
+            return
+        with contextlib.ExitStack() as stack:
+            yield self._private_copy(name, stack) or self.read(name)
+
+    def _private_copy(self, name: str, stack: contextlib.ExitStack) -> Path | None:
+        data = self.read(name)
+        try:
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aeedge-"))) / name
+            copy.write_bytes(data)
+        except OSError:  # no temporary folder, or no room in it
+            return None
+        return copy
 
     def require(self, half: str, action: str) -> None:
         """Checks that the bundle has a half.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import BlockLatents, decode_blocks, finite
+from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
 from .errors import ArgumentError, BundleError, WrongModelError
 from .image import Picture, Source, to_gray
+from .imagewrite import finished
 from .layout import Geometry, check_size
 from .limits import MAX_PIXELS
 from .networks import Floats, Networks, Pixels
@@ -25,6 +26,9 @@ from .stages import staged
 from .streaminfo import Data, stream_bytes, stream_names
 from .symbols import ChunkReader, write_chunks
 from .targets import Rate, psnr_db, reach
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 DEFAULT_QUALITY = 50
 
@@ -180,6 +184,21 @@ class Codec:
             for index in range(stream.count)
         ]
 
+    def decompress_image(self, data: Data, *, max_pixels: int | None = None) -> Image:
+        """Restores the image of a stream as a PIL image, with alpha, and with ICC profile and EXIF in its `info`.
+
+        Made block by block: of a large image there is no second copy as an array. Arguments and errors are those of
+        `decompress`.
+        """
+        from PIL import Image
+
+        stream, reader, channels = self._open_to_decode(data, max_pixels)
+        _check_single(stream.count)
+        image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
+        decode_blocks(self.bundle, self._networks, reader, ImageCanvas(image))
+        alpha = _alpha(stream)[0] if ALPHA in stream.sections else None
+        return finished(image, alpha, stream.sections.get(ICC), stream.sections.get(EXIF))
+
     def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """All symbols of a stream in coding order, int16 [n]; needs no decoder half."""
         return self._open(data, max_pixels)[1].read_symbols()
@@ -314,15 +333,19 @@ class Codec:
     @staged("to_image")
     def _decompress(self, data: Data, max_pixels: int | None, *, with_alpha: bool = False) -> tuple[Pixels, Stream]:
         """Pixels, uint8 [N, H, W, C], with one channel more for alpha if there is some and it is asked for."""
-        self.bundle.require("decoder", "decompress")
-        stream, reader = self._open(data, max_pixels)
-        channels = 1 if stream.gray else self._channels
+        stream, reader, channels = self._open_to_decode(data, max_pixels)
         added = int(with_alpha and ALPHA in stream.sections)
         pixels = np.empty((stream.count, stream.height, stream.width, channels + added), np.uint8)
-        decode_blocks(self.bundle, self._networks, reader, pixels[..., :channels])
+        decode_blocks(self.bundle, self._networks, reader, ArrayCanvas(pixels[..., :channels]))
         if added:
             pixels[..., channels] = _alpha(stream)
         return pixels, stream
+
+    def _open_to_decode(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader, int]:
+        """A stream, what reads its symbols, and the channels of its images without alpha."""
+        self.bundle.require("decoder", "decompress")
+        stream, reader = self._open(data, max_pixels)
+        return stream, reader, 1 if stream.gray else self._channels
 
 
 def _warn(stack: Stack) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import ArgumentError, ImageError
 from .files import atomic_write
 from .remarks import remark
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from .image import Picture
+
+Pixels = NDArray[np.uint8]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -24,7 +29,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True, "quality": 50, "method": 2, "exact": True},
 }
 _MAX_OPTIMISED = 1 << 24  # pixels of a JPEG with Huffman tables of its own, which take all coefficients in memory
-_MAX_JPEG_EXIF = 65_527  # bytes in one APP1 segment, less its length and prefix
+_MAX_JPEG_EXIF = 65_533  # bytes of one APP1 segment, prefix included
+
+EXIF_PREFIX = b"Exif\x00\x00"
+"""Stands before the TIFF bytes of an EXIF block where Pillow holds one."""
 
 
 def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -48,41 +56,66 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
 
 
 def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]]:
+    """Bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
+    _check_suffix(suffix)
+    pixels = picture.pixels[..., :1] if picture.gray else picture.pixels
+    return image_bytes(finished(pillow_image(pixels), picture.alpha, picture.icc, picture.exif), suffix)
+
+
+def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     """Bytes of an image file, and notes on what the format cannot hold.
+
+    Args:
+        image: gray or RGB, with alpha or without, as `finished` returns it.
+        suffix: of the file, with its dot.
 
     Raises:
         ArgumentError: a suffix other than those of FORMATS.
         ImageError: the format cannot hold an image of this size.
     """
+    kind, notes = _check_suffix(suffix), []
+    options: dict[str, Any] = dict(_OPTIONS[kind])
+    icc, exif = image.info.get("icc_profile"), image.info.get("exif")
+    if kind == "JPEG":
+        options["optimize"] = image.width * image.height <= _MAX_OPTIMISED
+        if image.mode in ("LA", "RGBA"):
+            image = image.convert(image.mode[:-1])
+            notes.append("the alpha plane was dropped: JPEG has none; use .png or .webp")
+        if exif and len(exif) > _MAX_JPEG_EXIF:
+            notes.append(f"EXIF of {len(exif)} bytes was dropped: JPEG holds at most {_MAX_JPEG_EXIF}")
+            exif = None
+    if icc:
+        options["icc_profile"] = icc
+    if exif:
+        options["exif"] = exif
+    buffer = BytesIO()
+    try:
+        image.save(buffer, kind, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{kind} cannot hold this picture ({error}); use .png") from error
+    return buffer.getvalue(), tuple(notes)
+
+
+def pillow_image(pixels: Pixels) -> Image:
+    """A PIL image of uint8 [H, W, 1 | 3]."""
     from PIL import Image
 
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
+def finished(image: Image, alpha: Pixels | None, icc: bytes | None, exif: bytes | None) -> Image:
+    """The image with what a picture has beside its pixels: alpha, uint8 [H, W], and in `info` ICC profile and EXIF."""
+    if alpha is not None:
+        image.putalpha(pillow_image(alpha[..., None]))
+    if icc:
+        image.info["icc_profile"] = icc
+    if exif:
+        image.info["exif"] = EXIF_PREFIX + exif
+    return image
+
+
+def _check_suffix(suffix: str) -> str:
     kind = FORMATS.get(suffix.lower())
     if kind is None:
         raise ArgumentError(f"image suffix {suffix!r}: expected {', '.join(FORMATS)}")
-    planes, notes = _planes(picture, kind)
-    options: dict[str, Any] = dict(_OPTIONS[kind])
-    if kind == "JPEG":
-        options["optimize"] = planes.shape[0] * planes.shape[1] <= _MAX_OPTIMISED
-    if picture.icc:
-        options["icc_profile"] = picture.icc
-    if picture.exif and (kind != "JPEG" or len(picture.exif) <= _MAX_JPEG_EXIF):
-        options["exif"] = b"Exif\x00\x00" + picture.exif
-    elif picture.exif:
-        notes = (*notes, f"EXIF of {len(picture.exif)} bytes was dropped: JPEG holds at most {_MAX_JPEG_EXIF}")
-    buffer = BytesIO()
-    try:
-        Image.fromarray(planes).save(buffer, kind, **options)
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{kind} cannot hold this picture ({error}); use .png") from error
-    return buffer.getvalue(), notes
-
-
-def _planes(picture: Picture, kind: str) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], tuple[str, ...]]:
-    pixels = picture.pixels[..., :1] if picture.gray and picture.pixels.shape[2] == 3 else picture.pixels
-    notes: tuple[str, ...] = ()
-    if picture.alpha is not None and kind == "JPEG":
-        notes = ("the alpha plane was dropped: JPEG has none; use .png or .webp",)
-    elif picture.alpha is not None:
-        pixels = np.concatenate([pixels, picture.alpha[..., None]], axis=2)
-    planes = np.ascontiguousarray(pixels)
-    return planes[..., 0] if planes.shape[2] == 1 else planes, notes
+    return kind

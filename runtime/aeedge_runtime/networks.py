@@ -30,9 +30,9 @@ FEW_PRODUCTS = 2_000_000
 """Multiply-adds up to which a fully connected network runs on one thread: to wake a second takes 11 microseconds, as
 long as the whole graph for one digit. The two are equal at 3 to 7 million."""
 
-TILE_PIXELS = 3 << 20
+TILE_PIXELS = 2 << 20
 """Most pixels of one run of a graph over a part of a large image, context included. The decoder of `photo` takes 84
-bytes of activations a pixel, and with a reach of 4 latent rows and columns some 17 % of what it computes is context."""
+bytes of activations a pixel, and with a reach of 4 latent rows and columns some 20 % of what it computes is context."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -125,33 +125,33 @@ class Networks:
         """Images, uint8 [N, H, W, C], cropped, of latents, float32 [N, c, h, w]."""
         pixels = np.empty((len(latents), height, width, self._bundle.manifest.image.channels), np.uint8)
         rows = range(latents.shape[2])
-        self.decode_rows(latents, rows, rows, pixels)
+        self.decode_rows(latents, rows, rows, pixels, len(rows))
         return pixels
 
     @staged("to_image")
-    def decode_rows(self, latents: Floats, held: range, rows: range, pixels: Pixels) -> None:
+    def decode_rows(self, latents: Floats, held: range, rows: range, band: Pixels, h: int) -> None:
         """Fills in the pixels that belong to some rows of latents.
 
         Args:
             latents: float32 [N, c, len(held), w].
             held: the rows that `latents` holds; `rows`, and what the images have of them within the networks' reach.
             rows: which rows to decode.
-            pixels: the whole images, uint8 [N, H, W, C], or [N, H, W, 1] for the luma of a colour model.
+            band: their pixels, uint8 [N, rows in pixels, W, C], or one channel for the luma of a colour model.
+            h: rows of the latents of whole images.
         """
-        facts = self._bundle.manifest.image
+        facts, w = self._bundle.manifest.image, latents.shape[3]
         if facts.patched:
             part = np.ascontiguousarray(latents[:, :, _within(rows, held)].transpose(0, 2, 3, 1))
             entries = part.reshape(-1, part.shape[3], 1, 1)
             patches = _in_slices(entries, facts.stride[0] * facts.stride[1], self._run_decoder)
-            _fill(pixels[:, _scaled(rows, facts.stride[0])], _join(patches, *part.shape[:3]))
+            _fill(band, _join(patches, *part.shape[:3]))
             return
-        h, w = self._latent_size(pixels)
         step = _slice_length(facts.stride[0] * h * facts.stride[1] * w)
         for first in range(0, len(latents), step):
             images = slice(first, first + step)
             for tile in self._tiles(rows, h, w):
                 outer = latents[images, :, _within(tile.outer_rows, held), _whole(tile.outer_columns)]
-                self._decode_tile(outer, tile, pixels[images])
+                self._decode_tile(outer, tile, band[images], rows.start)
 
     def prior(self, *, compress: bool) -> Prior:
         """The model of the symbols."""
@@ -174,7 +174,8 @@ class Networks:
         options = replace(self._options, threads=threads)
         if exact:
             options = replace(options, device="cpu", provider_options={})
-        session = open_session(self._bundle.read(f"{role}.onnx"), options, role=f"{role}.onnx")
+        with self._bundle.graph(role) as model:
+            session = open_session(model, options, role=f"{role}.onnx")
         if self._options.device == "auto" and not exact:
             device = "cpu" if session.provider == CPU else "cuda"
             settings = {} if device == "cpu" else self._options.provider_options
@@ -199,14 +200,15 @@ class Networks:
         latents = self._run_encoder(window, output)
         return latents[:, :, _within(tile.rows, tile.outer_rows), _within(tile.columns, tile.outer_columns)]
 
-    def _decode_tile(self, latents: Floats, tile: Tile, pixels: Pixels) -> None:
+    def _decode_tile(self, latents: Floats, tile: Tile, band: Pixels, first: int) -> None:
         rows, columns = self._bundle.manifest.image.stride
         made = self._run_decoder(latents)
         top, left = (
             (tile.rows.start - tile.outer_rows.start) * rows,
             (tile.columns.start - tile.outer_columns.start) * columns,
         )
-        _fill(pixels[:, _scaled(tile.rows, rows), _scaled(tile.columns, columns)], made[:, top:, left:])
+        place = range(tile.rows.start - first, tile.rows.stop - first)
+        _fill(band[:, _scaled(place, rows), _scaled(tile.columns, columns)], made[:, top:, left:])
 
     def _tiles(self, rows: range, h: int, w: int) -> list[Tile]:
         """What the graphs see at once of some latent rows of h x w ones: all of them, or tiles of a large image."""

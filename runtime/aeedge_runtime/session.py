@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -123,11 +124,12 @@ class Session:
             ) from error
 
 
-def open_session(model: bytes, options: SessionOptions, *, role: str) -> Session:
+def open_session(model: bytes | Path, options: SessionOptions, *, role: str) -> Session:
     """Opens a graph on the device asked for.
 
     Args:
-        model: bytes of an .onnx file, already verified; external data is refused.
+        model: bytes of an .onnx file, already verified, or a file that holds them and that nobody else can change;
+            weights outside of them are refused.
         options: device and threads.
         role: name of the graph, for messages.
 
@@ -142,7 +144,7 @@ def open_session(model: bytes, options: SessionOptions, *, role: str) -> Session
         return _open(runtime, model, options, role)
 
 
-def _open(runtime: ModuleType, model: bytes, options: SessionOptions, role: str) -> Session:
+def _open(runtime: ModuleType, model: bytes | Path, options: SessionOptions, role: str) -> Session:
     if options.device == "cpu":
         return _create(runtime, model, options, [CPU], role)
     if options.device == "auto":
@@ -161,7 +163,7 @@ def provider_name(device: str) -> str:
     return name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider"
 
 
-def _open_provider(runtime: ModuleType, model: bytes, options: SessionOptions, name: str, role: str) -> Session:
+def _open_provider(runtime: ModuleType, model: bytes | Path, options: SessionOptions, name: str, role: str) -> Session:
     if name not in runtime.get_available_providers():
         raise DeviceError(_missing_provider(runtime, name))
     if name == CPU:
@@ -180,7 +182,9 @@ def _open_provider(runtime: ModuleType, model: bytes, options: SessionOptions, n
     return session
 
 
-def _create(runtime: ModuleType, model: bytes, options: SessionOptions, providers: list[Any], role: str) -> Session:
+def _create(
+    runtime: ModuleType, model: bytes | Path, options: SessionOptions, providers: list[Any], role: str
+) -> Session:
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = options.threads or default_threads()
     settings.inter_op_num_threads = 1
@@ -219,7 +223,7 @@ def _assigned_nodes(inner: Any) -> dict[str, int]:
     return nodes
 
 
-def _cpu_accepts(runtime: ModuleType, model: bytes) -> bool:
+def _cpu_accepts(runtime: ModuleType, model: bytes | Path) -> bool:
     try:
         runtime.InferenceSession(model, providers=[CPU], enable_fallback=0)
     except Exception:  # the caller reports the first error

@@ -59,6 +59,9 @@ def test_blocks_change_neither_bytes_nor_pixels(pair: tuple[Codec, Codec], size:
     assert stream_info(data).chunks == sum(len(block.spans) for block in plan) >= len(plan) > (size[0] > 9)
     assert parts.compress(pixels, 80) == data
     np.testing.assert_array_equal(parts.decompress(data), whole.decompress(data))
+    np.testing.assert_array_equal(
+        np.asarray(parts.decompress_image(data)).reshape(pixels.shape), whole.decompress(data)
+    )
     np.testing.assert_array_equal(parts.decompress_symbols(data), whole.decompress_symbols(data))
     np.testing.assert_array_equal(parts.decode(parts.encode(pixels), size), whole.decode(whole.encode(pixels), size))
 
@@ -90,6 +93,7 @@ def test_gray_and_alpha_in_blocks(tmp_path: Path) -> None:
     assert restored.shape == (200, 90, 2)
     np.testing.assert_array_equal(restored, whole.decompress(data))
     np.testing.assert_array_equal(restored[..., 1], gray[..., 1])
+    np.testing.assert_array_equal(np.asarray(parts.decompress_image(data)), restored)
 
 
 def test_a_wrong_symbol_hash_is_found_before_any_pixel_is_returned(pair: tuple[Codec, Codec]) -> None:
@@ -98,7 +102,7 @@ def test_a_wrong_symbol_hash_is_found_before_any_pixel_is_returned(pair: tuple[C
         whole.compress(picture(300, 70, channels_of(whole))), geometry_for=lambda _: whole.bundle.geometry
     )
     forged = write_stream(Stream(**{**vars(stream), "symbol_hash": stream.symbol_hash ^ 1}))
-    for call in (parts.decompress, parts.decompress_symbols, parts.decompress_pictures):
+    for call in (parts.decompress, parts.decompress_symbols, parts.decompress_pictures, parts.decompress_image):
         with pytest.raises(StreamError, match="symbols do not match their hash"):
             call(forged)
 

@@ -3,6 +3,7 @@ import os
 import shutil
 import stat
 import struct
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from tiny import BUNDLES, NAMES, change_arrays, copy_of, files_of, picture, reha
 
 from aeedge_runtime import ArgumentError, Bundle, BundleError, Codec, ModelNotFoundError
 from aeedge_runtime import bundle as bundle_module
+from aeedge_runtime import networks as networks_module
+from aeedge_runtime.session import Session, open_session
 from aeedge_runtime.tables import read_array, read_arrays
 
 
@@ -368,3 +371,48 @@ def test_links_to_files_are_followed(tmp_path) -> None:
     for path in (tmp_path / "real").iterdir():
         (folder / path.name).symlink_to(path)
     assert Bundle.load(folder).manifest.name == "tiny-conv"
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[bytes | Path]:
+    """What graphs are opened from while every one counts as large; copies are looked at while they are there."""
+    seen: list[bytes | Path] = []
+
+    def watch(model: bytes | Path, *rest: Any, **options: Any) -> Session:
+        seen.append(model)
+        if isinstance(model, Path):
+            assert model.read_bytes() == (BUNDLES / "tiny-conv" / model.name).read_bytes()
+            assert stat.S_IMODE(model.parent.stat().st_mode) == 0o700
+        return open_session(model, *rest, **options)
+
+    monkeypatch.setattr(bundle_module, "LARGE_GRAPH", 0)
+    monkeypatch.setattr(networks_module, "open_session", watch)
+    return seen
+
+
+def test_large_graphs_are_opened_from_a_private_copy(opened) -> None:
+    before = Codec.load(BUNDLES / "tiny-conv", threads=1).compress(picture(20, 30, 3))
+    assert len(opened) == 1
+    assert isinstance(opened[0], Path)
+    assert not opened[0].parent.exists()
+    bundle_module.LARGE_GRAPH = 1 << 30  # the fixture's monkeypatch puts it back
+    assert Codec.load(BUNDLES / "tiny-conv", threads=1).compress(picture(20, 30, 3)) == before
+    assert isinstance(opened[1], bytes)
+
+
+def test_without_room_for_a_copy_large_graphs_are_opened_from_memory(opened, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    Codec.load(BUNDLES / "tiny-conv", threads=1).compress(picture(20, 30, 3))
+    assert isinstance(opened[0], bytes)
+
+
+def test_large_graphs_are_checked_again(opened, tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    bundle = Bundle.load(folder)
+    data = bytearray((folder / "encoder.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "encoder.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match="sha256"), bundle.graph("encoder"):
+        pass
+    with pytest.raises(BundleError, match="holds no"), bundle.graph("none"):
+        pass

@@ -29,6 +29,7 @@ from aeedge_runtime import (
 )
 from aeedge_runtime import networks as networks_module
 from aeedge_runtime.container import Stream, read_stream, write_stream
+from aeedge_runtime.imagewrite import image_bytes, picture_bytes
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -146,6 +147,24 @@ def test_alpha_metadata_and_gray_survive(conv: Codec) -> None:
         data = conv.compress(pixels[..., 0])
     assert stream_info(data).gray
     assert conv.decompress(data).shape == (11, 13, 1)
+
+
+def test_a_pil_image_is_the_picture(codec: Codec) -> None:
+    channels = channels_of(codec)
+    facts = Picture(picture(70, 45, channels), picture(70, 45, 1, seed=3)[..., 0], icc=b"profile", exif=b"MM exif")
+    for source in (facts, Picture(facts.pixels)):
+        data = codec.compress(source)
+        (expected,) = codec.decompress_pictures(data)
+        found = codec.decompress_image(data)
+        planes = np.asarray(found).reshape(70, 45, -1)
+        np.testing.assert_array_equal(planes[..., :channels], expected.pixels)
+        assert (found.info.get("icc_profile"), found.info.get("exif")) == (
+            expected.icc,
+            expected.exif and b"Exif\x00\x00" + expected.exif,
+        )
+        assert image_bytes(found, ".png") == picture_bytes(expected, ".png")
+    with pytest.raises(ArgumentError, match="2 images"):
+        codec.decompress_image(codec.compress_batch([facts.pixels] * 2))
 
 
 def test_colour_in_a_gray_model_says_so() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, {root!r})
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "onnx", "torchvision", "scipy", "click", "rich"):
+        if name.partition(".")[0] in ("torch", "onnx", "torchvision", "scipy", "click", "tabulate"):
             raise AssertionError("imported " + name)
 sys.meta_path.insert(0, Refuse())
 import aeedge_runtime
