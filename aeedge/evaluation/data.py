@@ -47,8 +47,11 @@ def open_images(place: Path, channels: int, limit: int | None) -> list[Evaluatio
         limit: at most so many, spread evenly over the whole; None for all.
 
     Raises:
-        InputError: there is nothing that can be read.
+        ArgumentError: there is nothing at that place, or nothing in it can be read.
+        InputError: a file is damaged.
     """
+    if not place.exists():
+        raise ArgumentError(f"{printable(place)}: found nothing there, expected a folder of images or a file of them")
     digits = _idx_file(place)
     if digits is not None:
         return _from_array(_read_idx(digits), channels, limit)

@@ -65,9 +65,9 @@ def _shrunk_crop(
     image: NDArray[np.uint8], size: tuple[int, int], draw: NDArray[np.float32], factor: float
 ) -> NDArray[np.uint8]:
     """Resample a larger window, so that only the pixels of the sample are computed."""
-    rows, columns = size[0] / factor, size[1] / factor
+    rows, columns = min(size[0] / factor, image.shape[0]), min(size[1] / factor, image.shape[1])
     top, left = float(draw[0]) * (image.shape[0] - rows), float(draw[1]) * (image.shape[1] - columns)
-    box = left, top, min(left + columns, image.shape[1]), min(top + rows, image.shape[0])
+    box = left, top, min(left + columns, image.shape[1]), min(top + rows, image.shape[0])  # sums round
     planes = [
         np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box))
         for plane in np.moveaxis(image, 2, 0)

@@ -72,6 +72,15 @@ def test_shrinking_ends_at_the_size_of_a_sample():
     assert np.array_equal(shrunk, image[:, 4:14])
 
 
+@pytest.mark.parametrize("side", [392, 478, 509])
+def test_shrinking_to_the_whole_image_stays_inside_it(side):
+    assert 256 / (256 / side) > side  # by rounding
+    image = np.full((side, side, 1), 7, np.uint8)
+    sample = Augmentation((256, 256), shrink=0.1).sample(image, draws(factor=0.0, row=0.99, column=0.99))
+    assert sample.shape == (256, 256, 1)
+    assert (sample == 7).all()
+
+
 @pytest.mark.parametrize("shrink", [0.0, 1.5])
 def test_impossible_factors_are_refused(shrink):
     with pytest.raises(ArgumentError, match=r"data.shrink: found .*, expected a factor above 0 up to 1"):

@@ -62,6 +62,11 @@ def test_nothing_readable_is_an_error(tmp_path):
         open_images(tmp_path, 3, None)
 
 
+def test_a_place_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ArgumentError, match=r"missing: found nothing there"):
+        open_images(tmp_path / "missing", 3, None)
+
+
 def test_a_limit_takes_from_everywhere():
     assert spread(10, None) == spread(10, 99) == list(range(10))
     assert spread(100, 3) == [0, 50, 99]
