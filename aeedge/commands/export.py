@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 
-OF_RUNS = ("checkpoint", "tables_from", "false_positive_rate")
+OF_RUNS = ("checkpoint", "half_weights", "tables_from", "false_positive_rate")
 """Options that a bundle cannot take: they are about what only a run has."""
 
 MOST_IMAGES = 64
@@ -29,6 +29,11 @@ MOST_IMAGES = 64
 @click.option("--quantise", type=click.Choice(["encoder", "decoder"]), help="The only graph that --precision changes.")
 @click.option("--target", type=click.Choice(["x86-vnni", "x86", "arm64"]), help="Of int8; by default this machine's.")
 @click.option("--calibrate", metavar="FOLDER", type=PATH, help="Images for a BUNDLE in another --precision.")
+@click.option(
+    "--half-weights",
+    is_flag=True,
+    help="Round weights to float16: half the size, float32 arithmetic, a stream id of its own.",
+)
 @click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
 @click.option(
     "--false-positive-rate",

@@ -15,6 +15,7 @@ import onnx_ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from aeedge_export.errors import ExportError
+from aeedge_export.storage import narrow
 from aeedge_runtime.manifest import Manifest
 
 IR_VERSION = 10
@@ -27,7 +28,7 @@ TRAINING_OPERATORS = frozenset({"Dropout", "Gradient", "Momentum", "Adam", "Adag
 
 
 def canonicalise(model: onnx_ir.Model, axes: Mapping[str, tuple[str | None, ...]]) -> onnx_ir.Model:
-    """Strip what depends on where and when the graph was made, name its dimensions, and check what is in it.
+    """Strip what depends on where and when the graph was made, name its dimensions, check what is in it, and store it.
 
     Args:
         model: changed in place.
@@ -45,6 +46,7 @@ def canonicalise(model: onnx_ir.Model, axes: Mapping[str, tuple[str | None, ...]
     _name_axes(model.graph, axes)
     _rename_values(model.graph)
     check_graph(model)
+    narrow(model)
     return model
 
 

@@ -31,6 +31,7 @@ from aeedge_export.model import (
     frozen_copy,
     has_hyperprior,
     weight_hash,
+    with_half_weights,
 )
 from aeedge_export.parity import Parity
 from aeedge_export.price import Price
@@ -134,6 +135,7 @@ def export_run(
     target: str | None = None,
     force: bool = False,
     checkpoint: Literal["best", "last"] = "best",
+    half_weights: bool = False,
     tables_from: Place | None = None,
     false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
@@ -149,6 +151,8 @@ def export_run(
         target: processor that 8-bit graphs are for, see `aeedge_export.integer.TARGETS`; None for this machine's.
         force: replace a bundle that is there.
         checkpoint: "best" or "last".
+        half_weights: round the weights to float16 first: the graphs take half the space, arithmetic stays float32, and
+            the stream id is another. A decoder that is trained alone for such streams must be exported the same way.
         tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept. A run that trained its
             decoder alone has the tables of its streams, and they are kept without this.
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
@@ -162,8 +166,11 @@ def export_run(
     """
     request = request_of(precision, quantise, target)
     check_options(Path(out), only, force=force)
+    source = load_source(run, checkpoint)
+    if half_weights:
+        source = replace(source, model=with_half_weights(source.model))
     return export_model(
-        load_source(run, checkpoint),
+        source,
         out,
         only=only,
         request=request,
@@ -335,6 +342,8 @@ def run_tables(run: Path | str, tables_from: Place | None = None, progress: Prog
         ExportError: the model cannot be exported.
     """
     source = load_source(run)
+    if tables_from is not None and _is_rounded(Bundle.load(tables_from), source.model):
+        source = replace(source, model=with_half_weights(source.model))
     arrays = kept_tables(source, tables_from) or build_draft(source, None, progress or (lambda line: None))[0].arrays
     return array_bytes(arrays)
 
@@ -371,11 +380,21 @@ def tables_of(bundle: Bundle, model: ExportableModel) -> dict[str, NDArray[np.ge
     Raises:
         ArgumentError: it is of another model.
     """
-    parts = bundle.manifest.stream_id_parts
-    ours = weight_hash(model, ("encoder.",)), weight_hash(model, ("hyper_encoder.", "prior."))
-    if ours != (parts["encoder"], parts["prior"]):
+    if not _has_encoder(bundle, model):
+        if _is_rounded(bundle, model):
+            raise ArgumentError(f"{bundle} was exported with --half-weights; give this option again")
         raise ArgumentError(f"{bundle} is of another encoder, its tables do not fit; leave out --tables-from")
     return dict(read_arrays(bundle.read("entropy.npz")))
+
+
+def _has_encoder(bundle: Bundle, model: ExportableModel) -> bool:
+    parts = bundle.manifest.stream_id_parts
+    ours = weight_hash(model, ("encoder.",)), weight_hash(model, ("hyper_encoder.", "prior."))
+    return ours == (parts["encoder"], parts["prior"])
+
+
+def _is_rounded(bundle: Bundle, model: ExportableModel) -> bool:
+    return not _has_encoder(bundle, model) and _has_encoder(bundle, with_half_weights(model))
 
 
 def run_gate(draft: Draft, source: Source) -> Parity:

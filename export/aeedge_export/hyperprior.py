@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.training.rate_distortion import MOST_SAVED, RATE_WORTH
 from aeedge_export.calibrate import Arrays
 from aeedge_export.steps import QUALITIES, coarse
 from aeedge_export.tables import (
@@ -53,16 +54,6 @@ A nonzero symbol costs more bits there than its error is worth: on photos the in
 0.4 % of the bytes at equal PSNR, those with 96 % another 0.1 %, those with 91 % lose 0.6 %; on charts and contact
 sheets of thumbnails as well. And a third to a half of the symbols need not be coded, which is time.
 """
-
-RATE_WORTH = 0.035
-"""Squared error, in quantiser steps, that one bit is worth in the dead zone.
-
-At high rates a uniform quantiser gains log(2) / 6 = 0.116 with a bit, but the network has weighed most of that itself:
-0.15, 0.3, 0.5 and 0.8 of it change the bytes of photos at equal PSNR by -0.54, -0.68, -0.51 and +0.24 %.
-"""
-
-MOST_SAVED = 10.0
-"""Bits that the dead zone thinks a zero saves at most."""
 
 CERTAIN_SHARE_ANYWHERE, CERTAIN_COUNT_ANYWHERE = 0.95, 500
 """The share at each quality that has so many symbols of the index."""
@@ -202,7 +193,7 @@ def _certain(counters: list[SymbolCounter]) -> NDArray[np.bool_]:
 def dead_zone(counts: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return below which distance from 0 a symbol of each index is not worth its bits, `[64]`, 0.5 to below 1.
 
-    A value v in 0.5 .. 1 costs 2 v - 1 more squared error as 0 than as 1, and the bits of 1 less those of 0 are saved.
+    As `aeedge.training.rate_distortion.zero_below`, with the bits that symbols really take.
 
     Args:
         counts: `[64, ...]` of magnitudes, from 0 up.

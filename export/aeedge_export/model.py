@@ -98,6 +98,25 @@ def check_weights(model: ExportableModel) -> None:
             raise ExportError(f"the weight {name} holds NaN or infinity; train again, or export another checkpoint")
 
 
+def with_half_weights(model: ExportableModel) -> ExportableModel:
+    """Return a copy of the model whose weights float16 holds: 11 significant bits, stored in half the space.
+
+    Raises:
+        ExportError: a weight is beyond 65504.
+    """
+    copied = copy.deepcopy(cast(nn.Module, model))
+    with torch.no_grad():
+        for name, tensor in copied.state_dict().items():
+            if tensor.dtype != torch.float32:
+                continue
+            tensor.copy_(tensor.half().float())
+            if bool(torch.isinf(tensor).any()):
+                raise ExportError(
+                    f"the weight {name} is beyond 65504, the largest of float16; export without --half-weights"
+                )
+    return cast(ExportableModel, copied)
+
+
 def check_exact(model: ExportableModel) -> None:
     """Refuse a prior whose table indices float32 could compute differently on another machine.
 

@@ -23,6 +23,7 @@ from aeedge_export.integer import Quantised, Target, quantise
 from aeedge_export.latents import cut_patches, pad_to_stride
 from aeedge_export.parity import Parity
 from aeedge_export.price import GraphPrice, Price, check_rates, measure_rates, price_of, time_graphs
+from aeedge_export.storage import widen
 from aeedge_runtime._version import __version__
 from aeedge_runtime.backend import default_threads
 from aeedge_runtime.bundle import Bundle
@@ -181,7 +182,7 @@ def _check(bundle: Bundle, calibration: Sequence[Pixels], held_out: Sequence[Pix
 
 
 def _convert(bundle: Bundle, role: str, request: Request, feeds: Feeds) -> Quantised:
-    model = onnx.load_from_string(bundle.read(f"{role}.onnx"))
+    model = widen(onnx.load_from_string(bundle.read(f"{role}.onnx")))
     if request.precision == "fp16":
         return Quantised(halve(model), tuple(node.name for node in model.graph.node), (), 0.0)
     return quantise(model, feeds, feeds[:RANKING], request.target, _error_of(bundle, role, model), ERROR_LIMITS[role])

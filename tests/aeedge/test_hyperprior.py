@@ -254,6 +254,35 @@ def test_gaussian_bits_have_the_entropy_of_the_scale():
     assert bits.item() == pytest.approx(0.5 * math.log2(2 * math.pi * math.e * 25), abs=0.02)
 
 
+def test_the_dead_zone_is_wide_where_symbols_are_rare():
+    zones = objective.dead_zones()
+    assert zones.shape == (64,)
+    assert (zones.diff() <= 0).all()
+    assert zones[0].item() == pytest.approx(0.5 + objective.RATE_WORTH / 2 * objective.MOST_SAVED)
+    assert zones[-1].item() == pytest.approx(0.5, abs=0.02)
+    scale = hyperprior.table_scale(torch.tensor(15.0)).item()
+    beyond = [math.erfc(edge / scale / math.sqrt(2)) for edge in (0.5, 1.5)]
+    saved = 1 + math.log2((1 - beyond[0]) / (beyond[0] - beyond[1]))
+    assert zones[15].item() == pytest.approx(0.5 + objective.RATE_WORTH / 2 * saved, abs=1e-5)
+
+
+def test_symbols_are_zero_in_the_dead_zone_and_rounded_beyond():
+    residual = torch.tensor([-2.6, -0.71, -0.69, 0.2, 0.6, 0.8, 1.5, 2.5], requires_grad=True)
+    zone = torch.full_like(residual, 0.7)
+    symbols = objective.quantise(residual, zone)
+    assert symbols.tolist() == [-3, -1, 0, 0, 0, 1, 2, 2]
+    symbols.sum().backward()
+    assert residual.grad is not None
+    assert residual.grad.tolist() == [1] * 8
+
+
+def test_bits_are_counted_as_if_the_dead_zone_ended_at_half_a_step():
+    residual = torch.tensor([-3.0, -1.5, -0.7, -0.35, 0.35, 0.7, 1.1, 1.5, 2.25])
+    found = objective.without_zone(residual, torch.full_like(residual, 0.7))
+    assert torch.allclose(found, torch.tensor([-3, -1.5, -0.5, -0.25, 0.25, 0.5, 1.0, 1.5, 2.25]))
+    assert torch.equal(objective.without_zone(residual, torch.full_like(residual, 0.5)), residual)
+
+
 def test_loss_reaches_every_weight_and_rewards_rate(model):
     image = torch.rand(2, 3, 64, 64)
     rate = objective.HyperRate(CONFIG.hyper_channels)

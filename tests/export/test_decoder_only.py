@@ -70,6 +70,17 @@ def test_the_tables_of_a_bundle_are_those_of_its_run(runs, bundles):
         run_tables(runs / "other", runs / "first.aeb")
 
 
+def test_a_new_decoder_for_streams_of_rounded_weights(runs, bundles):
+    report = export_run(runs / "first", runs / "half.aeb", half_weights=True)
+    assert report.stream_id != bundles[0].bundle.stream_id.hex()
+    later = replace(CONFIG, training=replace(CONFIG.training, trainable="decoder", max_steps=20))
+    tables = run_tables(runs / "first", runs / "half.aeb")
+    train(later, runs / "later", weights=initial_weights(runs / "first"), tables=tables)
+    assert export_run(runs / "later", runs / "later.aeb", half_weights=True).stream_id == report.stream_id
+    with pytest.raises(ArgumentError, match="exported with --half-weights; give this option again"):
+        export_run(runs / "first", runs / "forgot.aeb", tables_from=runs / "half.aeb")
+
+
 @pytest.mark.parametrize("quality", [1, 30, 100])
 def test_training_sees_the_latents_that_streams_carry(runs, bundles, quality):
     codec = bundles[0]
