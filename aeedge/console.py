@@ -132,10 +132,11 @@ def table(
         words: the first columns, aligned left; the others hold figures and are aligned right.
         style: `simple` for a terminal, `pipe` for Markdown.
     """
-    from tabulate import tabulate
+    import tabulate
 
+    tabulate.MIN_PADDING = 0  # its two blanks more in every column make `aeedge bench` wider than a terminal
     sides = ["left" if column < words else "right" for column in range(len(headers))]
-    text: str = tabulate(rows, headers, tablefmt=style, colalign=sides, disable_numparse=True)
+    text: str = tabulate.tabulate(rows, headers, tablefmt=style, colalign=sides, disable_numparse=True)
     return text
 
 
