@@ -50,7 +50,8 @@ class LossConfig(Configuration):
     Attributes:
         kind: "reconstruction", "vae" (adds the KL divergence), "rate-distortion" (adds bits under a learned
             factorised prior) or "hyperprior" (the flagship's own).
-        terms: distortion, name -> weight; names are mse, bce, l1, huber and ms-ssim.
+        terms: distortion, name -> weight; names are mse, bce, l1, huber and ms-ssim. Where bits are weighed against
+            it, 0.02 of ms-ssim is worth 1 of mse (the published pairs of lambda: 0.0018 and 2.40, 0.18 and 220).
         reduction: "mean" over all values, or "sum" over the values of an image and mean over images.
         kl_weight: factor of the KL divergence (beta of the beta-VAE).
         kl_warmup_steps: steps over which that factor grows from 0.

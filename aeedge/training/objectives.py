@@ -16,11 +16,9 @@ from aeedge.training import losses
 from aeedge.training.batches import Batch, StepInfo
 from aeedge.training.config import LossConfig
 from aeedge.training.factorized import FactorizedDensity, round_through
-from aeedge.training.rate_distortion import HyperRate, noise_shapes, rate_distortion
+from aeedge.training.rate_distortion import SQUARED_RANGE, HyperRate, noise_shapes, rate_distortion
 from aeedge.training.stream_tables import StreamTables
 from aeedge_runtime.errors import ArgumentError
-
-SQUARED_RANGE = 255.0**2
 
 SMALLEST_DISTORTION = 1e-9
 """Where the logarithm of a distortion ends."""
@@ -125,8 +123,9 @@ class RateDistortion(Reconstruction):
 class Hyperprior(nn.Module):
     """The flagship's objective (`aeedge.training.rate_distortion`): every image of a batch at its own quality."""
 
-    def __init__(self, model: HyperpriorAutoencoder) -> None:
+    def __init__(self, config: LossConfig, model: HyperpriorAutoencoder) -> None:
         super().__init__()
+        self.terms = dict(config.terms)
         self.hyper_rate = HyperRate(model.config.hyper_channels)
         self._rate_distortion = rate_distortion
 
@@ -135,7 +134,7 @@ class Hyperprior(nn.Module):
         self._rate_distortion = torch.compile(rate_distortion, *arguments, **options)
 
     def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
-        """Return `loss`, `rate_bpp`, `hyper_bpp` and `mse_255` of a batch."""
+        """Return `loss`, `rate_bpp`, `hyper_bpp`, `mse_255` and each other distortion of a batch."""
         count, device = batch.target.shape[0], batch.target.device
         spread = GOLDEN_SHARE * (info.first + torch.arange(count, device=device))
         position = (info.shared("quality") + spread) % 1  # evenly over the qualities, whatever the batch
@@ -145,7 +144,7 @@ class Hyperprior(nn.Module):
             info.uniform("latent", latent, device) - 0.5,
             info.uniform("hyper", hyper, device) - 0.5,
         )
-        return self._rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise)
+        return self._rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise, self.terms)
 
 
 def build_objective(config: LossConfig, model: Any, tables: bytes | None = None) -> nn.Module:
@@ -165,7 +164,7 @@ def build_objective(config: LossConfig, model: Any, tables: bytes | None = None)
     if not fits:
         raise ArgumentError(f'training.loss.kind: found "{config.kind}", which does not fit a {family} model')
     if config.kind == "hyperprior":
-        return Hyperprior(model)
+        return Hyperprior(config, model)
     if tables is not None:
         return StreamReconstruction(config, StreamTables(tables, model.latent_channels))
     if config.kind == "vae":

@@ -1,4 +1,4 @@
-"""Rate-distortion objective of the flagship: bits per pixel plus lambda times squared error, all qualities at once.
+"""Rate-distortion objective of the flagship: bits per pixel plus lambda times distortion, all qualities at once.
 
 Each image of a batch gets its own quality, so that one network learns every rate. The rate is estimated with uniform
 noise in place of rounding ("End-to-end optimized image compression", arXiv 1611.01704); the decoder sees rounded
@@ -9,14 +9,19 @@ random variables", IEEE Transactions on Information Theory 42, 1996).
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from aeedge.models.exact import round_through, straight_through
 from aeedge.models.hyperprior import HYPER_LIMIT, SCALES, HyperpriorAutoencoder, checkerboard, table_scale
+from aeedge.training import losses
 
 SMALLEST_LIKELIHOOD = 1e-9
+
+SQUARED_RANGE = 255.0**2
+"""Of a squared error in 0..1 in 8-bit units."""
 
 LAMBDA_EQUALISER = 0.5
 """Images are weighted by lambda^-0.5, which makes a relative change of rate count the same at every quality."""
@@ -25,9 +30,9 @@ LAMBDA_EQUALISER = 0.5
 RATE_WORTH = 0.058
 """Squared error, in quantiser steps, that one bit is worth in the dead zone.
 
-At high rates a uniform quantiser gains log(2) / 6 = 0.116 with a bit, but the network weighs much of that itself. After 600
-steps of the photo codec bytes at equal PSNR were least for 0.06 to 0.07, and 0.3 % below those of a network trained
-without it (32 held-out photos), which gains most with 0.035.
+At high rates a uniform quantiser gains log(2) / 6 = 0.116 with a bit, but the network weighs much of that itself.
+After 600 steps of the photo codec bytes at equal PSNR were least for 0.06 to 0.07, and 0.3 % below those of a network
+trained without it (32 held-out photos), which gains most with 0.035.
 """
 
 MOST_SAVED = 10.0
@@ -103,7 +108,12 @@ def noise_shapes(model: HyperpriorAutoencoder, image: Tensor) -> tuple[tuple[int
 
 
 def rate_distortion(
-    model: HyperpriorAutoencoder, hyper_rate: HyperRate, image: Tensor, position: Tensor, noise: Noise
+    model: HyperpriorAutoencoder,
+    hyper_rate: HyperRate,
+    image: Tensor,
+    position: Tensor,
+    noise: Noise,
+    terms: Mapping[str, float],
 ) -> dict[str, Tensor]:
     """Loss of one batch.
 
@@ -113,9 +123,11 @@ def rate_distortion(
         image: float32 `[N, 3, H, W]` in 0..1, sizes multiples of 64.
         position: quality of each image, `[N]` in 0..1.
         noise: quantisation noise, see `noise_shapes`.
+        terms: distortions of `aeedge.training.losses` -> weight. 255^2 times their sum is what lambda weighs.
 
     Returns:
-        `loss` to minimise; `rate_bpp`, `hyper_bpp` and `mse_255` (squared error in 8-bit units), batch means.
+        `loss` to minimise; `rate_bpp`, `hyper_bpp`, `mse_255` (squared error in 8-bit units) and each other
+        distortion under its name, batch means.
     """
     pixels = image.shape[2] * image.shape[3]
     steps = model.steps(position)[:, :, None, None]
@@ -126,7 +138,11 @@ def rate_distortion(
     hyper_symbols = round_through(hyper.clamp(-HYPER_LIMIT, HYPER_LIMIT))
 
     decoded, bits = code_latent(model, hyper_symbols, latent_steps, latent_noise)
-    error = (model.decode(decoded * steps).float() - image).square().mean(dim=(1, 2, 3)) * 255**2
+    restored = model.decode(decoded * steps).float()
+    with torch.autocast(image.device.type, enabled=False):
+        parts = losses.mixture(restored, image, terms)
+    error = torch.stack([terms[name] * part for name, part in parts.items()]).sum(0) * SQUARED_RANGE
+    squared = parts["mse"] if "mse" in parts else losses.mse(restored, image)
     rate = (hyper_bits + bits) / pixels
     weight = model.lambda_at(position)
     middle = math.sqrt(model.config.smallest_lambda * model.config.largest_lambda)
@@ -135,7 +151,8 @@ def rate_distortion(
         "loss": loss,
         "rate_bpp": rate.detach().mean(),
         "hyper_bpp": hyper_bits.detach().mean() / pixels,
-        "mse_255": error.detach().mean(),
+        "mse_255": squared.detach().mean() * SQUARED_RANGE,
+        **{name: part.detach().mean() for name, part in parts.items() if name != "mse"},
     }
 
 

@@ -12,10 +12,13 @@ from aeedge.models import exact, hyperprior  # noqa: E402
 from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine_basis  # noqa: E402
 from aeedge.training import rate_distortion as objective  # noqa: E402
 from aeedge.training.batches import Batch, StepInfo  # noqa: E402
+from aeedge.training.config import LossConfig  # noqa: E402
 from aeedge.training.objectives import Hyperprior  # noqa: E402
 from aeedge_runtime import ArgumentError  # noqa: E402
 
 pytestmark = pytest.mark.torch
+
+SQUARED = {"mse": 1.0}
 
 CONFIG = hyperprior.HyperpriorConfig(
     width=48,
@@ -287,25 +290,45 @@ def test_loss_reaches_every_weight_and_rewards_rate(model):
     image = torch.rand(2, 3, 64, 64)
     rate = objective.HyperRate(CONFIG.hyper_channels)
     noise = tuple(torch.rand(shape) - 0.5 for shape in objective.noise_shapes(model, image))
-    losses = objective.rate_distortion(model, rate, image, torch.tensor([0.2, 0.8]), noise)
+    losses = objective.rate_distortion(model, rate, image, torch.tensor([0.2, 0.8]), noise, SQUARED)
     model.zero_grad()
     losses["loss"].backward()
     missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert missing == []
     assert losses["rate_bpp"] > losses["hyper_bpp"] > 0
-    low, high = (objective.rate_distortion(model, rate, image, torch.full((2,), place), noise) for place in (0.0, 1.0))
+    low, high = (
+        objective.rate_distortion(model, rate, image, torch.full((2,), place), noise, SQUARED) for place in (0.0, 1.0)
+    )
     assert low["rate_bpp"] < high["rate_bpp"]
+
+
+def test_distortions_of_the_loss_add_up_with_their_weights(model):
+    image, position = torch.rand(2, 3, 64, 64), torch.tensor([0.2, 0.8])
+    rate = objective.HyperRate(CONFIG.hyper_channels)
+    noise = tuple(torch.rand(shape) - 0.5 for shape in objective.noise_shapes(model, image))
+
+    def found(**terms):
+        names = {name.replace("_", "-"): weight for name, weight in terms.items()}
+        with torch.no_grad():
+            return objective.rate_distortion(model, rate, image, position, noise, names)
+
+    nothing = found(mse=0.0)["loss"]
+    squared, similar, both = found(mse=0.5), found(ms_ssim=0.02), found(mse=0.5, ms_ssim=0.02)
+    assert similar["mse_255"] == pytest.approx(float(squared["mse_255"]))
+    assert 0 < similar["ms-ssim"] < 1
+    assert squared["loss"] > nothing
+    assert both["loss"] - nothing == pytest.approx(float(squared["loss"] + similar["loss"] - 2 * nothing), rel=1e-4)
 
 
 def test_qualities_of_a_batch_lie_far_apart():
     model = hyperprior.HyperpriorAutoencoder(CONFIG)
     seen = []
 
-    def note(network, rate, image, position, noise):
+    def note(network, rate, image, position, noise, terms):
         seen.append(position)
         return {"loss": position.sum()}
 
-    goal = Hyperprior(model)
+    goal = Hyperprior(LossConfig(kind="hyperprior"), model)
     goal._rate_distortion = note
     batch = Batch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 3, 64, 64))
     goal(model, batch, StepInfo(7, 100, 0, 0))

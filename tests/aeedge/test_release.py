@@ -20,7 +20,7 @@ def test_released_weights_start_a_run(tmp_path):
     counters = Counters(step=70, best_step=70)
     write_checkpoint(checkpoint_path(tmp_path / "run", "best"), tensors, counters)
     place = tmp_path / "small.safetensors"
-    assert release_weights(tmp_path / "run", place) == counters
+    assert release_weights([tmp_path / "run"], place) == counters
     other = build_model(SMALL)
     load_weights(other, initial_weights(place), place)
     for name, value in other.state_dict().items():
@@ -31,4 +31,19 @@ def test_released_weights_start_a_run(tmp_path):
 
 def test_a_run_without_checkpoint_is_refused(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
-        release_weights(tmp_path, tmp_path / "small.safetensors")
+        release_weights([tmp_path], tmp_path / "small.safetensors")
+
+
+def test_several_runs_give_the_mean_of_their_weights(tmp_path):
+    runs, models = [tmp_path / "first", tmp_path / "second"], []
+    for seed, run in enumerate(runs):
+        torch.manual_seed(seed)
+        models.append(build_model(SMALL))
+        tensors = {f"model.{name}": value for name, value in models[-1].state_dict().items()}
+        write_checkpoint(checkpoint_path(run, "best"), tensors, Counters(step=seed + 1))
+    place = tmp_path / "mean.safetensors"
+    assert release_weights(runs, place).step == 2
+    weights = initial_weights(place)
+    for name, first in models[0].state_dict().items():
+        mean = (first + models[1].state_dict()[name]) / 2
+        torch.testing.assert_close(weights[name].float(), mean, atol=1e-3, rtol=1e-3)

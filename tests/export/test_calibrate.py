@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from aeedge.training.rate_distortion import RATE_WORTH
 from aeedge_export.calibrate import choose_shrink, factorized_tables, fit_shrink, restore
 from aeedge_export.hyperprior import ANCHORS, SymbolCounter, dead_zone
 from aeedge_runtime.bank import FrequencyBank
@@ -127,7 +128,8 @@ def test_the_dead_zone_grows_with_what_a_zero_saves():
     counts[1, :2] = 15, 1  # 3 bits and a sign
     counts[2, :2] = 0, 1023  # a zero is the dear one
     zone = dead_zone(counts)
-    assert zone[:4] == pytest.approx([0.5 + 0.0175 * 10, 0.5 + 0.0175 * 4, 0.5, 0.5 + 0.0175])
+    worth = RATE_WORTH / 2
+    assert zone[:4] == pytest.approx([0.5 + worth * 10, 0.5 + worth * 4, 0.5, 0.5 + worth])
 
 
 def test_anchors_reach_both_ends():
