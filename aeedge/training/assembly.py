@@ -29,10 +29,10 @@ class TrainingModule(nn.Module):
         self.model, self.objective = model, objective
         self.seed, self.max_steps = seed, max_steps
 
-    def forward(self, target: Tensor, source: Tensor, step: int, first: int) -> dict[str, Tensor]:
-        """Return the objective's parts for samples `first` ... of the batch of a step, [N, C, H, W] each."""
+    def forward(self, batch: Batch, step: int, first: int) -> dict[str, Tensor]:
+        """Return the objective's parts for samples `first` ... of the batch of a step."""
         info = StepInfo(step, self.max_steps, self.seed, first)
-        parts: dict[str, Tensor] = self.objective(self.model, Batch(target, source), info)
+        parts: dict[str, Tensor] = self.objective(self.model, batch, info)
         return parts
 
 

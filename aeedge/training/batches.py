@@ -54,17 +54,19 @@ class StepInfo:
         return torch.from_numpy(randomness.normal(self.seed, self.step, purpose, self.first, shape)).to(device)
 
 
-@dataclass(frozen=True)
 class Batch:
     """Some samples.
+
+    Not a dataclass: Lightning Fabric would convert the tensors of one to the precision of the network, and a target in
+    bfloat16 is off by up to half of an 8-bit level.
 
     Attributes:
         target: what the model should give, float32 [N, C, H, W] in 0..1.
         source: what it is given: the target itself, or a damaged copy.
     """
 
-    target: Tensor
-    source: Tensor
+    def __init__(self, target: Tensor, source: Tensor) -> None:
+        self.target, self.source = target, source
 
     def to(self, device: torch.device, channels_last: bool) -> "Batch":
         """Return the batch on a device and in the wanted memory order."""

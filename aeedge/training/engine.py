@@ -163,7 +163,7 @@ class Engine:
         for number, ((first, _), batch) in enumerate(zip(self.places, batches, strict=True), 1):
             batch = batch.to(self.fabric.device, training.channels_last)
             with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
-                parts = self.wrapped(batch.target, batch.source, step, first)
+                parts = self.wrapped(batch, step, first)
                 self._require_finite(parts["loss"], batch, step)
                 self.fabric.backward(parts["loss"] / len(batches))
             for name, value in parts.items():

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from aeedge.training import checkpoint, engine
+from aeedge.training import checkpoint, engine, losses
 from aeedge.training.checkpoint import Counters, read_checkpoint, write_checkpoint
 from aeedge.training.config import RunConfig
 from aeedge.training.hardware import Hardware
@@ -128,6 +128,23 @@ def test_resume_in_the_middle_of_other_settings(tmp_path, base, training):
         train(settings, tmp_path / "pieces", hardware=CPU, reporter=KillAt(3))
     train(settings, tmp_path / "pieces", hardware=CPU, resume=True)
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "pieces"))
+
+
+@pytest.mark.parametrize("terms", [{"mse": 1.0}, {"mse": 0.1, "l1": 0.02}])
+def test_targets_keep_their_precision_whatever_the_network_computes_in(tmp_path, monkeypatch, terms):
+    seen = []
+    mixture = losses.mixture
+
+    def note(image, target, terms):
+        seen.append(target)
+        return mixture(image, target, terms)
+
+    monkeypatch.setattr(losses, "mixture", note)
+    loss = {"kind": "hyperprior", "terms": terms}
+    train(config(HYPERPRIOR, precision="bf16-mixed", max_steps=1, loss=loss), tmp_path / "run", hardware=CPU)
+    assert {target.dtype for target in seen} == {torch.float32}
+    levels = torch.cat([target.flatten() for target in seen]) * 255
+    assert (levels - levels.round()).abs().max() < 1e-3
 
 
 def test_resume_keeps_the_best(tmp_path):
