@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,8 @@ class Codec:
             ArgumentError: another type, dtype or shape; quality out of range; several targets.
             NotReachedError: no quality meets the target; the message says how near one can come.
             MissingHalfError: the bundle has no encoder.
+            BundleError: a file of the bundle has changed since it was loaded, or a network gives NaN or infinity.
+            DeviceError: onnxruntime is missing, or the device fails.
         """
         self.bundle.require("encoder", "compress")
         limit = self._limit(max_pixels)
@@ -125,11 +128,11 @@ class Codec:
         metadata: bool = True,
         max_pixels: int | None = None,
     ) -> bytes:
-        """Compresses images of one size to one stream; they share its header and its coder.
+        """Compresses images of one size to one stream, to a quality or a target; they share its header and its coder.
 
         Args:
             images: images as `compress` takes them, or one uint8 array [N, H, W] or [N, H, W, C] (the fastest way).
-            quality: 1..100.
+            quality: 1 (smallest) .. 100 (best); 50 where nothing is asked for.
             max_bytes: as in `compress`, of all images together; so are the next two.
             target_bpp: bits per pixel.
             target_psnr: PSNR in dB.
@@ -159,6 +162,8 @@ class Codec:
             LimitError: too many pixels.
             MissingHalfError: the bundle has no decoder.
             ArgumentError: the stream holds several images.
+            BundleError: a file of the bundle has changed since it was loaded.
+            DeviceError: onnxruntime is missing, or the device fails.
         """
         pixels = self.decompress_batch(data, max_pixels=max_pixels)
         _check_single(len(pixels))
@@ -200,16 +205,16 @@ class Codec:
         return finished(image, alpha, stream.sections.get(ICC), stream.sections.get(EXIF))
 
     def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
-        """All symbols of a stream in coding order, int16 [n]; needs no decoder half."""
+        """All symbols of a stream in coding order, int16 [n]; needs no decoder half. Errors as in `decompress`."""
         return self._open(data, max_pixels)[1].read_symbols()
 
     def encode(self, image: Source) -> Floats:
-        """Latent of an image, float32 [c, h, w]; `image` as in `compress`, its alpha is ignored."""
+        """Latent of an image, float32 [c, h, w]; `image` and errors as in `compress`, its alpha is ignored."""
         latent: Floats = self.encode_batch([image])[0]
         return latent
 
     def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
-        """Latents of images of one size, float32 [N, c, h, w]; `images` as in `compress_batch`."""
+        """Latents of images of one size, float32 [N, c, h, w]; `images` and errors as in `compress_batch`."""
         self.bundle.require("encoder", "encode")
         stack = stack_images(images, self._channels, self._limit(None))
         _warn(stack)
@@ -229,15 +234,14 @@ class Codec:
             ArgumentError: another dtype or shape, or a latent that is not finite.
             MissingHalfError: the bundle has no decoder.
         """
-        image: Pixels = self.decode_batch(np.asarray(latent)[None], size)[0]
+        image: Pixels = self.decode_batch(_array(latent)[None], size)[0]
         return image
 
     def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
         """Images, uint8 [N, H, W, C], of latents, float32 [N, c, h, w]; see `decode`."""
         self.bundle.require("decoder", "decode")
-        height, width = size
-        if min(size) < 1:
-            raise ArgumentError(f"decode: size is {size}, expected (rows, columns) of at least 1")
+        latents = _array(latents)
+        height, width = _check_rows_and_columns(size)
         check_size(self.bundle.geometry, max(len(latents), 1), height, width, self._limit(None))
         expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
         if latents.dtype != np.float32 or latents.ndim != 4 or latents.shape[1:] != expected or not len(latents):
@@ -248,11 +252,16 @@ class Codec:
         return self._networks.decode(latents, height, width)
 
     def names(self, data: Data) -> list[str] | None:
-        """Names of a stream's images, or None where it keeps none; see `stream_names`."""
+        """Names of a stream's images, or None where it keeps none; see `stream_names`, errors included."""
         return stream_names(data)
 
     def provider(self, role: str) -> str:
-        """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be."""
+        """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be.
+
+        Raises:
+            BundleError: the bundle has no such graph, or its file has changed.
+            DeviceError: onnxruntime is missing, or the device fails.
+        """
         return self._networks.session(role).provider
 
     def __repr__(self) -> str:
@@ -357,6 +366,23 @@ def _check_quality(quality: object) -> int:
     if isinstance(quality, bool) or not isinstance(quality, int | np.integer) or not 1 <= quality <= 100:
         raise ArgumentError(f"quality: found {quality!r}, expected an integer in 1..100")
     return int(quality)
+
+
+def _array(latent: object) -> NDArray[Any]:
+    try:
+        return np.atleast_1d(np.asarray(latent))
+    except ValueError as error:
+        raise ArgumentError(f"decode: the latent is no array: {error}") from None
+
+
+def _check_rows_and_columns(size: object) -> tuple[int, int]:
+    try:
+        height, width = (operator.index(side) for side in cast(Iterable[Any], size))
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ArgumentError(f"decode: size is {size!r}, expected (rows, columns), integers of at least 1")
+    return height, width
 
 
 def _check_single(count: int) -> None:

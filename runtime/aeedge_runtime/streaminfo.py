@@ -53,6 +53,7 @@ def stream_info(data: Data) -> StreamInfo:
 
     Raises:
         StreamError: damaged, forged or not a stream.
+        ArgumentError: neither bytes nor a path.
     """
     data = stream_bytes(data)
     header = read_header(data)
@@ -76,6 +77,7 @@ def stream_names(data: Data) -> list[str] | None:
 
     Raises:
         StreamError: damaged, forged or not a stream.
+        ArgumentError: neither bytes nor a path.
     """
     data = stream_bytes(data)
     header = read_header(data)

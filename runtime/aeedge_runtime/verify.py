@@ -108,7 +108,7 @@ def verify_bundle(
 
     Raises:
         BundleError: a file is damaged or forged, or there are no golden vectors.
-        ModelNotFoundError, DeviceError: from `Codec.load`.
+        ModelNotFoundError, DeviceError, ArgumentError: from `Codec.load`.
     """
     codec = Codec.load(place, device=device, threads=threads, tf32=tf32)
     manifest = codec.bundle.manifest

@@ -245,8 +245,14 @@ def test_decode_is_validated(conv: Codec) -> None:
         conv.decode(latent.astype(np.float64), (16, 16))
     with pytest.raises(ArgumentError, match="NaN"):
         conv.decode(np.full_like(latent, np.nan), (16, 16))
-    with pytest.raises(ArgumentError, match="size"):
-        conv.decode(latent, (0, 16))
+    for size in ((0, 16), (16.0, 16), (16,), (16, 16, 3), 16, ("16", "16"), None):
+        with pytest.raises(ArgumentError, match=r"expected .rows, columns., integers"):
+            conv.decode(latent, size)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="no array"):
+        conv.decode([[1.0, 2.0], [3.0]], (16, 16))  # type: ignore[arg-type]
+    for latents in (3.0, [], [[1.0]], "latent", None):
+        with pytest.raises(ArgumentError, match="expected float32"):
+            conv.decode_batch(latents, (16, 16))  # type: ignore[arg-type]
 
 
 def test_damage_is_found(codec: Codec) -> None:
