@@ -6,6 +6,8 @@ swallowed costs a training run. Nothing here imports torch or numpy.
 
 import dataclasses
 import difflib
+import json
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -14,6 +16,36 @@ from typing import Any, Self, TypeVar
 from aeedge_runtime.errors import ArgumentError
 
 T = TypeVar("T")
+
+DEEPEST = 32
+"""Objects and lists of a config lie at most so deep in each other."""
+
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that a message repeats."""
+
+LIMITS: dict[type, tuple[float, str]] = {
+    int: (2**64 - 1, "a whole number below 2^64"),  # a seed may take 64 bits; nothing counts further
+    float: (sys.float_info.max, "a finite number"),
+}
+"""Type of a number in a config -> its largest magnitude, and what is expected."""
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the JSON values of a config's text.
+
+    Raises:
+        ArgumentError: it is not JSON, an object has a key twice, or it is nested too deep.
+    """
+    try:
+        values = json.loads(text, object_pairs_hook=_object)
+        _require_shallow(values, DEEPEST)
+    except ArgumentError:
+        raise
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:
+        raise ArgumentError(f"not JSON ({error})") from error
+    return values
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -129,14 +161,42 @@ def _tuple(value: Any, arguments: tuple[Any, ...], place: str) -> tuple[Any, ...
 
 
 def _scalar(value: Any, hint: type, place: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return value
     if hint is int and isinstance(value, float) and value.is_integer():
-        return value
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        value = int(value)
+    kinds = (int, float) if hint is float else hint
+    fits = isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
+    if not fits:
         raise ArgumentError(f"{place}: found {_named(value)}, expected {hint.__name__}")
+    limit, words = LIMITS.get(hint, (0, ""))
+    if words and not -limit <= value <= limit:
+        raise ArgumentError(f"{place}: found {_named(value)}, expected {words}")
     return value
 
 
 def _named(value: Any) -> str:
-    return f'"{value}" ({type(value).__name__})' if not isinstance(value, Mapping) else "an object"
+    if isinstance(value, Mapping):
+        return "an object"
+    text = str(value)
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return f'"{shown}" ({type(value).__name__})'
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ArgumentError(f'found the key "{key}" twice in one object, expected it once')
+        found[key] = value
+    return found
+
+
+def _require_shallow(value: Any, levels: int) -> None:
+    if levels < 0:
+        raise _too_deep()
+    if isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_shallow(item, levels - 1)
+
+
+def _too_deep() -> ArgumentError:
+    return ArgumentError(f"found objects or lists more than {DEEPEST} deep in each other, expected fewer")

@@ -13,7 +13,7 @@ from typing import TypeVar
 import click
 
 from aeedge.console import printable
-from aeedge.sources import STDIN, STREAM_SUFFIX, Source
+from aeedge.sources import IMAGE_SUFFIXES, STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 IMAGE_SUFFIX = ".png"
@@ -51,6 +51,21 @@ def is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
+def is_picture_name(path: Path) -> bool:
+    """Whether a name ends as those of pictures do."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def require_suffix(flag: str, path: Path, expected: str) -> None:
+    """Refuse a name that does not say what will be in the file.
+
+    Raises:
+        click.UsageError: it has another suffix, or none.
+    """
+    if path.suffix.lower() != expected:
+        raise click.UsageError(f"{flag} {printable(path)}: found {path.suffix or 'no suffix'}, expected {expected}")
+
+
 def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], str]) -> list[Job]:
     """Return where each result goes.
 
@@ -78,6 +93,11 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
         return [Job(sources[0], Path(output))]
     if Path(output).exists() and not Path(output).is_dir():
         raise click.UsageError(f"-o {printable(output)}: found a file, expected a folder, as there are several inputs")
+    if is_picture_name(Path(output)) and not is_folder(output):
+        raise click.UsageError(
+            f"-o {printable(output)}: found the name of a picture, expected that of a folder for several results; "
+            "add a slash if it is one"
+        )
     if any(source.path is None for source in sources):
         raise click.UsageError("standard input has no name to use in a folder; name a file with -o")
     return _distinct([Job(source, _below(Path(output), source, rename)) for source in sources])
@@ -115,15 +135,28 @@ class OutputGuard:
     Args:
         sources: every input of the command; none of them is ever written to.
         force: whether existing files may be replaced.
-        skip_existing: whether existing files are left alone, silently.
+        skip_existing: whether existing files are left alone, silently; None where the command has no such option.
     """
 
-    def __init__(self, sources: Iterable[Source], *, force: bool, skip_existing: bool) -> None:
+    def __init__(self, sources: Iterable[Source], *, force: bool, skip_existing: bool | None) -> None:
         if force and skip_existing:
             raise click.UsageError("found --force and --skip-existing, expected one of them")
         self.force = force
         self.skip_existing = skip_existing
         self._inputs = {found for source in sources if source.path and (found := identity(source.path))}
+
+    def check_stream_name(self, flag: str, output: Path) -> None:
+        """Refuse a name of a picture for a stream.
+
+        Raises:
+            ArgumentError: it is even an input.
+            click.UsageError: the name is that of a picture.
+        """
+        if is_picture_name(output):
+            self._spare_inputs(output)
+            raise click.UsageError(
+                f"{flag} {printable(output)}: found {output.suffix}, expected {STREAM_SUFFIX}: a stream is no picture"
+            )
 
     def wants(self, output: Path) -> bool:
         """Return whether to go ahead: False for an existing output with `--skip-existing`.
@@ -134,8 +167,7 @@ class OutputGuard:
         """
         if not os.path.lexists(output):
             return True
-        if identity(output) in self._inputs:
-            raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
+        self._spare_inputs(output)
         if output.is_dir():
             raise ArgumentError(f"{printable(output)}: found a folder, expected a file or a free name; choose another")
         if output.exists() and not output.is_file():
@@ -143,10 +175,15 @@ class OutputGuard:
         if self.skip_existing:
             return False
         if not self.force:
-            raise AeedgeError(
-                f"{printable(output)} exists; --force replaces it, --skip-existing leaves it, -o names another place"
-            )
+            others = "or name another place"
+            if self.skip_existing is not None:
+                others = "--skip-existing leaves it, -o names another place"
+            raise AeedgeError(f"{printable(output)} exists; --force replaces it, {others}")
         return True
+
+    def _spare_inputs(self, output: Path) -> None:
+        if identity(output) in self._inputs:
+            raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
 
     def attempt(self, work: Callable[[], Outcome]) -> Outcome:
         """Do work that may find its place taken by another process since it asked; look again where that is skipped."""

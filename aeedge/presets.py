@@ -179,7 +179,7 @@ _LIST = (
             precision="bf16-mixed",
             channels_last=True,
             validate_steps=1000,
-            loss=LossConfig(kind="hyperprior"),
+            loss=LossConfig(kind="hyperprior", terms={"mse": 0.6, "ms-ssim": 0.008}),
             optimizer=OptimizerConfig(
                 betas=(0.9, 0.99), schedule="trapezoid", warmup_steps=200, decay_share=0.25, final_share=0.01
             ),

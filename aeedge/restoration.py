@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from aeedge.batch import ROOM_PIXELS, Result, load_codec
 from aeedge.console import printable, write_stdout
-from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, restored_folder
+from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, restored_folder
 from aeedge.packing import places_to_restore
 from aeedge.pipeline import Room
 from aeedge.sources import STDIN
@@ -75,6 +75,11 @@ class Restorer:
     def _folder(self, job: Job) -> Path:
         if self.folder is not None:
             folder = self.folder
+            if folder == job.output and is_picture_name(folder):
+                raise ArgumentError(
+                    f"{printable(folder)}: found the name of a picture, expected that of a folder for a packed stream; "
+                    "name one with -o"
+                )
         elif job.output is not None and job.source.path is not None:
             folder = job.output.with_name(restored_folder(job.source.path.name))
         else:

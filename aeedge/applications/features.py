@@ -75,7 +75,9 @@ def principal_components(values: Floats, count: int = 2) -> tuple[NDArray[np.flo
         ArgumentError: fewer rows or columns than components.
     """
     if min(values.shape) < count:
-        raise ArgumentError(f"found {values.shape[0]} x {values.shape[1]} values, expected at least {count} of each")
+        raise ArgumentError(
+            f"found {values.shape[0]} images of {values.shape[1]} latent values, expected at least {count} of each"
+        )
     centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
     chosen = directions[:count].T
@@ -98,7 +100,7 @@ def draw_features(features: Features, title: str) -> bytes:
 
     Raises:
         AeedgeError: matplotlib is not installed.
-        ArgumentError: fewer than two images or channels.
+        ArgumentError: fewer than two images, or than two latent values of each.
     """
     require_matplotlib()
     from matplotlib import colormaps

@@ -17,7 +17,7 @@ class Outlet:
     """
 
     def __init__(self, sources: Iterable[Source], *, force: bool) -> None:
-        self._guard = OutputGuard(sources, force=force, skip_existing=False)
+        self._guard = OutputGuard(sources, force=force, skip_existing=None)
 
     def check(self, path: Path) -> Path:
         """Return the path if it may be written to; see `OutputGuard.wants` for the errors."""

@@ -22,7 +22,7 @@ def data_options(function: Function) -> Function:
         click.option("--data", metavar="NAME|FOLDER", help=f"{', '.join(DATASETS)}, or a folder of images."),
         click.option("--data-dir", metavar="DIR", default="data", show_default=True, help="Where data sets lie."),
         click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True),
-        click.option("--count", type=click.IntRange(min=1), help="Take so many images at most."),
+        click.option("--count", type=click.IntRange(min=1), help="At most so many images; of files, spread over all."),
     )
     for option in reversed(options):
         function = option(function)
@@ -62,14 +62,23 @@ class Selection:
     def images(self, channels: int) -> Iterator[Any]:
         """Yield the images as `aeedge.applications.images.NamedImage`; a file that is none is named and left out."""
         from aeedge.applications.images import dataset_images, file_images, limited
+        from aeedge.evaluation.data import spread
 
+        limit = self._options["count"]
         if self._dataset:
             found = dataset_images(self._dataset, channels, self._options["data_dir"], self._options["split"])
         else:
-            found = file_images(self.sources, channels, self._failed)
-        for image in limited(found, self._options["count"]):
+            chosen = [self.sources[index] for index in spread(len(self.sources), limit)]
+            found = file_images(chosen, channels, self._failed)
+        for image in limited(found, limit):
             self.taken += 1
             yield image
+
+    @property
+    def most(self) -> int | None:
+        """How many images there are at most; None for a data set without `--count`."""
+        numbers = [number for number in (len(self.sources), self._options["count"]) if number]
+        return min(numbers, default=None)
 
     @property
     def exit_code(self) -> int:

@@ -145,7 +145,7 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("found --quick with --repeats or --samples, expected one or the other")
     if options["output"] == Path(STDIN):
         raise click.UsageError("found -o -, expected a file; --json prints the same on stdout")
-    guard = OutputGuard((), force=options["force"], skip_existing=False)
+    guard = OutputGuard((), force=options["force"], skip_existing=None)
     for path in (options["output"], options["picture"]):
         if path:  # before minutes of work, not after
             guard.wants(path)

@@ -1,6 +1,7 @@
 """`aeedge compress`: images to streams, one each or many in one."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -65,6 +66,8 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
     sources = find_sources(images, IMAGE_SUFFIXES)
     guard = OutputGuard(sources, force=options["force"], skip_existing=options["skip_existing"])
     tasks = [] if pack else plan(sources, output, compressed_name)
+    for place in [Path(pack)] if pack else [task.output for task in tasks if task.output]:
+        guard.check_stream_name("--pack" if pack else "-o", place)
 
     from aeedge.compression import Compressor
 

@@ -9,6 +9,7 @@ from aeedge.applications.outlet import Outlet
 from aeedge.applications.selection import Selection, data_options
 from aeedge.console import count, print_json, printable, say
 from aeedge.options import device_option, force_option, json_option, threads_option
+from aeedge.outputs import require_suffix
 
 PATH = click.Path(path_type=Path)
 
@@ -30,6 +31,11 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
     numpy.load(FILE) gives latents float32 [N, c, h, w] ([N, c] with --pool mean), names [N] and labels [N].
     """
     selection = Selection(images, options)
+    require_suffix("-o", output, ".npz")
+    if picture:
+        require_suffix("--picture", picture, ".png")
+        if selection.most == 1:
+            raise click.UsageError("--picture: found 1 image, expected at least 2, as a picture shows how they differ")
     outlet = Outlet(selection.sources, force=options["force"])
     for place in (output, picture):
         if place:
@@ -44,10 +50,11 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
     codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
     codec.bundle.require("encoder", "encode")
     features = encode_images(codec, selection.images(codec.bundle.manifest.image.channels), options["pool"])
+    title = f"latents of {count(len(features.names), 'image')}, {codec.bundle.manifest.name}"
+    drawn = draw_features(features, title) if picture else b""
     outlet.write(output, features.to_bytes())
     if picture:
-        name = codec.bundle.manifest.name
-        outlet.write(picture, draw_features(features, f"latents of {count(len(features.names), 'image')}, {name}"))
+        outlet.write(picture, drawn)
     shape = list(features.latents.shape)
     if options["as_json"]:
         places = {"output": str(output), "picture": str(picture) if picture else None}

@@ -8,6 +8,7 @@ import click
 from aeedge.applications.outlet import Outlet
 from aeedge.console import count, print_json, printable, say
 from aeedge.options import device_option, force_option, json_option, threads_option
+from aeedge.outputs import require_suffix
 from aeedge.sources import Source
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def sample(bundle: str, output: Path, as_json: bool, **options: Any) -> None:
         raise click.UsageError("found --interpolate and --posterior, expected one of them")
     inputs = [*(options["interpolate"] or ()), *([options["posterior"]] if options["posterior"] else [])]
     outlet = Outlet([Source(Path(name), Path(name)) for name in inputs], force=options["force"])
-    if output.suffix.lower() != ".png":
-        raise click.UsageError(f"-o {printable(output)}: found {output.suffix or 'no suffix'}, expected .png")
+    require_suffix("-o", output, ".png")
     outlet.check(output)
 
     from aeedge.applications.generation import grid

@@ -42,7 +42,7 @@ UNFINISHED = ("interrupted", "time is up")
 @click.option("--devices", default="1", help="Devices per machine, or auto.")
 @click.option("--nodes", default=1, type=click.IntRange(1), help="Machines.")
 @click.option("--strategy", default="auto", help="How devices work together: auto, ddp or ddp_spawn.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of PyTorch.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of PyTorch.")
 @click.option("--compile", is_flag=True, help="Fuse the objective with torch.compile: a slow start, faster steps.")
 def train(**options: Any) -> None:
     """Train PRESET on images into a run folder.
@@ -63,7 +63,7 @@ def train(**options: Any) -> None:
     devices = options["devices"]
     hardware = Hardware(
         accelerator=options["accelerator"],
-        devices=int(devices) if devices.isdecimal() else devices,
+        devices=int(devices) if devices.isdecimal() and len(devices) < 5 else devices,
         nodes=options["nodes"],
         strategy=options["strategy"],
         compile=options["compile"],
@@ -118,7 +118,12 @@ def _config(options: dict[str, Any]) -> Any:
         values["training"]["trainable"] = "decoder"
     else:
         values = find_preset(options["preset"]).config().to_dict()
-    return change(_with_options(values, options), options["settings"])
+    config = change(_with_options(values, options), options["settings"])
+    if options["from_run"] and config.training.trainable != "decoder":
+        raise click.UsageError(
+            f'--decoder-only: found training.trainable="{config.training.trainable}", expected "decoder"'
+        )
+    return config
 
 
 def _with_options(values: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:

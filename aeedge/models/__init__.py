@@ -41,7 +41,7 @@ def model_config(values: Mapping[str, Any]) -> Any:
     """Return the config dataclass of plain values, chosen by their key "family".
 
     Raises:
-        ArgumentError: an unknown family or key, or a value of the wrong type.
+        ArgumentError: an unknown family or key, a value of the wrong type or an impossible size.
     """
     family = str(values.get("family", ""))
     if family not in FAMILIES:
@@ -55,9 +55,13 @@ def build_model(config: Any) -> Autoencoder:
     Initialisation draws from torch's global generator.
 
     Raises:
-        ArgumentError: the config is not one of a known family.
+        ArgumentError: the config is not one of a known family, or its layers do not fit into memory.
     """
     if isinstance(config, Mapping):
         config = model_config(config)
-    model = FAMILIES[config.family][1](config)
+    try:
+        model = FAMILIES[config.family][1](config)
+    except RuntimeError as error:  # torch raises no MemoryError
+        reason = " ".join(str(error).split())[:200]
+        raise ArgumentError(f"model: found sizes that cannot be built ({reason}), expected smaller ones") from error
     return cast(Autoencoder, model)

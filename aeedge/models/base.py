@@ -1,13 +1,40 @@
 """What every autoencoder of this package offers, whatever its family."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from aeedge.configuration import Configuration
 from aeedge_runtime.errors import ArgumentError
+
+LARGEST_SIZE = 65536
+"""Largest number of channels, values or pixels a side that a layer may have."""
+
+
+def require_sizes(config: Any, *names: str, least: int = 1, most: int = LARGEST_SIZE) -> None:
+    """Refuse sizes of a model config that no layer can have; of a list, each number is looked at.
+
+    Raises:
+        ArgumentError: naming the key.
+    """
+    for name in names:
+        found = getattr(config, name)
+        numbers = found if isinstance(found, tuple) else (found,)
+        if not all(least <= number <= most for number in numbers):
+            shown = list(found) if isinstance(found, tuple) else found
+            raise ArgumentError(f"model.{name}: found {shown}, expected {least} to {most}")
+
+
+def require_channels(channels: int, *supported: int) -> None:
+    """Refuse a number of image channels that a family does not support.
+
+    Raises:
+        ArgumentError: naming the key.
+    """
+    if channels not in supported:
+        raise ArgumentError(f"model.channels: found {channels}, expected {' or '.join(map(str, supported))}")
 
 
 class Autoencoder(nn.Module, ABC):

@@ -5,6 +5,7 @@ at first, then bend: training starts at the quality of a classical transform cod
 matrix units they run a hundred times faster per multiply than depthwise ones.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import Autoencoder
-from aeedge.models.orthonormal import analysis_matrices
+from aeedge.models.base import Autoencoder, require_channels, require_sizes
+from aeedge.models.orthonormal import analysis_matrices, require_coefficients
 from aeedge_runtime.errors import ArgumentError
 
 STEM_STRIDE = 8
+
+MOST_BLOCKS = 256
+"""Residual blocks in a row."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,19 @@ class ConvConfig(Configuration):
     encoder_blocks: tuple[int, int] = (1, 1)
     decoder_blocks: tuple[int, int] = (1, 2)
     gain: float = 16.0
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            ArgumentError: one that the transform does not have or no layer can have, or a gain that is not above 0.
+        """
+        require_channels(self.channels, 3)
+        require_coefficients(self.width, self.latent, "latent")
+        require_sizes(self, "hidden")
+        require_sizes(self, "encoder_blocks", "decoder_blocks", least=0, most=MOST_BLOCKS)
+        if not 0 < self.gain < math.inf:
+            raise ArgumentError(f"model.gain: found {self.gain}, expected a number above 0")
 
 
 class ResidualBlock(nn.Module):
@@ -117,11 +134,6 @@ class ConvAutoencoder(Autoencoder):
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__(config)
-        if config.channels != 3 or config.width > 192 or config.latent > 4 * config.width:
-            raise ArgumentError(
-                f"conv: found channels {config.channels}, width {config.width}, latent {config.latent}; "
-                "expected 3 channels, a width of at most 192 and a latent of at most 4 times the width"
-            )
         self.encoder = ConvEncoder(config)
         self.decoder = ConvDecoder(config)
 

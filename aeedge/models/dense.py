@@ -11,7 +11,16 @@ from typing import Literal
 from torch import Tensor, nn
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import Autoencoder, join_latents, join_patches, split_latents, split_patches
+from aeedge.models.base import (
+    Autoencoder,
+    join_latents,
+    join_patches,
+    require_channels,
+    require_sizes,
+    split_latents,
+    split_patches,
+)
+from aeedge_runtime.errors import ArgumentError
 
 ActivationName = Literal["relu", "leaky-relu", "gelu", "tanh", "none"]
 
@@ -22,6 +31,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "none": nn.Identity,
 }
+
+LARGEST_KERNEL = 255
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,17 @@ class DenseConfig(Configuration):
     code_activation: bool = False
     output: Literal["sigmoid", "linear"] = "sigmoid"
     signed: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            ArgumentError: one that no layer can have, or an even kernel.
+        """
+        require_channels(self.channels, 1, 3)
+        require_sizes(self, "height", "width", "convolutions", "hidden", "latent")
+        if self.convolutions and not (0 < self.kernel <= LARGEST_KERNEL and self.kernel % 2):
+            raise ArgumentError(f"model.kernel: found {self.kernel}, expected an odd number from 1 to {LARGEST_KERNEL}")
 
 
 class DenseAutoencoder(Autoencoder):

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import Autoencoder
+from aeedge.models.base import Autoencoder, require_channels, require_sizes
+from aeedge.models.conv import MOST_BLOCKS
 from aeedge.models.exact import ACTIVATION_UNITS, ExactConv2d, activate, straight_through
-from aeedge.models.orthonormal import analysis_matrices
+from aeedge.models.orthonormal import analysis_matrices, require_coefficients
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
 from aeedge_runtime.errors import ArgumentError
 
@@ -55,8 +56,8 @@ class HyperpriorConfig(Configuration):
     Attributes:
         family: "hyperprior".
         channels: image channels, 3.
-        width: channels at 1/8 resolution.
-        latent_channels: channels of the latent, at 1/16 resolution.
+        width: channels at 1/8 resolution, at most 192.
+        latent_channels: channels of the latent, at 1/16 resolution, at most 4 * width.
         hidden: hidden width of a residual block in the encoder.
         decoder_hidden: hidden width of a residual block in the decoder at 1/8 resolution.
         encoder_blocks: residual blocks of the encoder at 1/8 and at 1/16.
@@ -85,15 +86,26 @@ class HyperpriorConfig(Configuration):
     largest_lambda: float = 0.12
 
     def __post_init__(self) -> None:
-        """Check the groups.
+        """Check the sizes.
 
         Raises:
-            ArgumentError: they do not cover the latent channels.
+            ArgumentError: one that the transform does not have or no layer can have, groups that do not cover the
+                latent channels, or lambdas that do not rise.
         """
+        require_channels(self.channels, 3)
+        require_coefficients(self.width, self.latent_channels, "latent_channels")
+        require_sizes(self, "hidden", "decoder_hidden", "hyper_channels", "group_hidden")
+        require_sizes(self, "encoder_blocks", "decoder_blocks", least=0, most=MOST_BLOCKS)
+        require_sizes(self, "levels", least=2)
         if not self.groups or min(self.groups) < 1 or sum(self.groups) != self.latent_channels:
             raise ArgumentError(
                 f"model.groups: found {list(self.groups)}, expected numbers from 1 that sum to the "
                 f"{self.latent_channels} latent channels"
+            )
+        if not 0 < self.smallest_lambda < self.largest_lambda < math.inf:
+            raise ArgumentError(
+                f"model.smallest_lambda and model.largest_lambda: found {self.smallest_lambda} and "
+                f"{self.largest_lambda}, expected 0 < smallest < largest"
             )
 
     def later_groups(self) -> list[tuple[int, int]]:

@@ -9,6 +9,11 @@ import math
 import torch
 from torch import Tensor
 
+from aeedge_runtime.errors import ArgumentError
+
+COEFFICIENTS = 3 * 8 * 8
+"""Coefficients of an 8x8 block in colour: at most so many channels the first stage can have."""
+
 CHROMA_VARIANCE = (1.0, 0.12, 0.04)
 """Variance of the rotated colour channels relative to the first, typical of photos; it only ranks coefficients."""
 
@@ -53,6 +58,22 @@ def analysis_matrices(width: int, latent: int) -> tuple[Tensor, Tensor]:
     combined = torch.einsum("kcab,cqyx->kqaybx", down.reshape(-1, width, 2, 2), stem.reshape(width, 3, 8, 8))
     order = _ranked(combined.reshape(4 * width, 768), 16)
     return stem.float(), down[order[:latent]].float()
+
+
+def require_coefficients(width: int, latent: int, latent_name: str) -> None:
+    """Refuse numbers of channels that the two stages of the transform do not have.
+
+    Raises:
+        ArgumentError: naming the key.
+    """
+    if not 1 <= width <= COEFFICIENTS:
+        raise ArgumentError(
+            f"model.width: found {width}, expected 1 to {COEFFICIENTS}, the coefficients of an 8x8 block in colour"
+        )
+    if not 1 <= latent <= 4 * width:
+        raise ArgumentError(
+            f"model.{latent_name}: found {latent}, expected 1 to {4 * width}, 4 times the width of {width}"
+        )
 
 
 def _ranked(rows: Tensor, size: int) -> Tensor:

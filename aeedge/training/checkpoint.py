@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from aeedge.configuration import Configuration
-from aeedge_runtime.errors import AeedgeError, InputError
+from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 
 CHECKPOINT_SCHEMA = 1
 """Version of the names and counters; a checkpoint of another version is refused."""
@@ -33,8 +33,8 @@ class Counters(Configuration):
         schema: version of the checkpoint layout.
         step: optimiser steps done.
         epoch: passes over the training images done, a fraction.
-        loss: validation loss at the last validation, or null before the first.
-        best_loss: smallest validation loss so far, or null.
+        loss: validation loss at the last validation, or null before the first and where it was not finite.
+        best_loss: smallest finite validation loss so far, or null.
         best_step: step of that validation.
         stale: validations since then.
         sums: running sums of the training metrics since the last validation.
@@ -50,6 +50,16 @@ class Counters(Configuration):
     stale: int = 0
     sums: Mapping[str, float] | None = None
     summed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that nothing was counted below 0.
+
+        Raises:
+            ArgumentError: naming the counter.
+        """
+        for name in ("step", "epoch", "best_step", "stale", "summed"):
+            if not getattr(self, name) >= 0:
+                raise ArgumentError(f"{name}: found {getattr(self, name)}, expected 0 or more")
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counters) -> None:
@@ -112,11 +122,22 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Counters]:
         raise InputError(f"{path}: not a readable checkpoint ({error}); it is damaged") from error
     if text is None:
         raise InputError(f"{path}: found no aeedge counters in it, expected a checkpoint of aeedge train")
-    values = json.loads(text)
-    if values.get("schema") != CHECKPOINT_SCHEMA:
-        found = values.get("schema")
+    return tensors, _counters(text, path)
+
+
+def _counters(text: str, path: Path) -> Counters:
+    """Read the counters; a loss that is not finite, as old checkpoints may hold one, counts as none."""
+    try:
+        values = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: found counters that are not JSON ({error}); the checkpoint is damaged") from error
+    found = values.get("schema") if isinstance(values, dict) else CHECKPOINT_SCHEMA
+    if found != CHECKPOINT_SCHEMA:
         raise InputError(f"{path}: found checkpoint version {found}, expected {CHECKPOINT_SCHEMA}; use that version")
-    return tensors, Counters.from_dict(values)
+    try:
+        return Counters.from_dict(values)
+    except ArgumentError as error:
+        raise InputError(f"{path}: {error}; the checkpoint is damaged") from error
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -130,11 +151,18 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], place: Path) 
     Raises:
         InputError: they do not.
     """
-    try:
-        module.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{place}: its weights do not fit the model of the config ({reason})") from error
+    needed = module.state_dict()
+    for name in sorted(needed.keys() | tensors.keys()):
+        found, expected = (_shape(weights.get(name)) for weights in (tensors, needed))
+        if found != expected:
+            raise InputError(
+                f"{place}: its weights do not fit the model of the config: found {name} {found}, expected {expected}"
+            )
+    module.load_state_dict(dict(tensors))
+
+
+def _shape(weight: Tensor | None) -> str:
+    return "missing" if weight is None else f"of {list(weight.shape)}"
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -149,11 +177,17 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors of `optimizer_tensors` back; hyperparameters come from the config, not from the checkpoint."""
+    """Put the tensors of `optimizer_tensors` back; hyperparameters come from the config, not from the checkpoint.
+
+    Raises:
+        InputError: they are of another optimiser.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
+        if not index.isdecimal() or int(index) >= len(parameters):
+            raise InputError(f"checkpoint: found optimizer.{key}, expected states of {len(parameters)} parameters")
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:  # the same memory order as the parameter's
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -3,8 +3,10 @@
 What a machine decides (devices, strategy, progress display) is not here: see `aeedge.training.hardware`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Literal, Self
 
 from aeedge.configuration import Configuration, build
@@ -12,6 +14,16 @@ from aeedge_runtime.errors import ArgumentError
 
 SCHEMA = 1
 """Version of config.json; a run of another version is refused."""
+
+IMAGE_SIZES = {
+    "mnist": (28, 28),
+    "fashion-mnist": (28, 28),
+    "cifar10": (32, 32),
+    "stl10": (96, 96),
+    "synthetic": (28, 28),
+    "synthetic-photos": (320, 320),
+}
+"""Source -> rows and columns of all its images; a folder's may have any size."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,10 @@ class RunConfig(Configuration):
     training: TrainingConfig = field(default_factory=TrainingConfig)
     data: DataConfig = field(default_factory=DataConfig)
 
+    def __post_init__(self) -> None:
+        """Check the values; see `check`."""
+        check(self)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
         """Build the config from plain values.
@@ -162,12 +178,53 @@ class RunConfig(Configuration):
         Raises:
             ArgumentError: another schema version, an unknown or missing key, a wrong type or an impossible value.
         """
-        found = values.get("schema", SCHEMA)
+        found = values.get("schema", SCHEMA) if isinstance(values, Mapping) else SCHEMA
         if found != SCHEMA:
             raise ArgumentError(f"config: found schema {found}, expected {SCHEMA}; it is of another version of aeedge")
-        config = build(cls, values, where)
-        check(config)
-        return config
+        return build(cls, values, where)
+
+
+RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
+    (
+        "a number above 0",
+        lambda value: value > 0,
+        (
+            "training.epochs",
+            "training.accumulate",
+            "training.optimizer.learning_rate",
+            "training.loss.rate_lambda",
+        ),
+    ),
+    ("at least 1", lambda value: value >= 1, ("training.max_steps", "data.crop")),
+    ("1 to 2^24", lambda value: 1 <= value <= 2**24, ("training.batch_size",)),
+    ("0 to 2^40", lambda value: 0 <= value <= 2**40, ("data.count",)),
+    (
+        "0 or more",
+        lambda value: value >= 0,
+        (
+            "training.clip_norm",
+            "training.validate_steps",
+            "training.checkpoint_steps",
+            "training.patience",
+            "training.optimizer.weight_decay",
+            "training.optimizer.warmup_steps",
+            "training.loss.kl_weight",
+            "training.loss.kl_warmup_steps",
+            "training.loss.free_bits",
+            "data.held_out_most",
+        ),
+    ),
+    (
+        "0 to below 1",
+        lambda value: 0 <= value < 1,
+        ("training.ema_decay", "training.optimizer.momentum", "training.optimizer.betas"),
+    ),
+    ("a share from 0 to 1", lambda value: 0 <= value <= 1, ("training.optimizer.final_share",)),
+    ("a share above 0 up to 1", lambda value: 0 < value <= 1, ("training.optimizer.decay_share",)),
+    ("a share between 0 and 1", lambda value: 0 < value < 1, ("data.held_out",)),
+    ("a factor above 0 up to 1", lambda value: 0 < value <= 1, ("data.shrink",)),
+)
+"""What is expected, how that is told, and the keys it holds for: each value of a list, and null wherever allowed."""
 
 
 def check(config: RunConfig) -> None:
@@ -176,27 +233,33 @@ def check(config: RunConfig) -> None:
     Raises:
         ArgumentError: naming the key, what was found and what is expected.
     """
-    training, data = config.training, config.data
-    positive = {
-        "training.epochs": training.epochs,
-        "training.batch_size": training.batch_size,
-        "training.accumulate": training.accumulate,
-        "training.optimizer.learning_rate": training.optimizer.learning_rate,
-        "training.loss.step_range": min(training.loss.step_range),
-    }
-    for name, value in positive.items():
-        if not value > 0:
-            raise ArgumentError(f"{name}: found {value}, expected a number above 0")
-    if training.max_steps is not None and training.max_steps < 1:
-        raise ArgumentError(f"training.max_steps: found {training.max_steps}, expected at least 1")
-    if not 0 <= training.ema_decay < 1:
-        raise ArgumentError(f"training.ema_decay: found {training.ema_decay}, expected 0 to below 1")
-    if not 0 < data.held_out < 1:
-        raise ArgumentError(f"data.held_out: found {data.held_out}, expected a share between 0 and 1")
-    if not 0 < data.shrink <= 1:
-        raise ArgumentError(f"data.shrink: found {data.shrink}, expected a factor above 0 up to 1")
-    if not 0 < training.optimizer.decay_share <= 1:
-        found = training.optimizer.decay_share
-        raise ArgumentError(f"training.optimizer.decay_share: found {found}, expected a share above 0 up to 1")
-    if not training.loss.terms:
+    for words, holds, keys in RANGES:
+        for key in keys:
+            found: Any = reduce(getattr, key.split("."), config)
+            for value in found if isinstance(found, tuple) else (found,):
+                if value is not None and not (abs(value) < math.inf and holds(value)):
+                    raise ArgumentError(f"{key}: found {_shown(found)}, expected {words}")
+    _check_loss(config.training.loss)
+    source, crop = config.data.source, config.data.crop
+    largest = IMAGE_SIZES.get(source)
+    if crop and largest and (crop[0] > largest[0] or crop[1] > largest[1]):
+        raise ArgumentError(
+            f"data.crop: found {_shown(crop)}, expected at most {_shown(largest)}, the size of {source} images"
+        )
+
+
+def _check_loss(loss: LossConfig) -> None:
+    if not loss.terms:
         raise ArgumentError("training.loss.terms: found none, expected at least one distortion")
+    for name, weight in loss.terms.items():
+        if not 0 <= weight < math.inf:
+            raise ArgumentError(f"training.loss.terms.{name}: found {weight}, expected 0 or more")
+    if not any(loss.terms.values()):
+        raise ArgumentError("training.loss.terms: found only weights of 0, expected one above 0")
+    low, high = loss.step_range
+    if not 0 < low <= high < math.inf:
+        raise ArgumentError(f"training.loss.step_range: found {_shown(loss.step_range)}, expected 0 < low <= high")
+
+
+def _shown(value: Any) -> str:
+    return str(list(value) if isinstance(value, tuple) else value)

@@ -31,7 +31,7 @@ from aeedge.training.logbook import Logbook
 from aeedge.training.optimizers import build_optimizer, learning_rate
 from aeedge.training.pictures import save_curves
 from aeedge.training.reporter import Reporter, Silent
-from aeedge.training.run import checkpoint_path
+from aeedge.training.run import NON_FINITE, checkpoint_path, forget_set_aside
 from aeedge.training.stop import StopRequest
 from aeedge_runtime.errors import AeedgeError
 
@@ -137,6 +137,8 @@ class Engine:
         for step, batches in enumerate(self.source.parts(start, self.max_steps, self.places), start):
             rate = learning_rate(training.optimizer, step, self.max_steps)
             parts = self._optimise(step, batches, rate)
+            if step == 0 and self.fabric.is_global_zero:
+                forget_set_aside(self.out)
             parts, interrupted, expired = self._agree(parts, stop)
             self._count(step, parts)
             self.reporter.step(step + 1, parts["loss"], clock.tick())
@@ -182,7 +184,7 @@ class Engine:
     def _require_finite(self, value: Tensor, batch: Batch, step: int) -> None:
         if bool(torch.isfinite(value)):
             return
-        place = self.out / "non-finite" / f"step-{step}-process-{self.fabric.global_rank}.safetensors"
+        place = self.out / NON_FINITE / f"step-{step}-process-{self.fabric.global_rank}.safetensors"
         write_checkpoint(
             place, {"target": batch.target, "source": batch.source.clone()}, replace(self.counters, step=step)
         )
@@ -226,13 +228,14 @@ class Engine:
         picture = self.out / "reconstructions" / f"step-{counters.step:07}.png"
         measured = self.validator.measure(self.shown, self.module, picture)
         loss = measured["loss"]
-        better = counters.best_loss is None or loss < counters.best_loss
+        finite = math.isfinite(loss)
+        better = finite and (counters.best_loss is None or loss < counters.best_loss)
         row = {"step": counters.step, "epoch": round(counters.epoch, 4), "learning_rate": rate, **clock.lap()}
         row |= {f"train_{name}": value / counters.summed for name, value in (counters.sums or {}).items()}
         row |= {f"val_{name}": value for name, value in measured.items()}
         self.counters = replace(
             counters,
-            loss=loss,
+            loss=loss if finite else None,
             best_loss=loss if better else counters.best_loss,
             best_step=counters.step if better else counters.best_step,
             stale=0 if better else counters.stale + 1,

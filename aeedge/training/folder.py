@@ -1,6 +1,7 @@
 """Image folders: recursive, any size, broken files named and skipped."""
 
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,8 @@ def held_out_paths(root: Path, paths: Sequence[Path], count: int, seed: int) -> 
     """Choose `count` files by a hash of their path below `root`, so that new files hardly change the choice."""
 
     def rank(path: Path) -> bytes:
-        return hashlib.blake2b(f"{seed}/{path.relative_to(root).as_posix()}".encode()).digest()
+        name = os.fsencode(path.relative_to(root).as_posix())  # a name may be any bytes
+        return hashlib.blake2b(f"{seed}/".encode() + name).digest()
 
     return set(sorted(paths, key=rank)[:count])
 

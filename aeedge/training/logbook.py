@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aeedge_runtime.errors import InputError
+
 LEADING = ("step", "epoch", "learning_rate", "images_per_second", "seconds")
 """First columns of metrics.csv; `train_*` and `val_*` follow."""
 
@@ -56,8 +58,18 @@ class Logbook:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a metrics.csv, empty cells left out; no rows when there is no file."""
+    """Return the rows of a metrics.csv, empty cells left out; no rows when there is no file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    except (csv.Error, TypeError, ValueError) as error:
+        raise InputError(f"{path}: found cells that are no numbers ({error}); mend or remove the file") from error
+    if not all("step" in row for row in rows):
+        raise InputError(f"{path}: found a row without a step, expected one in each; mend or remove the file")
+    return rows

@@ -16,16 +16,36 @@ from aeedge.training.losses import DISTORTIONS
 from aeedge.training.optimizers import OPTIMIZERS
 from aeedge.training.reporter import Reporter, Silent
 from aeedge.training.run import (
+    CONFIG,
     checkpoint_path,
-    clear_folder,
+    put_back,
+    read_config,
     read_tables,
     require_free_folder,
+    set_aside,
     sweep,
     write_config,
     write_tables,
 )
 from aeedge.training.stop import StopRequest
 from aeedge_runtime.errors import ArgumentError
+
+MAY_CHANGE = frozenset(
+    {
+        "data.data_dir",
+        "data.source",
+        "training.checkpoint_steps",
+        "training.epochs",
+        "training.max_steps",
+        "training.optimizer.decay_share",
+        "training.optimizer.final_share",
+        "training.optimizer.learning_rate",
+        "training.patience",
+        "training.precision",
+        "training.validate_steps",
+    }
+)
+"""Keys of a config that may be others when a run is resumed: its length and speed, and where the same images lie."""
 
 
 def train(
@@ -99,24 +119,38 @@ def _train(
     stop = StopRequest(max_minutes)
     check_names(config)
     require_free_folder(out, force=force or resume)
+    if resume and (out / CONFIG).exists():
+        check_continuation(read_config(out), config)
     tables = _tables_of_streams(config, read_tables(out) if resume else tables)
     engine = Engine(fabric, config, out, weights, tables, reporter, compiled=compiled)
-    fabric.barrier()  # every process has checked the folder and read the data
+    if resume and checkpoint_path(out, "last").exists():
+        engine.restore(checkpoint_path(out, "last"))
+    if engine.counters.step > engine.max_steps:
+        raise ArgumentError(
+            f"training.max_steps: found {engine.max_steps:,}, expected at least the {engine.counters.step:,} steps "
+            "that the run has done"
+        )
+    fabric.barrier()  # every process has checked the folder and read data and checkpoint; only now is anything written
     if fabric.is_global_zero:
         if resume:
             sweep(out)
         else:
-            clear_folder(out)
-        write_config(out, config)
+            set_aside(out)
         if tables is not None:
             write_tables(out, tables)
+        if weights is not None and not resume:
+            engine.save()  # a run that is killed before its first checkpoint resumes from these weights too
+        write_config(out, config)
     fabric.barrier()
-    if resume and checkpoint_path(out, "last").exists():
-        engine.restore(checkpoint_path(out, "last"))
     if engine.counters.step >= engine.max_steps:
         return "finished"
-    with stop.listening():
-        return engine.fit(stop)
+    try:
+        with stop.listening():
+            return engine.fit(stop)
+    except BaseException:
+        if engine.counters.step == 0 and not resume and fabric.is_global_zero:
+            put_back(out)
+        raise
 
 
 def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
@@ -128,6 +162,29 @@ def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
             "start with aeedge train --decoder-only --from RUN"
         )
     return tables
+
+
+def check_continuation(before: RunConfig, now: RunConfig) -> None:
+    """Refuse changes on resuming after which the run would not be one: of model, samples, held-out images or loss.
+
+    Raises:
+        ArgumentError: a key that may not change; the message names it.
+    """
+    old, new = flat(before.to_dict()), flat(now.to_dict())
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key) and key not in MAY_CHANGE:
+            raise ArgumentError(
+                f"{key}: found {new.get(key)!r}, expected {old.get(key)!r} as in the run that is resumed; "
+                "start another with --init-from"
+            )
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return plain values by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
 
 
 def check_names(config: RunConfig) -> None:

@@ -42,8 +42,10 @@ def huber(image: Tensor, target: Tensor) -> Tensor:
 
 
 def bce(image: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy in nats of each image, [N]; the image must be in 0..1, as behind a sigmoid."""
-    return functional.binary_cross_entropy(image, target, reduction="none").flatten(1).mean(1)
+    """Binary cross-entropy in nats of each image, [N]; the image must be in 0..1, as behind a sigmoid, or NaN."""
+    lost = image.isnan()  # torch would raise, before a run can keep the batch that led there
+    entropy = functional.binary_cross_entropy(image.masked_fill(lost, 0.5), target, reduction="none")
+    return entropy.masked_fill(lost, math.nan).flatten(1).mean(1)
 
 
 def ms_ssim(image: Tensor, target: Tensor) -> Tensor:

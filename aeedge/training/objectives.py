@@ -144,7 +144,9 @@ class Hyperprior(nn.Module):
             info.uniform("latent", latent, device) - 0.5,
             info.uniform("hyper", hyper, device) - 0.5,
         )
-        return self._rate_distortion(hyperprior, self.hyper_rate, batch.target, position, noise, self.terms)
+        return self._rate_distortion(
+            hyperprior, self.hyper_rate, batch.source, batch.target, position, noise, self.terms
+        )
 
 
 def build_objective(config: LossConfig, model: Any, tables: bytes | None = None) -> nn.Module:
@@ -157,12 +159,17 @@ def build_objective(config: LossConfig, model: Any, tables: bytes | None = None)
             needs none: its steps are weights of the model, frozen with the encoder.
 
     Raises:
-        ArgumentError: objective or tables do not fit the model's family.
+        ArgumentError: objective, distortions or tables do not fit the model's family.
     """
     family = model.config.family
     fits = {"vae": family == "vae", "hyperprior": family == "hyperprior"}.get(config.kind, family != "hyperprior")
     if not fits:
         raise ArgumentError(f'training.loss.kind: found "{config.kind}", which does not fit a {family} model')
+    if "bce" in config.terms and getattr(model.config, "output", "linear") != "sigmoid":
+        raise ArgumentError(
+            'training.loss.terms: found "bce" and a model with an open output, expected another distortion or, '
+            'in a dense or vae model, model.output="sigmoid"'
+        )
     if config.kind == "hyperprior":
         return Hyperprior(config, model)
     if tables is not None:

@@ -110,7 +110,8 @@ def noise_shapes(model: HyperpriorAutoencoder, image: Tensor) -> tuple[tuple[int
 def rate_distortion(
     model: HyperpriorAutoencoder,
     hyper_rate: HyperRate,
-    image: Tensor,
+    source: Tensor,
+    target: Tensor,
     position: Tensor,
     noise: Noise,
     terms: Mapping[str, float],
@@ -120,7 +121,8 @@ def rate_distortion(
     Args:
         model: the network.
         hyper_rate: density of the hyper-symbols, trained along.
-        image: float32 `[N, 3, H, W]` in 0..1, sizes multiples of 64.
+        source: what is encoded, float32 `[N, 3, H, W]` in 0..1, sizes multiples of 64.
+        target: what should come back, likewise; the same images, damaged ones restored.
         position: quality of each image, `[N]` in 0..1.
         noise: quantisation noise, see `noise_shapes`.
         terms: distortions of `aeedge.training.losses` -> weight. 255^2 times their sum is what lambda weighs.
@@ -129,9 +131,9 @@ def rate_distortion(
         `loss` to minimise; `rate_bpp`, `hyper_bpp`, `mse_255` (squared error in 8-bit units) and each other
         distortion under its name, batch means.
     """
-    pixels = image.shape[2] * image.shape[3]
+    pixels = target.shape[2] * target.shape[3]
     steps = model.steps(position)[:, :, None, None]
-    latent_steps = model.encode(image).float() / steps
+    latent_steps = model.encode(source).float() / steps
     hyper = model.hyper_encode(latent_steps).float()
     latent_noise, hyper_noise = noise
     hyper_bits = hyper_rate(hyper + hyper_noise, position).sum(dim=(1, 2, 3))
@@ -139,10 +141,10 @@ def rate_distortion(
 
     decoded, bits = code_latent(model, hyper_symbols, latent_steps, latent_noise)
     restored = model.decode(decoded * steps).float()
-    with torch.autocast(image.device.type, enabled=False):
-        parts = losses.mixture(restored, image, terms)
+    with torch.autocast(target.device.type, enabled=False):
+        parts = losses.mixture(restored, target, terms)
     error = torch.stack([terms[name] * part for name, part in parts.items()]).sum(0) * SQUARED_RANGE
-    squared = parts["mse"] if "mse" in parts else losses.mse(restored, image)
+    squared = parts["mse"] if "mse" in parts else losses.mse(restored, target)
     rate = (hyper_bits + bits) / pixels
     weight = model.lambda_at(position)
     middle = math.sqrt(model.config.smallest_lambda * model.config.largest_lambda)

@@ -4,6 +4,7 @@ A run that trains a decoder alone has the tables of the old streams too, as entr
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aeedge.configuration import Configuration
+from aeedge.configuration import Configuration, parse
 from aeedge.models import Autoencoder, build_model
 from aeedge.training.checkpoint import Counters, load_weights, read_checkpoint, under
 from aeedge.training.config import RunConfig
@@ -19,11 +20,15 @@ from aeedge_runtime.errors import ArgumentError, InputError
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
-OURS = (CONFIG, TABLES, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", "non-finite")
+NON_FINITE = "non-finite"
+OURS = (CONFIG, TABLES, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", NON_FINITE)
 """What a run writes, and all that `--force` removes."""
 
-TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp")
-"""What files are called until they are complete; the rest of the name is a process id."""
+SET_ASIDE = ".replaced"
+"""Where a run that is replaced lies until the new one has done a step."""
+
+TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp", SET_ASIDE)
+"""What files are called until they are complete (the rest of the name is a process id), and a run that is replaced."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def read_config(path: Path) -> RunConfig:
     """
     place = path / CONFIG
     try:
-        return RunConfig.from_dict(json.loads(place.read_text()))
+        return RunConfig.from_dict(parse(place.read_text()))
     except FileNotFoundError as error:
         raise InputError(f"{path}: found no {CONFIG} in it, expected a folder that aeedge train wrote") from error
     except (ValueError, OSError) as error:
@@ -109,7 +114,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
-        if not (path / CONFIG).exists():
+        if not _holds_run(path):
             raise ArgumentError(
                 f"{path}: found other files in it, expected a new or empty folder; choose another --out"
             )
@@ -117,21 +122,55 @@ def require_free_folder(path: Path, *, force: bool) -> None:
             raise ArgumentError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
 
 
-def clear_folder(path: Path) -> None:
-    """Make the run folder, and remove what an earlier run left there and nothing else."""
+def set_aside(path: Path) -> None:
+    """Make the run folder, and move what an earlier run left there, and nothing else, out of the way."""
     path.mkdir(parents=True, exist_ok=True)
     sweep(path)
+    found = [name for name in OURS if (path / name).exists()]
+    for name in found:
+        (path / SET_ASIDE).mkdir(exist_ok=True)
+        (path / name).rename(path / SET_ASIDE / name)
+
+
+def put_back(path: Path) -> None:
+    """Undo `set_aside`; of the run that failed only a batch kept for inspection stays."""
+    aside = path / SET_ASIDE
+    if not aside.exists():
+        return
     for name in OURS:
-        if (path / name).is_dir():
-            shutil.rmtree(path / name)
-        else:
-            (path / name).unlink(missing_ok=True)
+        kept = aside / name
+        if kept.exists() or name != NON_FINITE:
+            _remove(path / name)
+        if kept.exists():
+            kept.rename(path / name)
+    aside.rmdir()
+
+
+def forget_set_aside(path: Path) -> None:
+    """Remove what `set_aside` moved."""
+    shutil.rmtree(path / SET_ASIDE, ignore_errors=True)
 
 
 def sweep(path: Path) -> None:
-    """Remove the temporary files that a killed process left in a run folder; no other may be at work there."""
+    """Remove what a killed process left half done in a run folder; no other may be at work there."""
     for place in _left_behind(path):
+        _remove(place)
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
         place.unlink(missing_ok=True)
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether a folder's config.json is a run's, of whatever version."""
+    try:
+        values = json.loads((path / CONFIG).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"model", "training", "data"} <= values.keys()
 
 
 def _replace(place: Path, data: bytes) -> None:
@@ -152,7 +191,7 @@ def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:
         "data": Path(source).name if "/" in source else source,
         "steps": counters.step,
         "epochs": round(counters.epoch, 4),
-        "loss": loss,
+        "loss": loss if loss is not None and math.isfinite(loss) else None,
         "seed": config.training.seed,
         "corrupt": config.training.corrupt,
         "trainable": config.training.trainable,

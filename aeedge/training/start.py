@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aeedge.configuration import set_key
+from aeedge.configuration import parse, set_key
 from aeedge.models import model_config
 from aeedge.training.checkpoint import read_checkpoint, under
 from aeedge.training.config import RunConfig
@@ -20,14 +20,14 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """Return the plain values of a config file, checked.
 
     Raises:
-        ArgumentError: it is not JSON, or not a config.
+        ArgumentError: it is not JSON, has a key twice, or is not a config.
     """
     try:
-        values = json.loads(path.read_text())
+        values = parse(path.read_bytes())
     except OSError as error:
         raise ArgumentError(f"{path}: {error.strerror}; expected a config as aeedge presets NAME prints it") from error
-    except ValueError as error:
-        raise ArgumentError(f"{path}: not JSON ({error})") from error
+    except ArgumentError as error:
+        raise ArgumentError(f"{path}: {error}") from error
     if not isinstance(values, dict):
         raise ArgumentError(f"{path}: found a {type(values).__name__}, expected an object")
     return RunConfig.from_dict(values).to_dict()
@@ -92,6 +92,6 @@ def _full_model(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse(text)
+    except ArgumentError:
         return text

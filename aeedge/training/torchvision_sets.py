@@ -4,6 +4,7 @@ MNIST and FashionMNIST are read without torchvision where their files are there,
 need no PyTorch.
 """
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,18 @@ def read_torchvision(name: str, root: Path, *, test: bool) -> tuple[NDArray[np.u
 
 
 def _download(kind: Any, name: str, root: Path, options: dict[str, Any]) -> Any:
+    absent = [folder for folder in _folders(name, root) if not folder.exists()]
     try:
         return kind(str(root), download=True, **options)
     except (OSError, RuntimeError) as error:
-        message = f"{name} could not be downloaded to {root} ({error}); put its files there or use --data synthetic"
+        for folder in absent:
+            with contextlib.suppress(OSError):  # it is not empty, or was never made
+                folder.rmdir()
+        reason = " ".join(str(error).split())[:300]
+        message = f"{name} could not be downloaded to {root} ({reason}); put its files there or use --data synthetic"
         raise AeedgeError(message) from error
+
+
+def _folders(name: str, root: Path) -> list[Path]:
+    """Folders that a download may make, the deepest first."""
+    return [root / name / "raw", root / name, root, *root.parents]

@@ -1,8 +1,10 @@
 """A bundle under its final name: complete, or not there at all."""
 
+import json
 import os
 import secrets
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +20,7 @@ def check_target(target: Path, *, force: bool) -> None:
     """Refuse a target that would lose something, before any work is done.
 
     Raises:
-        ArgumentError: something lies there and `force` is not set, or it is no bundle.
+        ArgumentError: something lies there and `force` is not set, it is no bundle, or a bundle with other files in it.
     """
     if not target.name:
         raise ArgumentError(f"{target}: found no name, expected a folder or an .aeb file to write")
@@ -27,10 +29,18 @@ def check_target(target: Path, *, force: bool) -> None:
     if target.is_dir() and not any(target.iterdir()):
         return
     kind = "a folder" if target.is_dir() else "a file"
-    if (target.is_dir() and not (target / MANIFEST).is_file()) or target.is_dir() == (target.suffix == SUFFIX):
+    files = _files_of_bundle(target)
+    if files is None or target.is_dir() == (target.suffix == SUFFIX):
         raise ArgumentError(f"{target}: found {kind} that is no bundle of this kind; choose another name")
     if not force:
         raise ArgumentError(f"{target}: found {kind} there already; replace it with --force")
+    others = sorted({path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()} - files)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise ArgumentError(
+            f'{target}: found "{others[0]}"{more} that the bundle there does not list; '
+            "move what is not the bundle's, or choose another name"
+        )
 
 
 def write_bundle(target: Path, files: Mapping[str, bytes], *, force: bool) -> None:
@@ -52,6 +62,22 @@ def write_bundle(target: Path, files: Mapping[str, bytes], *, force: bool) -> No
         _publish(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _files_of_bundle(target: Path) -> set[str] | None:
+    """Names that the manifest of a bundle lists, its own among them; None where there is no manifest of a bundle."""
+    try:
+        if target.is_dir():
+            data = (target / MANIFEST).read_bytes()
+        else:
+            with zipfile.ZipFile(target) as archive:
+                data = archive.read(MANIFEST)
+        values = json.loads(data)
+    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
+        return None
+    if not isinstance(values, dict) or not isinstance(values.get("files"), dict) or "stream_id" not in values:
+        return None
+    return {MANIFEST, *values["files"]}
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -14,7 +14,7 @@ from .errors import AeedgeError, ArgumentError, BundleError, MissingHalfError, M
 from .identity import arrays_hash
 from .layout import Geometry
 from .manifest import Manifest
-from .store import Store, open_store, read_manifest
+from .store import Store, open_store, read_manifest, shown
 from .tables import EntropyTables, read_arrays
 from .weights import check_weights
 
@@ -47,7 +47,10 @@ class Bundle:
         data = read_manifest(store)
         self.place = place
         self.hash = hashlib.sha256(data).hexdigest()
-        self.manifest = Manifest.from_bytes(data)
+        try:
+            self.manifest = Manifest.from_bytes(data)
+        except BundleError as error:
+            raise BundleError(f"{shown(place)}: {error}") from error
         self.manifest_bytes = data
         self._store = store
         self._check_files()
@@ -71,7 +74,7 @@ class Bundle:
         Raises:
             ModelNotFoundError: nothing of that name, or at that place.
             BundleError: a file is damaged, forged, missing, or not part of the bundle; or a weight is NaN or infinite.
-            ArgumentError: `place` is of another type.
+            ArgumentError: `place` is of another type, or an empty text.
         """
         try:
             found = find_bundle(place)
@@ -79,8 +82,8 @@ class Bundle:
         except AeedgeError:
             raise
         except OSError as error:  # a name too long, a folder that may not be looked into
-            shown = "bytes" if isinstance(place, bytes) else f"{os.fspath(place or DEFAULT_BUNDLE)!s:.200}"
-            raise ModelNotFoundError(f"no bundle at {shown} ({error.strerror}); give another place") from error
+            where = "bytes" if isinstance(place, bytes) else f"{os.fspath(place or DEFAULT_BUNDLE)!s:.200}"
+            raise ModelNotFoundError(f"no bundle at {where} ({error.strerror}); give another place") from error
 
     def __str__(self) -> str:
         """Name for messages."""
@@ -160,7 +163,7 @@ def find_bundle(place: Place | None) -> Path | bytes:
 
     Raises:
         ModelNotFoundError: a name without a separator that is neither a file, a folder nor a shipped bundle.
-        ArgumentError: `place` is of another type.
+        ArgumentError: `place` is of another type, or an empty text.
     """
     if place is None:
         return _shipped(DEFAULT_BUNDLE)
@@ -170,10 +173,14 @@ def find_bundle(place: Place | None) -> Path | bytes:
         raise ArgumentError(
             f"bundle: found {type(place).__name__}, expected a path, bytes or the name of a shipped bundle"
         )
+    if place == "":
+        raise ArgumentError("bundle: found an empty text, expected a path or the name of a shipped bundle")
     path = Path(place)
     is_name = isinstance(place, str) and path.name == place and not path.suffix
     if not is_name or path.is_file() or (path / "manifest.json").exists():
         return path.absolute()
+    if path.is_dir() and path.name not in shipped_bundles():
+        return path.absolute()  # what it lacks can then be said
     return _shipped(path.name)
 
 

@@ -26,7 +26,7 @@ from .stack import Stack, stack_images
 from .stages import staged
 from .streaminfo import Data, stream_bytes, stream_names
 from .symbols import ChunkReader, write_chunks
-from .targets import Rate, psnr_db, reach
+from .targets import Rate, psnr_db, reach, whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -67,7 +67,7 @@ class Codec:
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
             threads: threads inside one operator on the CPU; None for the physical cores available.
             tf32: let CUDA use TF32: faster, and pixels may differ by more than 1.
-            provider_options: further options of the execution provider.
+            provider_options: further options of the execution provider; the CPU takes none.
 
         Raises:
             ModelNotFoundError: no bundle there.
@@ -75,7 +75,7 @@ class Codec:
             DeviceError: the device cannot be used; the message says what is missing.
             ArgumentError: a value out of range.
         """
-        options = SessionOptions(device, threads, tf32, dict(provider_options or {}))
+        options = SessionOptions(device, threads, tf32, {} if provider_options is None else provider_options)
         return cls(place if isinstance(place, Bundle) else Bundle.load(place), options)
 
     def compress(
@@ -290,9 +290,7 @@ class Codec:
     def _limit(self, max_pixels: int | None) -> int:
         if max_pixels is None:
             return min(self.bundle.manifest.limits.max_pixels, MAX_PIXELS)
-        if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
-            raise ArgumentError(f"max_pixels: found {max_pixels!r}, expected a positive integer")
-        return max_pixels
+        return whole("max_pixels", max_pixels)
 
     def _compress(
         self, stack: Stack, rate: Rate, metadata: bool, names: Sequence[str | bytes] | None, limit: int
@@ -400,10 +398,19 @@ def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None)
     if metadata and stack.exif:
         sections[EXIF] = stack.exif
     if names is not None:
-        if len(names) != len(stack.pixels):
-            raise ArgumentError(f"names: found {len(names)}, expected one for each of {len(stack.pixels)} images")
-        sections[NAMES] = pack_names([os.fsencode(name) for name in names])
+        sections[NAMES] = pack_names(_encoded(names, len(stack.pixels)))
     return sections
+
+
+def _encoded(names: object, count: int) -> list[bytes]:
+    if isinstance(names, str | bytes) or not isinstance(names, Sequence | np.ndarray):
+        raise ArgumentError(f"names: found {type(names).__name__}, expected a list of {count} names")
+    if len(names) != count:
+        raise ArgumentError(f"names: found {len(names)}, expected one for each of {count} images")
+    try:
+        return [os.fsencode(name) for name in names]
+    except (TypeError, UnicodeError) as error:
+        raise ArgumentError(f"names: found another thing than names ({error}); expected text or bytes") from None
 
 
 def _alpha(stream: Stream) -> Pixels:

@@ -201,7 +201,7 @@ def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
     from PIL import UnidentifiedImageError
 
     try:
-        with _open(file) as image:
+        with _open(file, name) as image:
             if frame:
                 image.seek(frame)
             return _from_opened(image, name, max_pixels)
@@ -215,24 +215,26 @@ def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
         raise _fault(name, error) from error
 
 
-def _open(file: Any) -> Image:
+def _open(file: Any, name: str) -> Image:
     """Opens a file as `PIL.Image.open` does, but KINDS only, and within `max_pixels` instead of Pillow's own limit.
 
     Raises:
+        ImageError: the file is empty.
         UnidentifiedImageError: no kind fits. Errors of Pillow's plugins pass through.
     """
     from PIL import Image, UnidentifiedImageError
 
     prefix = file.read(16)
+    if not prefix:
+        raise ImageError(f"{name}: the file is empty, expected an image")
     for number, kind in enumerate(KINDS):
         if number in (0, _EARLY_KINDS):
             (Image.init if number else Image.preinit)()
         open_kind, accepts = Image.OPEN.get(kind, (None, None))
-        if open_kind is None or (accepts and accepts(prefix) is not True):
-            continue
-        file.seek(0)
         with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # how a plugin says "not mine"
-            return open_kind(file, "")
+            if open_kind and (not accepts or accepts(prefix) is True):
+                file.seek(0)
+                return open_kind(file, "")
     raise UnidentifiedImageError
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
@@ -59,12 +60,23 @@ class SessionOptions:
             raise ArgumentError(
                 f"device: found {self.device!r}, expected 'cpu', 'cuda', 'cuda:N', 'auto' or 'provider:NAME'"
             )
-        if self.threads is not None and (not isinstance(self.threads, int) or not 1 <= self.threads <= 1024):
+        if self.threads is not None and (not _is_integer(self.threads) or not 1 <= self.threads <= 1024):
             raise ArgumentError(f"threads: found {self.threads!r}, expected an integer in 1..1024, or None")
-        if self.provider_options and self.device == "cpu":
+        if not _are_texts(self.provider_options):
+            raise ArgumentError(f"provider_options: found {self.provider_options!r}, expected texts by name, or None")
+        if self.provider_options and (self.device == "cpu" or provider_name(self.device) == CPU):
             raise ArgumentError(
-                "provider_options: the device cpu takes none; name a provider, as in 'provider:OpenVINO'"
+                f"provider_options: the device {self.device} takes none; name a provider, as in 'provider:OpenVINO'"
             )
+        object.__setattr__(self, "provider_options", dict(self.provider_options))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _are_texts(options: object) -> bool:
+    return isinstance(options, Mapping) and all(isinstance(word, str) for pair in options.items() for word in pair)
 
 
 _OPEN: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -186,7 +198,7 @@ def _create(
     runtime: ModuleType, model: bytes | Path, options: SessionOptions, providers: list[Any], role: str
 ) -> Session:
     settings = runtime.SessionOptions()
-    settings.intra_op_num_threads = options.threads or default_threads()
+    settings.intra_op_num_threads = int(options.threads or default_threads())
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3  # errors only, and those on stderr
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")

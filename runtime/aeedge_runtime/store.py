@@ -76,36 +76,40 @@ class ZipStore:
         """Bytes of an entry; see Store."""
         size = self._sizes.get(name)
         if size is None or size > limit:
-            raise BundleError(f"bundle: the zip holds no {name} of at most {limit} bytes; get the bundle again")
+            raise BundleError(f"{self}: the zip holds no {name} of at most {limit} bytes; get the bundle again")
         try:
             with self._open() as archive, archive.open(name) as file:
                 return file.read(limit + 1)
         except Exception as error:  # as in _open: a forged place of an entry is a ValueError, a bad CRC a BadZipFile
-            raise BundleError(f"bundle: {name} in the zip cannot be read ({error}); get the bundle again") from error
+            raise BundleError(f"{self}: {name} in the zip cannot be read ({error}); get the bundle again") from error
 
     def names(self) -> frozenset[str] | None:
         """Names of all entries; see Store."""
         return frozenset(self._sizes)
+
+    def __str__(self) -> str:
+        """Name for messages."""
+        return shown(self._place)
 
     def _open(self) -> zipfile.ZipFile:
         source = io.BytesIO(self._place) if isinstance(self._place, bytes) else self._place
         try:
             return zipfile.ZipFile(source)
         except OSError as error:
-            raise BundleError(f"bundle: {self._place!r} cannot be read ({error.strerror})") from error
+            raise BundleError(f"{self} cannot be read ({error.strerror})") from error
         except Exception as error:  # a forged directory makes zipfile raise struct.error, ValueError and others
-            raise BundleError(f"bundle: not a zip file ({error}); get the bundle again") from error
+            raise BundleError(f"{self}: not a zip file ({error}); get the bundle again") from error
 
     def _check(self, archive: zipfile.ZipFile) -> None:
         entries = archive.infolist()
         if len(entries) > MAX_FILES or archive.comment:
             raise BundleError(
-                f"bundle: a zip of {len(entries)} entries or with a comment; expected a written .aeb file"
+                f"{self}: a zip of {len(entries)} entries or with a comment; expected a written .aeb file"
             )
         for entry in entries:
             fault = _entry_fault(entry)
             if fault or entry.filename in self._sizes:
-                raise BundleError(f"bundle: zip entry {entry.filename!r:.120} {fault or 'comes twice'}; refused")
+                raise BundleError(f"{self}: zip entry {entry.filename!r:.120} {fault or 'comes twice'}; refused")
             self._sizes[entry.filename] = entry.file_size
 
 
@@ -124,6 +128,11 @@ def _entry_fault(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
+def shown(place: Path | bytes) -> str:
+    """A bundle's place, for messages."""
+    return "bundle in memory" if isinstance(place, bytes) else f"bundle {place}"
+
+
 def open_store(place: Path | bytes) -> Store:
     """Opens a folder, an `.aeb` file, or the bytes of one.
 
@@ -135,7 +144,10 @@ def open_store(place: Path | bytes) -> Store:
         return ZipStore(place)
     if place.is_dir():
         if not (place / MANIFEST).exists():
-            raise ModelNotFoundError(f"{place} holds no {MANIFEST}; expected a bundle that `aeedge export` wrote")
+            raise ModelNotFoundError(
+                f"the folder {place} holds no {MANIFEST}, so it is no bundle; "
+                f"if it is a training run, `aeedge export {place} -o BUNDLE` makes a bundle of it"
+            )
         return FolderStore(place)
     if not place.exists():
         raise ModelNotFoundError(

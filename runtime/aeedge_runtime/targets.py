@@ -7,6 +7,7 @@ are tried before a target counts as impossible.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArgumentError, NotReachedError
-from .limits import SLAB_PIXELS
+from .limits import MAX_STREAM_BYTES, SLAB_PIXELS
 
 LOWEST, HIGHEST = 1, 100
 
@@ -63,7 +64,7 @@ class Rate:
     target_psnr: float | None = None
 
     def target(self, pixels: int) -> Target | None:
-        """The target, or None where a quality or nothing is asked for.
+        """The target, or None where a quality or nothing is asked for. More bytes than a stream can have are no limit.
 
         Args:
             pixels: pixels of all images together.
@@ -75,15 +76,15 @@ class Rate:
         if len(named) > 1:
             raise ArgumentError(f"found {' and '.join(named)}, expected at most one of {', '.join(vars(self))}")
         if self.max_bytes is not None:
-            _check_whole("max_bytes", self.max_bytes)
-            return Target(int(self.max_bytes), None, f"at most {self.max_bytes:,} bytes")
+            limit = min(whole("max_bytes", self.max_bytes), MAX_STREAM_BYTES)
+            return Target(limit, None, f"at most {limit:,} bytes")
         if self.target_bpp is not None:
-            _check_positive("target_bpp", self.target_bpp)
-            limit = int(self.target_bpp * pixels / 8)
-            return Target(limit, None, f"at most {self.target_bpp:g} bits per pixel ({limit:,} bytes)")
+            rate_bpp = _positive("target_bpp", self.target_bpp)
+            limit = int(min(rate_bpp * pixels / 8, MAX_STREAM_BYTES))
+            return Target(limit, None, f"at most {rate_bpp:g} bits per pixel ({limit:,} bytes)")
         if self.target_psnr is not None:
-            _check_positive("target_psnr", self.target_psnr)
-            return Target(None, float(self.target_psnr), f"a PSNR of {self.target_psnr:g} dB")
+            least_db = _positive("target_psnr", self.target_psnr)
+            return Target(None, least_db, f"a PSNR of {least_db:g} dB")
         return None
 
 
@@ -202,11 +203,23 @@ def _last(holds: Callable[[int], bool], low: int, high: int) -> int:
     return low
 
 
-def _check_whole(name: str, value: object) -> None:
+def whole(name: str, value: object) -> int:
+    """A value that must be a positive integer, of Python or NumPy.
+
+    Raises:
+        ArgumentError: it is none; the message calls it `name`.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ArgumentError(f"{name}: found {value!r}, expected a positive integer")
+    return int(value)
 
 
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+def _positive(name: str, value: object) -> float:
+    """A value that must be a number above 0; an integer beyond all floats is the largest of them."""
+    known = int | float | np.integer | np.floating
+    if isinstance(value, bool) or not isinstance(value, known) or not 0 < value < np.inf:
         raise ArgumentError(f"{name}: found {value!r}, expected a number above 0")
+    try:
+        return float(value)
+    except OverflowError:
+        return sys.float_info.max

@@ -129,6 +129,14 @@ def test_score_of_a_data_set_as_json(aeedge, calibrated):
     assert {"name", "label", "score", "anomalous"} == done.json["results"][0].keys()
 
 
+def test_a_count_of_files_is_spread_over_all(aeedge, gray, dense, tmp_path):
+    for name in ("bird/a.png", "bird/b.png", "bird/c.png", "cat/a.png", "cat/b.png"):
+        gray(name)
+    done = aeedge("score", dense, "--data", tmp_path / "in", "--count", 3, "--normal", "bird")
+    assert done.code == 0, done.stderr
+    assert [row["name"] for row in rows_of(done.text)] == ["bird/a.png", "bird/c.png", "cat/b.png"]
+
+
 def test_score_names_bad_files_and_scores_the_others(aeedge, gray, calibrated, tmp_path):
     gray("a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"no image")
@@ -144,6 +152,17 @@ def test_sample_is_a_function_of_the_seed(aeedge, vae, tmp_path):
     assert first == second != third
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (3 * 8 + 2 * 2,) * 2
+
+
+def test_an_existing_output_names_only_options_that_are_there(aeedge, gray, vae, tmp_path):
+    (tmp_path / "grid.png").touch()
+    (tmp_path / "f.npz").touch()
+    for words in (
+        ("sample", vae, "-o", tmp_path / "grid.png"),
+        ("encode", vae, gray("a.png"), "-o", tmp_path / "f.npz"),
+    ):
+        done = aeedge(*words)
+        assert (done.code, "exists; --force replaces it, or name another" in done.errors[0]) == (1, True)
 
 
 def test_sample_between_and_around_images(aeedge, gray, vae, tmp_path):
@@ -188,6 +207,18 @@ def test_encode_draws_a_picture(aeedge, dense, tmp_path):
         assert min(picture.size) > 300
 
 
+def test_a_picture_of_too_little_fails_before_anything_is_written(aeedge, gray, dense, tmp_path):
+    pytest.importorskip("matplotlib")
+    outputs = ("-o", tmp_path / "f.npz", "--picture", tmp_path / "p.png")
+    for words in (("--data", "synthetic", "--count", 1), (gray("a.png"),)):
+        done = aeedge("encode", dense, *words, *outputs)
+        assert (done.code, "found 1 image, expected at least 2" in done.errors[0]) == (2, True)
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
+    done = aeedge("encode", dense, tmp_path / "in", *outputs)
+    assert (done.code, "expected at least 2 of each" in done.errors[-1]) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_a_picture_without_matplotlib_fails_before_any_work(aeedge, dense, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     words = ("encode", dense, "--data", "synthetic", "-o", tmp_path / "f.npz", "--picture", tmp_path / "p.png")
@@ -207,6 +238,11 @@ def test_a_picture_without_matplotlib_fails_before_any_work(aeedge, dense, tmp_p
         (("score", "BUNDLE", "--data", "synthetic", "-o", "-"), "found -o -"),
         (("score", "BUNDLE", "--data", "synthetic", "--threshold", "nan"), "expected a finite number"),
         (("encode", "BUNDLE", "-o", "x.npz"), "found no images"),
+        (("encode", "BUNDLE", "--data", "synthetic", "-o", "f.txt"), "-o f.txt: found .txt, expected .npz"),
+        (
+            ("encode", "BUNDLE", "--data", "synthetic", "-o", "f.npz", "--picture", "f.svg"),
+            "--picture f.svg: found .svg, expected .png",
+        ),
         (("reconstruct", "BUNDLE", "x.png", "-o", "-"), "found -o -"),
         (("sample", "BUNDLE", "-o", "x.jpg"), "found .jpg, expected .png"),
         (("sample", "BUNDLE", "-o", "x.png", "--interpolate", "a", "b", "--posterior", "c"), "expected one of them"),

@@ -135,6 +135,31 @@ def test_existing_outputs_are_kept_forced_or_skipped(aeedge, draw, conv, tmp_pat
     assert output.read_bytes() != b"mine"
 
 
+def test_a_stream_never_has_the_name_of_a_picture(aeedge, draw, conv, tmp_path):
+    image = draw(tmp_path / "a.png")
+    for words in (("-o", tmp_path / "new.png"), ("-o", tmp_path / "new.JPEG"), ("--pack", tmp_path / "new.webp")):
+        done = aeedge("compress", image, "-m", conv, *words)
+        assert (done.code, len(done.errors)) == (2, 1)
+        assert f"{words[0]} {words[1]}: found {words[1].suffix}, expected .aee" in done.errors[0]
+    assert tree(tmp_path) == ["a.png"]
+    for name in ("plain", "new.bin"):
+        assert aeedge("compress", image, "-m", conv, "-o", tmp_path / name).code == 0
+
+
+def test_several_images_never_go_to_the_name_of_one(aeedge, draw, conv, tmp_path):
+    for name in "ab":
+        draw(tmp_path / "in" / f"{name}.png")
+    pack = tmp_path / "all.aee"
+    aeedge("compress", tmp_path / "in", "-m", conv, "--pack", pack)
+    done = aeedge("decompress", pack, "-m", conv, "-o", tmp_path / "one.png")
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "one.png: found the name of a picture, expected that of a folder" in done.errors[0]
+    assert not (tmp_path / "one.png").exists()
+    (tmp_path / "one.png").mkdir()
+    assert aeedge("decompress", pack, "-m", conv, "-o", tmp_path / "one.png").code == 0
+    assert tree(tmp_path / "one.png") == ["a.png", "b.png"]
+
+
 def test_an_input_is_never_an_output(aeedge, draw, conv, tmp_path):
     image = draw(tmp_path / "a.png")
     before = image.read_bytes()

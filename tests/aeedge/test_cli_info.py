@@ -41,6 +41,23 @@ def test_info_of_something_else(aeedge, tmp_path):
     assert aeedge("info", tmp_path / "absent").code == 4
 
 
+def test_a_folder_that_is_no_bundle_is_said_to_be_there(aeedge, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r1").mkdir()
+    for command in ("verify", "info"):
+        done = aeedge(command, "r1")
+        assert (done.code, len(done.errors)) == (4, 1)
+        assert f"the folder {tmp_path / 'r1'} holds no manifest.json, so it is no bundle" in done.errors[0]
+
+
+def test_a_damaged_bundle_is_named(aeedge, tmp_path):
+    (tmp_path / "cut.aeb").write_bytes(b"PK\x03\x04")
+    (tmp_path / "manifest.json").write_bytes(b"")
+    for place in (tmp_path / "cut.aeb", tmp_path):
+        done = aeedge("info", place)
+        assert (done.code, f"bundle {place}: " in done.errors[0]) == (3, True)
+
+
 def test_verify_of_a_damaged_bundle_is_error_3(aeedge, conv, tmp_path):
     broken = shutil.copytree(conv, tmp_path / "broken")
     data = bytearray((broken / "decoder.onnx").read_bytes())

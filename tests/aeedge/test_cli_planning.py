@@ -55,6 +55,16 @@ def test_one_file_goes_to_the_name_given_or_into_the_folder_given(tmp_path):
     assert outputs([path], str(tmp_path)) == [str(tmp_path / "a.jpg.aee")]
 
 
+def test_a_new_folder_has_no_name_of_a_picture(tmp_path):
+    one, two = touch(tmp_path, "a.jpg", "b.jpg")
+    for output in ("new.png", "new.JPG"):
+        with pytest.raises(click.UsageError, match="found the name of a picture, expected that of a folder"):
+            outputs([one, two], str(tmp_path / output))
+    assert outputs([one, two], f"{tmp_path}/new.png/")[0] == str(tmp_path / "new.png/a.jpg.aee")
+    (tmp_path / "old.png").mkdir()
+    assert outputs([one, two], str(tmp_path / "old.png"))[0] == str(tmp_path / "old.png/a.jpg.aee")
+
+
 def test_one_folder_keeps_its_structure(tmp_path):
     touch(tmp_path / "in", "b.png", "a.png", "a.jpg", "deep/er/a.png", "x.png/y.PNG")
     found = outputs([tmp_path / "in"], "out")
@@ -152,8 +162,10 @@ def test_the_guard_protects_inputs_even_with_force(tmp_path):
 
 def test_the_guard_keeps_existing_files(tmp_path):
     (path,) = touch(tmp_path, "out.aee")
-    with pytest.raises(AeedgeError, match="exists; --force"):
+    with pytest.raises(AeedgeError, match="exists; --force replaces it, --skip-existing leaves it"):
         OutputGuard([], force=False, skip_existing=False).wants(path)
+    with pytest.raises(AeedgeError, match="exists; --force replaces it, or name another place"):
+        OutputGuard([], force=False, skip_existing=None).wants(path)
     assert OutputGuard([], force=True, skip_existing=False).wants(path)
     assert not OutputGuard([], force=False, skip_existing=True).wants(path)
     assert OutputGuard([], force=False, skip_existing=False).wants(tmp_path / "free")

@@ -15,6 +15,11 @@ def test_targets_reach_the_codec(aeedge, conv, draw, tmp_path, flag, value):
     assert 1 < result["quality"] < 100
 
 
+def test_a_rate_beyond_any_stream_is_no_limit(aeedge, conv, draw, tmp_path):
+    done = aeedge("compress", draw(tmp_path / "a.png"), "-m", conv, "--target-bpp", "1e308", "--json")
+    assert (done.code, done.json["results"][0]["quality"]) == (0, 100)
+
+
 def test_the_quality_found_is_said(aeedge, conv, draw, tmp_path):
     image = draw(tmp_path / "a.png", 40, 30)
     found = aeedge("compress", image, "-m", conv, "--max-bytes", 200, "--json").json["results"][0]["quality"]

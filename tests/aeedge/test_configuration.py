@@ -3,9 +3,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from aeedge.configuration import Configuration, set_key
+from aeedge.configuration import Configuration, parse, set_key
 from aeedge.presets import PRESETS, find_preset
-from aeedge.training.config import DataConfig, RunConfig
+from aeedge.training import synthetic
+from aeedge.training.config import IMAGE_SIZES, DataConfig, OptimizerConfig, RunConfig, TrainingConfig
 from aeedge_runtime.errors import ArgumentError
 
 
@@ -40,6 +41,8 @@ def test_unknown_preset_names_the_nearest():
         ({"data": {"crop": [1, 2, 3]}}, "data.crop: found 3 values, expected 2"),
         ({"data": []}, "data: found .* expected an object"),
         ({"schema": 9}, "found schema 9, expected 1"),
+        ([], 'RunConfig: found "\\[\\]" .list., expected an object with keys'),
+        (None, "RunConfig: found .* expected an object with keys"),
     ],
 )
 def test_wrong_values_are_named(values, message):
@@ -66,6 +69,98 @@ def test_set_key_changes_one_place():
 def test_set_key_refuses_unknown_places(key):
     with pytest.raises(ArgumentError, match="key"):
         set_key(RunConfig().to_dict(), key, 1)
+
+
+NAN, INFINITE = float("nan"), float("inf")
+
+IMPOSSIBLE = {
+    "training.batch_size": (0, -4, 2**62),
+    "training.accumulate": (0,),
+    "training.clip_norm": (-1, NAN, INFINITE, 10**400),
+    "training.ema_decay": (-0.1, 1, NAN),
+    "training.validate_steps": (-1,),
+    "training.checkpoint_steps": (-1,),
+    "training.patience": (-1,),
+    "training.epochs": (0, 2**64),
+    "training.optimizer.learning_rate": (0, -1e-3, NAN, INFINITE),
+    "training.optimizer.weight_decay": (-1, NAN),
+    "training.optimizer.momentum": (-0.1, 1, NAN),
+    "training.optimizer.betas": ([0.9, 1], [-0.1, 0.9], [NAN, 0.9]),
+    "training.optimizer.warmup_steps": (-1,),
+    "training.optimizer.decay_share": (0, 1.5, NAN),
+    "training.optimizer.final_share": (-0.1, 1.1, NAN),
+    "training.loss.terms.mse": (-1, 0, NAN, INFINITE),
+    "training.loss.rate_lambda": (0, -1, NAN),
+    "training.loss.step_range": ([0, 1], [2, 1], [NAN, 1], [1, INFINITE]),
+    "training.loss.kl_weight": (-1, NAN),
+    "training.loss.kl_warmup_steps": (-1,),
+    "training.loss.free_bits": (-1, NAN),
+    "data.count": (-5, 2**62),
+    "data.held_out": (0, 1, NAN),
+    "data.held_out_most": (-1,),
+    "data.shrink": (0, 1.5, NAN),
+    "data.crop": ([0, 8], [8, -8], [29, 28], [28, 29]),
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in IMPOSSIBLE.items() for value in values])
+def test_impossible_values_are_refused_by_key(key, value):
+    values = RunConfig().to_dict()
+    set_key(values, key, value)
+    with pytest.raises(ArgumentError, match=r"found .* expected") as caught:
+        RunConfig.from_dict(values)
+    assert str(caught.value).startswith(key.removesuffix(".mse"))
+    assert len(str(caught.value)) < 200
+
+
+EXTREME = {
+    "training.clip_norm": 0,
+    "training.optimizer.momentum": 0,
+    "training.optimizer.betas": [0, 0],
+    "training.optimizer.decay_share": 1,
+    "training.optimizer.final_share": 1,
+    "training.loss.step_range": [1, 1],
+    "data.count": 0,
+    "data.crop": [28, 28],
+}
+
+
+@pytest.mark.parametrize("key", EXTREME)
+def test_the_ends_of_the_ranges_are_allowed(key):
+    values = RunConfig().to_dict()
+    set_key(values, key, EXTREME[key])
+    RunConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "training", [TrainingConfig(clip_norm=-1), TrainingConfig(optimizer=OptimizerConfig(learning_rate=INFINITE))]
+)
+def test_a_config_made_in_python_is_checked_too(training):
+    with pytest.raises(ArgumentError, match="training"):
+        RunConfig(training=training)
+
+
+def test_image_sizes_are_those_of_the_sources():
+    assert IMAGE_SIZES["synthetic"] == (synthetic.DIGIT_SIZE, synthetic.DIGIT_SIZE)
+    assert IMAGE_SIZES["synthetic-photos"] == (synthetic.PHOTO_SIZE, synthetic.PHOTO_SIZE)
+    RunConfig(data=DataConfig(source="some/folder", crop=(4000, 4000)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        (b"\xff", "not JSON"),
+        ('{"a": ' + "1" * 5000 + "}", "not JSON"),
+        ('{"a": {"b": 1, "b": 2}}', 'found the key "b" twice'),
+        ("[" * 100_000 + "]" * 100_000, "more than 32 deep"),
+        ('{"a":' * 100 + "1" + "}" * 100, "more than 32 deep"),
+    ],
+)
+def test_text_that_is_no_config(text, message):
+    with pytest.raises(ArgumentError, match=message) as caught:
+        parse(text)
+    assert "\n" not in str(caught.value)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
 import gzip
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from aeedge.training.batches import BatchSource, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
 from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset
-from aeedge.training.folder import FolderImages, image_paths
+from aeedge.training.folder import FolderImages, held_out_paths, image_paths
 from aeedge_runtime.errors import AeedgeError, AeedgeWarning, ArgumentError
 
 pytestmark = pytest.mark.torch
@@ -131,6 +134,20 @@ def test_missing_source_is_one_line(source):
     with pytest.raises(ArgumentError, match="expected a folder of images or") as caught:
         open_dataset(DataConfig(source=source), 3)
     assert "\n" not in str(caught.value)
+
+
+def test_held_out_files_are_pinned():
+    names = ("a.png", "b/ä.png", "b/日本.png", "c.jpg", "d d.png", "e.png")
+    chosen = held_out_paths(Path("root"), [Path("root") / name for name in names], 3, 7)
+    assert chosen == {Path("root") / name for name in ("b/ä.png", "b/日本.png", "d d.png")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_a_name_that_is_not_utf8(tmp_path):
+    write_images(tmp_path, [(20, 20)] * 3)
+    (tmp_path / "0.png").rename(tmp_path / os.fsdecode(b"bad\xff.png"))
+    data = DataConfig(source=str(tmp_path), held_out=0.3)
+    assert len(open_dataset(data, 3, "train")) + len(open_dataset(data, 3, "held-out")) == 3
 
 
 def test_empty_folder_and_single_image(tmp_path):
@@ -256,3 +273,22 @@ def test_a_download_that_fails_names_the_place(tmp_path, monkeypatch):
         pytest.raises(AeedgeError, match=f"to {tmp_path} .*no route"),
     ):
         open_dataset(DataConfig(source="cifar10", data_dir=str(tmp_path)), 3)
+
+
+def test_a_download_that_fails_leaves_no_empty_folders_and_says_one_line(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("torchvision.datasets")
+    root = tmp_path / "new" / "data"
+
+    def offline(place, download, train):
+        if download:
+            (root / "MNIST" / "raw").mkdir(parents=True)
+            raise RuntimeError("Error downloading x:\nTried a, got:\nno route\n")
+        raise RuntimeError("not found")
+
+    monkeypatch.setattr(datasets, "MNIST", offline)
+    with (
+        pytest.warns(AeedgeWarning, match="downloading"),
+        pytest.raises(AeedgeError, match=r"\(Error downloading x: Tried a, got: no route\)"),
+    ):
+        open_dataset(DataConfig(source="mnist", data_dir=str(root)), 1)
+    assert not list(tmp_path.iterdir())

@@ -290,14 +290,15 @@ def test_loss_reaches_every_weight_and_rewards_rate(model):
     image = torch.rand(2, 3, 64, 64)
     rate = objective.HyperRate(CONFIG.hyper_channels)
     noise = tuple(torch.rand(shape) - 0.5 for shape in objective.noise_shapes(model, image))
-    losses = objective.rate_distortion(model, rate, image, torch.tensor([0.2, 0.8]), noise, SQUARED)
+    losses = objective.rate_distortion(model, rate, image, image, torch.tensor([0.2, 0.8]), noise, SQUARED)
     model.zero_grad()
     losses["loss"].backward()
     missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert missing == []
     assert losses["rate_bpp"] > losses["hyper_bpp"] > 0
     low, high = (
-        objective.rate_distortion(model, rate, image, torch.full((2,), place), noise, SQUARED) for place in (0.0, 1.0)
+        objective.rate_distortion(model, rate, image, image, torch.full((2,), place), noise, SQUARED)
+        for place in (0.0, 1.0)
     )
     assert low["rate_bpp"] < high["rate_bpp"]
 
@@ -310,7 +311,7 @@ def test_distortions_of_the_loss_add_up_with_their_weights(model):
     def found(**terms):
         names = {name.replace("_", "-"): weight for name, weight in terms.items()}
         with torch.no_grad():
-            return objective.rate_distortion(model, rate, image, position, noise, names)
+            return objective.rate_distortion(model, rate, image, image, position, noise, names)
 
     nothing = found(mse=0.0)["loss"]
     squared, similar, both = found(mse=0.5), found(ms_ssim=0.02), found(mse=0.5, ms_ssim=0.02)
@@ -320,11 +321,25 @@ def test_distortions_of_the_loss_add_up_with_their_weights(model):
     assert both["loss"] - nothing == pytest.approx(float(squared["loss"] + similar["loss"] - 2 * nothing), rel=1e-4)
 
 
+def test_the_target_is_what_should_come_back(model):
+    image, position = torch.rand(2, 3, 64, 64), torch.tensor([0.2, 0.8])
+    rate = objective.HyperRate(CONFIG.hyper_channels)
+    noise = tuple(torch.rand(shape) - 0.5 for shape in objective.noise_shapes(model, image))
+    with torch.no_grad():
+        same, damaged, other = (
+            objective.rate_distortion(model, rate, source, target, position, noise, SQUARED)
+            for source, target in ((image, image), (1 - image, image), (image, 1 - image))
+        )
+    assert damaged["rate_bpp"] != same["rate_bpp"]
+    assert other["rate_bpp"] == same["rate_bpp"]
+    assert other["mse_255"] > same["mse_255"]
+
+
 def test_qualities_of_a_batch_lie_far_apart():
     model = hyperprior.HyperpriorAutoencoder(CONFIG)
     seen = []
 
-    def note(network, rate, image, position, noise, terms):
+    def note(network, rate, source, target, position, noise, terms):
         seen.append(position)
         return {"loss": position.sum()}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aeedge.training.logbook import read_metrics
-from aeedge.training.run import checkpoint_path, clear_folder, require_free_folder, sweep
+from aeedge.training.run import checkpoint_path, require_free_folder, set_aside, sweep
 from aeedge_runtime.errors import ArgumentError
 
 pytestmark = pytest.mark.torch
@@ -53,7 +53,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
 def test_a_run_killed_before_its_first_file_can_be_started_again(tmp_path):
     (tmp_path / ".config.json.7.tmp").write_text("{")
     require_free_folder(tmp_path, force=False)
-    clear_folder(tmp_path)
+    set_aside(tmp_path)
     assert not list(tmp_path.iterdir())
     (tmp_path / "mine.txt").write_text("kept")
     with pytest.raises(ArgumentError, match="found other files"):

@@ -24,6 +24,18 @@ def test_distortions_of_constants(loss, value):
     torch.testing.assert_close(loss(image, target), torch.full((2,), value))
 
 
+def test_bce_of_nan_is_nan_and_changes_nothing_else():
+    image = torch.full((2, 1, 2, 2), 0.75, requires_grad=True)
+    target = torch.full((2, 1, 2, 2), 0.25)
+    plain = torch.nn.functional.binary_cross_entropy(image, target, reduction="none").flatten(1).mean(1)
+    assert torch.equal(losses.bce(image, target), plain)
+    gradients = [torch.autograd.grad(value.sum(), image)[0] for value in (losses.bce(image, target), plain)]
+    assert torch.equal(*gradients)
+    broken = image.detach().clone()
+    broken[1, 0, 0, 0] = math.nan
+    assert losses.bce(broken, target).isnan().tolist() == [False, True]
+
+
 def test_huber_is_squared_near_zero():
     image = torch.full((1, 1, 2, 2), 0.04)
     torch.testing.assert_close(losses.huber(image, torch.zeros_like(image)), torch.tensor([0.04**2 / 2]))

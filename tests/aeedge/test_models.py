@@ -87,7 +87,55 @@ def test_wrong_configs_are_refused(values):
         model_config(values)
 
 
-@pytest.mark.parametrize("change", [{"channels": 1}, {"width": 193}, {"width": 16, "latent": 65}])
-def test_conv_refuses_sizes_that_its_transform_has_not(change):
-    with pytest.raises(ArgumentError, match="expected 3 channels, a width of at most 192"):
-        build_model({"family": "conv", **change})
+PATCHES = (
+    *({"latent": size} for size in (0, -1, 10**9)),
+    *({"hidden": [size]} for size in (0, -1)),
+    *({"convolutions": [size]} for size in (0, -1)),
+    *({name: size} for name in ("height", "width") for size in (0, -1)),
+    *({"channels": size} for size in (0, 2, 4)),
+    *({"kernel": size, "convolutions": [4]} for size in (0, -1, 4)),
+)
+IMPOSSIBLE = {
+    "dense": PATCHES,
+    "vae": PATCHES,
+    "conv": (
+        *({"channels": size} for size in (0, 1)),
+        *({"width": size} for size in (0, -1, 193)),
+        *({"latent": size, "width": 16} for size in (0, 65)),
+        *({"hidden": size} for size in (0, -1)),
+        *({name: size} for name in ("encoder_blocks", "decoder_blocks") for size in ([-1, 1], [1, 10**9])),
+        *({"gain": gain} for gain in (0.0, -1.0, float("nan"), float("inf"))),
+    ),
+    "hyperprior": (
+        {"channels": 1},
+        *({"width": size} for size in (0, 8, 193, 500)),
+        *({name: 0} for name in ("latent_channels", "hidden", "decoder_hidden", "hyper_channels")),
+        *({"levels": number} for number in (-1, 0, 1)),
+        *({"group_hidden": sizes} for sizes in ([0, 8], [8, -1])),
+        *({"groups": sizes} for sizes in ([], [0, 320], [-1, 321], [319])),
+        *({"encoder_blocks": sizes} for sizes in ([-1, 1], [1, 10**9])),
+        *({"smallest_lambda": value} for value in (0.0, -1.0, 0.12, 1.0)),
+        *({"largest_lambda": value} for value in (0.0, 0.0013)),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "change"), [(family, change) for family, changes in IMPOSSIBLE.items() for change in changes]
+)
+def test_impossible_sizes_are_refused_by_key(family, change):
+    with pytest.raises(ArgumentError, match=r"found .* expected") as caught:
+        model_config({"family": family, **change})
+    key = "latent_channels" if change == {"width": 8} else next(iter(change))
+    assert f"model.{key}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes_that_no_memory_holds_are_one_line():
+    with pytest.raises(ArgumentError, match="found sizes that cannot be built") as caught:
+        build_model({"family": "dense", "height": 65536, "width": 65536, "hidden": [65536]})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_even_kernel_without_convolutions_is_of_no_account():
+    build_model({"family": "dense", "kernel": 4, "hidden": []})

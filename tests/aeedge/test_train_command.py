@@ -19,6 +19,10 @@ pytestmark = pytest.mark.torch
 QUICK = ("--data", "synthetic", "--set", "data.count=64", "--set", "model.hidden=[8]", "--batch-size", 16)
 
 
+TINY = ("dense-mnist", "--data", "synthetic", "--set", "data.count=60", "--out", "x")
+PHOTOS = ("--set", "data.count=6", "--set", "training.precision=32-true", "--out", "x")
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     torch.set_num_threads(1)
@@ -50,6 +54,9 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
     done = aeedge("train", "--decoder-only", "--from", first, "--init-from", first, "--out", second)
     assert done.code == 2
     assert "--init-from starts a run" in done.errors[0]
+    done = aeedge("train", "--decoder-only", "--from", first, "--set", "training.trainable=all", "--out", second)
+    assert done.code == 2
+    assert 'found training.trainable="all", expected "decoder"' in done.errors[0]
     done = aeedge("train", "--decoder-only", "--from", first, "--max-steps", 2, "--out", second)
     assert done.code == 0, done.stderr
     assert load_run(second).config.training.trainable == "decoder"
@@ -74,6 +81,26 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
         (("dense-mnist", "--data", "synthetic", "--from-pretrained", "--out", "x"), 1, "no pretrained weights ship"),
         (("--resume", "--out", "nowhere"), 3, "expected a folder that aeedge train wrote"),
         (("--config", "nowhere.json", "--out", "x"), 2, "expected a config as aeedge presets NAME prints it"),
+        ((*TINY, "--set", "training.clip_norm=-1"), 2, "training.clip_norm: found -1.0, expected 0 or more"),
+        ((*TINY, "--set", "training.clip_norm=NaN"), 2, "training.clip_norm: found"),
+        ((*TINY, "--learning-rate", "inf"), 2, "training.optimizer.learning_rate: found"),
+        ((*TINY, "--learning-rate", "nan"), 2, "training.optimizer.learning_rate: found"),
+        ((*TINY, "--set", "training.loss.terms.msee=1"), 2, 'training.loss.terms: found "msee"; did you mean "mse"'),
+        ((*TINY, "--set", "data.crop=[32,32]"), 2, "data.crop: found [32, 32], expected at most [28, 28]"),
+        ((*TINY, "--set", "model.latent=0"), 2, "model.latent: found 0, expected 1 to"),
+        ((*TINY, "--set", "model.output=linear"), 2, 'training.loss.terms: found "bce"'),
+        (("conv-photo", *PHOTOS, "--set", 'training.loss.terms={"bce":1}'), 2, 'training.loss.terms: found "bce"'),
+        (("photo", *PHOTOS, "--set", 'training.loss.terms={"bce":1}'), 2, 'training.loss.terms: found "bce"'),
+        (("photo", *PHOTOS, "--from-pretrained", "--set", "model.width=8"), 2, "model.latent_channels: found 320"),
+        (("photo", *PHOTOS, "--from-pretrained", "--set", "model.width=96"), 3, "found decoder.fine.0.narrow.weight"),
+        ((*TINY, "--accelerator", "abacus"), 2, 'accelerator: found "abacus"; expected one of auto, cpu'),
+        ((*TINY, "--accelerator", "cudaa"), 2, 'did you mean "cuda"'),
+        ((*TINY, "--strategy", "dpp"), 2, 'strategy: found "dpp"; did you mean "ddp"'),
+        *(
+            ((*TINY, f"--devices={found}"), 2, f'devices: found "{found}", expected a number from 1 to 1024 or auto')
+            for found in ("0", "-1", "abc", "2,3", "99999999999")
+        ),
+        *(((*TINY, "--threads", found), 2, "1<=x<=1024") for found in (0, 100000, 99999999999)),
     ],
 )
 def test_wrong_words_get_one_line(aeedge, tmp_path, monkeypatch, words, code, message):
@@ -85,7 +112,42 @@ def test_wrong_words_get_one_line(aeedge, tmp_path, monkeypatch, words, code, me
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[1]", "found a list, expected an object")])
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_a_device_that_is_not_there(aeedge, tmp_path, monkeypatch, kind):
+    from lightning.fabric.accelerators import cuda, mps
+
+    for accelerator in (cuda.CUDAAccelerator, mps.MPSAccelerator):
+        monkeypatch.setattr(accelerator, "is_available", lambda: False)
+    done = aeedge("train", "dense-mnist", *QUICK, "--accelerator", kind, "--out", tmp_path / "run")
+    assert done.code == 5
+    assert f"found no {kind} device" in done.errors[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_devices_than_there_are(aeedge, tmp_path, monkeypatch):
+    from lightning import fabric
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    def refuse(**_):
+        raise MisconfigurationException("You requested gpu: [0, 1]\n But your machine only has: [0]")
+
+    monkeypatch.setattr(fabric, "Fabric", refuse)
+    done = aeedge("train", "dense-mnist", *QUICK, "--devices", 2, "--out", tmp_path / "run")
+    assert done.code == 5
+    assert "2 devices of accelerator auto" in done.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "found a list, expected an object"),
+        ("[" * 100_000 + "]" * 100_000, "more than 32 deep"),
+        ('{"data": {"count": 1, "count": 2}}', 'found the key "count" twice'),
+        ('{"training": {"clip_norm": ' + "1" * 400 + "}}", "training.clip_norm: found"),
+        ('{"training": {"epochs": ' + "1" * 400 + "}}", "training.epochs: found"),
+    ],
+)
 def test_a_config_file_that_is_none(aeedge, tmp_path, text, message):
     (tmp_path / "mine.json").write_text(text)
     done = aeedge("train", "--config", tmp_path / "mine.json", "--out", tmp_path / "run")

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from aeedge.training.loop import train
 from aeedge.training.pictures import save_curves
 from aeedge.training.run import checkpoint_path, load_run
 from aeedge.training.start import initial_weights
+from aeedge.training.validation import Validator
 from aeedge_export import run_tables
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 
@@ -221,6 +223,41 @@ def test_non_finite_loss_stops_and_keeps_the_batch(tmp_path):
     assert load_file(saved[0])["target"].shape == (16, 1, 28, 28)
 
 
+def test_a_network_that_gives_nan_stops_under_bce_too(tmp_path):
+    wild = {"name": "sgd", "learning_rate": 1e38}
+    settings = config(checkpoint_steps=1, validate_steps=100, loss={"terms": {"bce": 1.0}}, optimizer=wild)
+    with pytest.raises(AeedgeError, match="became nan at step"):
+        train(settings, tmp_path / "run", hardware=CPU)
+    assert list((tmp_path / "run" / "non-finite").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("found", "best"),
+    [((math.nan, 2.0, 1.0), 1.0), ((math.inf, 2.0, math.nan), 2.0), ((math.nan, math.inf, math.nan), None)],
+)
+def test_a_validation_that_is_not_finite_is_never_the_best(tmp_path, monkeypatch, found, best):
+    coming = iter(found)
+    measure = Validator.measure
+    monkeypatch.setattr(Validator, "measure", lambda *words: measure(*words) | {"loss": next(coming)})
+    train(config(), tmp_path / "run", hardware=CPU)
+    counters = read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1]
+    assert counters.best_loss == best
+    assert checkpoint_path(tmp_path / "run", "best").exists() == (best is not None)
+    assert load_run(tmp_path / "run").summary["loss"] == best
+    json.dumps([counters.to_dict(), dict(load_run(tmp_path / "run").summary)], allow_nan=False)
+
+
+def test_a_run_whose_best_loss_was_written_as_infinite_loads_and_goes_on(tmp_path):
+    train(config(max_steps=3), tmp_path / "run", hardware=CPU)
+    tensors, counters = read_checkpoint(checkpoint_path(tmp_path / "run", "last"))
+    text = json.dumps({**counters.to_dict(), "loss": math.nan, "best_loss": math.inf})
+    for which in ("best", "last"):
+        save_file(tensors, checkpoint_path(tmp_path / "run", which), {"aeedge": text})
+    assert load_run(tmp_path / "run").summary["loss"] is None
+    train(config(max_steps=6), tmp_path / "run", hardware=CPU, resume=True)
+    assert load_run(tmp_path / "run").summary["loss"] > 0
+
+
 @pytest.mark.filterwarnings("ignore:quality")  # nine steps are no training
 def test_decoder_only_keeps_the_encoder(tmp_path):
     train(config(), tmp_path / "first", hardware=CPU)
@@ -293,6 +330,50 @@ def test_damaged_checkpoints_are_refused(tmp_path):
     write_checkpoint(place, tensors, Counters(schema=7))
     with pytest.raises(InputError, match="found checkpoint version 7, expected 1"):
         load_run(tmp_path / "run", "last")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "null", "3", "[" * 100_000, '{"schema": 1, "step": "x"}', '{"schema": 1, "step": -1}', '{"sums": 1}'],
+)
+def test_damaged_counters_are_refused(tmp_path, text):
+    place = tmp_path / "last.safetensors"
+    save_file({"model.x": torch.zeros(1)}, place, {"aeedge": text})
+    with pytest.raises(InputError) as caught:
+        read_checkpoint(place)
+    assert str(caught.value).startswith(f"{place}: found" if text == "{" else f"{place}: ")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3"])
+def test_a_run_config_that_is_no_object(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match="expected an object with keys"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"step,val_loss\n1,abc\n",
+        b"step,val_loss\n1,2,3\n",
+        b"step,val_loss\n1,\xff\n",
+        b"val_loss\n1\n",
+        b"step,val_loss\n1," + b'"' + b"1" * 200_000,
+    ],
+)
+def test_damaged_metrics_are_refused(tmp_path, data):
+    train(config(max_steps=1), tmp_path / "run", hardware=CPU)
+    (tmp_path / "run" / "metrics.csv").write_bytes(data)
+    with pytest.raises(InputError, match=r"metrics\.csv: found .* mend or remove the file"):
+        train(config(max_steps=2), tmp_path / "run", hardware=CPU, resume=True)
+
+
+def test_optimizer_state_of_another_network(tmp_path):
+    train(config(max_steps=1), tmp_path / "run", hardware=CPU)
+    tensors, counters = read_checkpoint(checkpoint_path(tmp_path / "run", "last"))
+    write_checkpoint(checkpoint_path(tmp_path / "run", "last"), tensors | {"optimizer.99.x": torch.ones(1)}, counters)
+    with pytest.raises(InputError, match=r"found optimizer\.99\.x"):
+        train(config(max_steps=2), tmp_path / "run", hardware=CPU, resume=True)
 
 
 def test_what_is_no_run(tmp_path):

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from aeedge_runtime.errors import ArgumentError
 
 pytestmark = pytest.mark.torch
 
-FILES = {"manifest.json": b"{}", "golden/0.png": b"png"}
+MANIFEST = json.dumps({"stream_id": "00", "files": {"golden/0.png": {}}}).encode()
+FILES = {"manifest.json": MANIFEST, "golden/0.png": b"png"}
 
 
 def test_a_folder_appears_complete(tmp_path):
@@ -21,7 +23,7 @@ def test_nothing_is_replaced_without_force(tmp_path, name):
     write_bundle(tmp_path / name, FILES, force=False)
     with pytest.raises(ArgumentError, match="--force"):
         write_bundle(tmp_path / name, FILES, force=False)
-    write_bundle(tmp_path / name, {"manifest.json": b"new"}, force=True)
+    write_bundle(tmp_path / name, {"manifest.json": MANIFEST}, force=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     if name == "bundle":
         assert [path.name for path in (tmp_path / name).iterdir()] == ["manifest.json"]
@@ -34,6 +36,26 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path):
     for name in ("photos", "notes"):
         with pytest.raises(ArgumentError, match="no bundle"):
             check_target(tmp_path / name, force=True)
+
+
+@pytest.mark.parametrize(
+    "manifest", [b'{"name": "app"}', b"[]", b"{", b"[" * 100_000, b'{"files": [], "stream_id": "0"}', b'{"files": {}}']
+)
+def test_a_manifest_of_something_else_makes_no_bundle(tmp_path, manifest):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_bytes(manifest)
+    (tmp_path / "app.aeb").write_bytes(manifest)
+    for name in ("app", "app.aeb"):
+        with pytest.raises(ArgumentError, match="no bundle"):
+            check_target(tmp_path / name, force=True)
+
+
+def test_a_bundle_with_other_files_in_it_is_not_replaced(tmp_path):
+    write_bundle(tmp_path / "bundle", FILES, force=False)
+    write_bundle(tmp_path / "bundle" / "variant", FILES, force=False)
+    with pytest.raises(ArgumentError, match=r'"variant/golden/0\.png" and 1 more that'):
+        write_bundle(tmp_path / "bundle", FILES, force=True)
+    assert (tmp_path / "bundle" / "variant" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("name", ["/", "."])

@@ -60,12 +60,30 @@ def test_places_that_hold_no_bundle(tmp_path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"holds no manifest\.json"):
         Bundle.load(tmp_path)
     (tmp_path / "x.aeb").write_bytes(b"PK nothing")
-    with pytest.raises(BundleError, match="not a zip"):
+    with pytest.raises(BundleError, match=r"bundle .*x\.aeb: not a zip"):
         Bundle.load(tmp_path / "x.aeb")
+    with pytest.raises(ArgumentError, match="found an empty text"):
+        Bundle.load("")
     with pytest.raises(BundleError, match="not a zip"):
         Bundle.load(b"")
     with pytest.raises(ArgumentError, match="found int"):
         Bundle.load(3)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_no_bundle_is_said_to_be_there(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r1").mkdir()
+    with pytest.raises(ModelNotFoundError, match=r"the folder .*r1 holds no manifest\.json.*`aeedge export .*r1 -o"):
+        Bundle.load("r1")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}"])
+def test_a_wrong_manifest_is_named_with_its_place(tmp_path, data: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(data)
+    with pytest.raises(BundleError, match=f"bundle {tmp_path}: manifest"):
+        Bundle.load(tmp_path)
+    with pytest.raises(BundleError, match="bundle in memory: manifest"):
+        Bundle.load(zip_of({"manifest.json": data}))
 
 
 @pytest.mark.parametrize("place", ["a" * 5000, "/" + "a" * 5000, "a\0b", "/a\0b"])

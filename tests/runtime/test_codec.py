@@ -212,9 +212,9 @@ def test_batches_are_validated(conv: Codec, images: object, message: str) -> Non
 
 def test_names_must_fit(conv: Codec) -> None:
     images = np.zeros((2, 4, 4, 3), np.uint8)
-    for names in (["a"], ["a", "a"], ["a", "../b"]):
-        with pytest.raises(ArgumentError, match="names"):
-            conv.compress_batch(images, names=names)
+    for names in (["a"], ["a", "a"], ["a", "../b"], [1, 2], "ab", b"ab", {"a", "b"}, 2, ["a", "\ud800"]):
+        with pytest.raises(ArgumentError, match="names: "):
+            conv.compress_batch(images, names=names)  # type: ignore[arg-type]
 
 
 def test_pixel_limits(conv: Codec) -> None:
@@ -226,8 +226,10 @@ def test_pixel_limits(conv: Codec) -> None:
         conv.decompress(data, max_pixels=100)
     with pytest.raises(LimitError):
         conv.compress_batch(np.stack([pixels, pixels]), max_pixels=700)
-    with pytest.raises(ArgumentError, match="max_pixels"):
-        conv.decompress(data, max_pixels=0)
+    for wrong in (0, True, 1e6):
+        with pytest.raises(ArgumentError, match="max_pixels"):
+            conv.decompress(data, max_pixels=wrong)  # type: ignore[arg-type]
+    assert conv.compress(pixels, max_pixels=np.int64(10**6)) == data  # type: ignore[arg-type]
 
 
 def test_all_images_together_count(conv: Codec) -> None:
@@ -472,9 +474,14 @@ def test_options_are_validated() -> None:
     for device in ("gpu", "cuda:x", "provider:", "CPU", ""):
         with pytest.raises(ArgumentError, match="device"):
             Codec.load(place, device=device)
-    with pytest.raises(ArgumentError, match="threads"):
-        Codec.load(place, threads=0)
-    with pytest.raises(ArgumentError, match="provider_options"):
-        Codec.load(place, provider_options={"a": "b"})
+    for threads in (0, True):
+        with pytest.raises(ArgumentError, match="threads"):
+            Codec.load(place, threads=threads)
+    for device in ("cpu", "provider:CPU", "provider:CPUExecutionProvider"):
+        with pytest.raises(ArgumentError, match=f"provider_options: the device {device} takes none"):
+            Codec.load(place, device=device, provider_options={"a": "b"})
+    for options in (5, "ab", {"a": 1}, {1: "b"}, [("a", "b")]):
+        with pytest.raises(ArgumentError, match=r"provider_options: found .* expected texts by name"):
+            Codec.load(place, device="provider:NoSuch", provider_options=options)  # type: ignore[arg-type]
     with pytest.raises(DeviceError):
         Codec.load(place, device="provider:NoSuch")

@@ -248,6 +248,15 @@ def test_things_that_are_no_images(tmp_path) -> None:
         load_image("/dev/null")
 
 
+def test_files_of_a_few_bytes(tmp_path) -> None:
+    (tmp_path / "x.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"x\.png: the file is empty"):
+        load_image(tmp_path / "x.png")
+    for data in (b"I", b"\x89PN"):
+        with pytest.raises(ImageError, match="not an image of a known kind"):
+            load_image(data)
+
+
 def test_a_kind_that_starts_another_program_is_refused(tmp_path, monkeypatch) -> None:
     from PIL import EpsImagePlugin
 

@@ -169,9 +169,14 @@ def test_a_failing_run_is_a_device_error() -> None:
 
 def test_options_are_validated() -> None:
     assert SessionOptions("cuda:12").device == "cuda:12"
-    for options in ({"device": "tpu"}, {"device": 3}, {"threads": -1}, {"threads": 2.0}):
+    assert opened("cpu", threads=np.int64(1)).provider == CPU
+    given = {"a": "b"}
+    options = SessionOptions("cuda", provider_options=given)
+    given.clear()
+    assert options.provider_options == {"a": "b"}
+    for wrong in ({"device": "tpu"}, {"device": 3}, {"threads": -1}, {"threads": 2.0}):
         with pytest.raises(ArgumentError):
-            SessionOptions(**options)  # type: ignore[arg-type]
+            SessionOptions(**wrong)  # type: ignore[arg-type]
 
 
 def test_default_threads_are_the_cores_at_hand(monkeypatch) -> None:

@@ -48,6 +48,21 @@ def test_bits_per_pixel_are_a_limit_with_the_header_inside(conv: Codec) -> None:
         conv.compress(pixels, target_bpp=0.01)
 
 
+def test_a_limit_beyond_any_stream_is_none(conv: Codec) -> None:
+    pixels = picture(16, 16, 3)
+    best = conv.compress(pixels, 100)
+    for options in ({"target_bpp": 1e308}, {"target_bpp": 10**5000}, {"max_bytes": 10**5000}):
+        assert conv.compress(pixels, **options) == best
+    with pytest.raises(NotReachedError, match=r"a PSNR of 1.79769e\+308 dB cannot be met"):
+        conv.compress(pixels, target_psnr=10**400)
+
+
+def test_numbers_of_numpy_are_targets() -> None:
+    target = Rate(target_bpp=np.float16(2)).target(400_000)  # type: ignore[arg-type]
+    assert target is not None
+    assert target.max_bytes == 100_000
+
+
 def test_psnr_is_reached_by_the_lowest_quality(codec: Codec) -> None:
     pixels = picture(33, 50, channels_of(codec))
     best = psnr(pixels, codec.decompress(codec.compress(pixels, 100)))
@@ -105,6 +120,7 @@ def test_the_network_runs_once(conv: Codec, monkeypatch) -> None:
         ({"target_bpp": float("nan")}, "target_bpp: found nan"),
         ({"target_psnr": float("inf")}, "target_psnr: found inf"),
         ({"target_psnr": "30"}, "target_psnr: found '30'"),
+        ({"target_psnr": np.complex64(30)}, "target_psnr: found"),
     ],
 )
 def test_wrong_targets_are_refused(conv: Codec, options, message) -> None:
