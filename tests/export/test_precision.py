@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -294,6 +295,13 @@ def test_a_ratio_within_the_noise_is_no_gain(speed, noise, gains):
     assert price.graphs[0].timing.gains is gains
     assert ("NO GAIN" not in "\n".join(price.lines())) is gains
     assert "1 of 8 layers left in float" in price.lines()[0]
+
+
+def test_a_variant_that_is_neither_faster_nor_smaller_is_no_gain_at_all():
+    smaller = price_of(points(), [graph_price(1.0)], 2).lines()[-1]
+    assert "NO GAIN in time on this machine: take it for its size" in smaller
+    larger = replace(graph_price(1.0), variant_bytes=4_000_000)
+    assert "NO GAIN in time or size on this machine" in price_of(points(), [larger], 2).lines()[-1]
 
 
 def points(growth=1.0, loss=1.0, undecoded=0):
