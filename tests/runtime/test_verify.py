@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import BUNDLES, NAMES, copy_of, files_of, half_of, rehash, zip_of
+from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
 
@@ -60,6 +60,21 @@ def test_other_pixels_fail(tmp_path) -> None:
     Image.fromarray(pixels).save(path)
     report = verify_bundle(rehash(folder))
     assert report.faults == ("disk: pixels differ by 2, at most 1 is allowed",)
+
+
+@pytest.mark.parametrize(
+    ("strength", "fault"), [(2, ""), (64, r"disk: pixels have \d+\.\d dB against the export's, 40 are")]
+)
+def test_pixels_of_a_reduced_decoder_may_differ_a_little(strength: int, fault: str, tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    path = folder / "golden" / "disk.decoded.png"
+    pixels = np.array(Image.open(path))
+    pixels[:10] ^= strength
+    Image.fromarray(pixels).save(path)
+    change_manifest(rehash(folder), lambda values: values.update(precision={"encoder": "fp32", "decoder": "int8"}))
+    faults = verify_bundle(folder).faults
+    assert len(faults) == bool(fault)
+    assert re.match(fault, "".join(faults))
 
 
 def test_another_encoder_fails(tmp_path) -> None:
