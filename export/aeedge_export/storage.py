@@ -33,6 +33,16 @@ def narrow(model: onnx_ir.Model) -> None:
         graph.insert_before(graph[0], cast)
 
 
+def round_weights(model: onnx_ir.Model) -> None:
+    """Round weights, of two dimensions and more, to what float16 holds, in place; what exceeds its range is left."""
+    for name, value in model.graph.initializers.items():
+        array = value.const_value.numpy() if value.const_value is not None else np.zeros(0)
+        if array.dtype != np.float32 or array.ndim < 2 or array.size < LEAST_VALUES:
+            continue
+        if np.abs(array).max() <= np.finfo(np.float16).max:
+            value.const_value = onnx_ir.tensor(array.astype(np.float16).astype(np.float32), name=name)
+
+
 def widen(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph as it was before `narrow`, for tools that look for weights where they are used."""
     wide = onnx.ModelProto()

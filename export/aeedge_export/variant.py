@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
 from numpy.typing import NDArray
 
 from aeedge_export.canonical import IR_VERSION, manifest_bytes, zip_bytes
@@ -23,7 +24,7 @@ from aeedge_export.integer import Quantised, Target, quantise
 from aeedge_export.latents import cut_patches, pad_to_stride
 from aeedge_export.parity import Parity
 from aeedge_export.price import GraphPrice, Price, check_rates, measure_rates, price_of, time_graphs
-from aeedge_export.storage import widen
+from aeedge_export.storage import narrow, round_weights, widen
 from aeedge_runtime._version import __version__
 from aeedge_runtime.backend import default_threads
 from aeedge_runtime.bundle import Bundle
@@ -205,7 +206,15 @@ def _outputs(model: onnx.ModelProto, feeds: Feeds) -> list[NDArray[np.float64]]:
 
 
 def _canonical(model: onnx.ModelProto, precision: str) -> bytes:
-    """Bytes of a graph without what its makers wrote about themselves; the properties of the bundle stay."""
+    """Bytes of a graph without what its makers wrote about themselves; the properties of the bundle stay.
+
+    What stays in float of an 8-bit graph is rounded to float16, which is far finer than the rest, and stored in it.
+    """
+    if precision == "int8":
+        graph = onnx_ir.serde.deserialize_model(model)
+        round_weights(graph)
+        narrow(graph)
+        model = onnx_ir.serde.serialize_model(graph)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "aeedge", ""
     kept = {entry.key: entry.value for entry in model.metadata_props if entry.key.startswith("aeedge.")}

@@ -54,23 +54,25 @@ def test_a_batch_of_arrays_against_jpeg(aeedge, dense):
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "message"),
     [
-        ("--against", "torch"),
-        ("--run", "run"),
-        ("--quick", "--repeats", 3),
-        ("--json", "--csv"),
-        ("--size", "48"),
-        ("--size", "0x4"),
-        ("--against", "gif"),
-        ("--fail-over", "much"),
-        ("--fail-over", "nan"),
-        ("--operation", "compres"),
-        ("-o", "-"),
+        (("--against", "torch"), "name it with --run"),
+        (("--run", "run"), "found --run without --against torch"),
+        (("--quick", "--repeats", 3), "found --quick with --repeats"),
+        (("--json", "--csv"), "found --json and --csv"),
+        (("--size", "48"), "--size"),
+        (("--size", "0x4"), "--size"),
+        (("--against", "gif"), "gif"),
+        (("--fail-over", "much"), "--fail-over"),
+        (("--fail-over", "nan"), "--fail-over"),
+        (("--operation", "compres"), "compres"),
+        (("-o", "-"), "found -o -"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(aeedge, conv, words):
-    assert aeedge("bench", conv, *words).code == 2
+def test_options_that_do_not_fit_are_refused(aeedge, conv, words, message):
+    done = aeedge("bench", conv, *words)
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert message in done.errors[0]
 
 
 def test_what_is_no_report_is_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from aeedge_export import ExportError, export_bundle, export_model
 from aeedge_export.model import with_half_weights
-from aeedge_export.storage import narrow, widen
+from aeedge_export.storage import narrow, round_weights, widen
 from aeedge_runtime import Bundle, Codec
 from aeedge_runtime.session import SessionOptions, open_session
 
@@ -122,3 +122,14 @@ def test_rounding_leaves_the_model_alone_and_refuses_what_is_too_large(source):
         rounded.state_dict()[next(iter(before))].view(-1)[0] = 70_000
     with pytest.raises(ExportError, match=r"is beyond 65504.*without --half-weights"):
         with_half_weights(rounded)
+
+
+def test_weights_are_rounded_to_what_float16_holds_where_it_can():
+    fine = (HALF + np.float32(1e-5)).astype(np.float32)
+    rounded = onnx_ir.serde.deserialize_model(layer(fine))
+    round_weights(rounded)
+    assert np.array_equal(rounded.graph.initializers["w"].const_value.numpy(), fine.astype(np.float16))
+    large = fine * np.float32(1e5)
+    kept = onnx_ir.serde.deserialize_model(layer(large))
+    round_weights(kept)
+    assert np.array_equal(kept.graph.initializers["w"].const_value.numpy(), large)
