@@ -197,3 +197,11 @@ def test_packed_images_without_names_are_numbered():
 def test_packed_names_never_lead_out_of_the_folder():
     with pytest.raises(StreamError, match="expected a place below a folder"):
         places_to_restore([b"../a.png"], 1)
+
+
+def test_several_results_are_not_written_to_a_file(tmp_path):
+    place = tmp_path / "notes"
+    place.write_text("kept")
+    sources = [Source(tmp_path / name, Path(name)) for name in ("a.png", "b.png")]
+    with pytest.raises(click.UsageError, match="found a file, expected a folder, as there are several inputs"):
+        plan(sources, str(place), compressed_name)

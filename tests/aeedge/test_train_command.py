@@ -95,6 +95,7 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
         (("photo", *PHOTOS, "--from-pretrained", "--set", "model.width=96"), 3, "found decoder.fine.0.narrow.weight"),
         ((*TINY, "--accelerator", "abacus"), 2, 'accelerator: found "abacus"; expected one of auto, cpu'),
         ((*TINY, "--accelerator", "cudaa"), 2, 'did you mean "cuda"'),
+        ((*TINY, "--nodes", "0"), 2, "--nodes"),
         ((*TINY, "--strategy", "dpp"), 2, 'strategy: found "dpp"; did you mean "ddp"'),
         *(
             ((*TINY, f"--devices={found}"), 2, f'devices: found "{found}", expected a number from 1 to 1024 or auto')
@@ -140,10 +141,10 @@ def test_more_devices_than_there_are(aeedge, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not JSON"),
-        ("[1]", "found a list, expected an object"),
-        ("[" * 100_000 + "]" * 100_000, "more than 32 deep"),
-        ('{"data": {"count": 1, "count": 2}}', 'found the key "count" twice'),
+        ("{", "mine.json: not JSON"),
+        ("[1]", "mine.json: found a list, expected an object"),
+        ("[" * 100_000 + "]" * 100_000, "mine.json: found objects or lists more than 32 deep"),
+        ('{"data": {"count": 1, "count": 2}}', 'mine.json: found the key "count" twice'),
         ('{"training": {"clip_norm": ' + "1" * 400 + "}}", "training.clip_norm: found"),
         ('{"training": {"epochs": ' + "1" * 400 + "}}", "training.epochs: found"),
     ],

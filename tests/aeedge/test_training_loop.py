@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -160,3 +161,17 @@ def test_a_folder_with_a_config_of_something_else_is_no_run(tmp_path, text):
     with pytest.raises(ArgumentError, match="found other files"):
         train(config(), other, hardware=CPU, force=True)
     assert content(other) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"nodes": 0}, "nodes: found 0, expected at least 1"),
+        ({"devices": 0}, 'devices: found "0"'),
+        ({"strategy": "dpp"}, 'did you mean "ddp"'),
+        ({"accelerator": "gpu"}, 'accelerator: found "gpu"'),
+    ],
+)
+def test_hardware_that_cannot_be_is_refused(values, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        Hardware(**values)
