@@ -56,7 +56,7 @@ def test_a_batch_of_arrays_against_jpeg(aeedge, dense):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--against", "torch"), "name it with --run"),
+        (("--against", "torch"), "--against torch needs the run"),
         (("--run", "run"), "found --run without --against torch"),
         (("--quick", "--repeats", 3), "found --quick with --repeats"),
         (("--json", "--csv"), "found --json and --csv"),
