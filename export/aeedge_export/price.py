@@ -27,6 +27,9 @@ TURNS = 25
 LEAST_GAIN = 0.02
 """A smaller saving of time is called none, however quiet the machine is."""
 
+LEAST_SAVED = 0.05
+"""Share of the bytes that a variant must save to be worth taking for its size."""
+
 Pixels = NDArray[np.uint8]
 Feed = Mapping[str, NDArray[Any]]
 
@@ -141,7 +144,8 @@ class Price:
         lines.append(f"PSNR at equal bytes: {self.psnr_change_db:+.3f} dB")
         lines.append(f"symbols that differ: {self.changed_symbols:.2%}; either decodes the streams of the other")
         if not any(graph.timing.gains for graph in self.graphs):
-            smaller = sum(graph.variant_bytes for graph in self.graphs) < sum(graph.fp32_bytes for graph in self.graphs)
+            sizes = [sum(graph.variant_bytes for graph in self.graphs), sum(graph.fp32_bytes for graph in self.graphs)]
+            smaller = sizes[0] < (1 - LEAST_SAVED) * sizes[1]
             found, remedy = ("time", "take it for its size, or") if smaller else ("time or size", "take it")
             lines.append(f"NO GAIN in {found} on this machine: {remedy} for another machine")
         return lines
