@@ -129,6 +129,14 @@ def convert(value: Any, hint: Any, place: str) -> Any:
     return hint(_scalar(value, hint, place)) if hint is not Any else value
 
 
+def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return plain values by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
+
+
 def set_key(values: dict[str, Any], dotted: str, value: Any) -> None:
     """Set the entry at a dotted place of nested plain values, as `--set training.optimizer.learning_rate=1e-4` does.
 

@@ -12,6 +12,9 @@ from aeedge_runtime.errors import ArgumentError
 LARGEST_SIZE = 65536
 """Largest number of channels, values or pixels a side that a layer may have."""
 
+MOST_BLOCKS = 256
+"""Residual blocks in a row."""
+
 
 def require_sizes(config: Any, *names: str, least: int = 1, most: int = LARGEST_SIZE) -> None:
     """Refuse sizes of a model config that no layer can have; of a list, each number is looked at.

@@ -14,14 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import Autoencoder, require_channels, require_sizes
+from aeedge.models.base import MOST_BLOCKS, Autoencoder, require_channels, require_sizes
 from aeedge.models.orthonormal import analysis_matrices, require_coefficients
 from aeedge_runtime.errors import ArgumentError
 
 STEM_STRIDE = 8
-
-MOST_BLOCKS = 256
-"""Residual blocks in a row."""
 
 
 @dataclass(frozen=True)

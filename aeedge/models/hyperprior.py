@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import Autoencoder, require_channels, require_sizes
-from aeedge.models.conv import MOST_BLOCKS
+from aeedge.models.base import MOST_BLOCKS, Autoencoder, require_channels, require_sizes
 from aeedge.models.exact import ACTIVATION_UNITS, ExactConv2d, activate, straight_through
 from aeedge.models.orthonormal import analysis_matrices, require_coefficients
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass

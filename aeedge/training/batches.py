@@ -170,7 +170,8 @@ def sample_size(
     Raises:
         ArgumentError: images differ in size and there is no crop, or a size is too small or no multiple of the stride.
     """
-    sizes = {images.image(index).shape[:2] for index in range(len(images))} if crop is None else set()
+    looked_at = range(len(images)) if crop is None else range(1)  # with a crop a folder leaves out smaller images
+    sizes = {images.image(index).shape[:2] for index in looked_at}
     if crop is None and patched:
         crop = stride
     if crop is None:
@@ -183,5 +184,8 @@ def sample_size(
             f"{stride[0]}x{stride[1]}; set data.crop"
         )
     if any(rows < crop[0] or columns < crop[1] for rows, columns in sizes):
-        raise ArgumentError(f"found images smaller than the training sample of {crop[0]}x{crop[1]}; use larger images")
+        raise ArgumentError(
+            f"found images smaller than the training sample of {crop[0]}x{crop[1]}; "
+            "use larger images or a smaller data.crop"
+        )
     return crop

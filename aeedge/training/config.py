@@ -15,16 +15,6 @@ from aeedge_runtime.errors import ArgumentError
 SCHEMA = 1
 """Version of config.json; a run of another version is refused."""
 
-IMAGE_SIZES = {
-    "mnist": (28, 28),
-    "fashion-mnist": (28, 28),
-    "cifar10": (32, 32),
-    "stl10": (96, 96),
-    "synthetic": (28, 28),
-    "synthetic-photos": (320, 320),
-}
-"""Source -> rows and columns of all its images; a folder's may have any size."""
-
 
 @dataclass(frozen=True)
 class DataConfig(Configuration):
@@ -240,12 +230,6 @@ def check(config: RunConfig) -> None:
                 if value is not None and not (abs(value) < math.inf and holds(value)):
                     raise ArgumentError(f"{key}: found {_shown(found)}, expected {words}")
     _check_loss(config.training.loss)
-    source, crop = config.data.source, config.data.crop
-    largest = IMAGE_SIZES.get(source)
-    if crop and largest and (crop[0] > largest[0] or crop[1] > largest[1]):
-        raise ArgumentError(
-            f"data.crop: found {_shown(crop)}, expected at most {_shown(largest)}, the size of {source} images"
-        )
 
 
 def _check_loss(loss: LossConfig) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aeedge.configuration import nearest
+from aeedge.configuration import flat, nearest
 from aeedge.training.config import RunConfig
 from aeedge.training.corruption import Corruption
 from aeedge.training.engine import Engine
@@ -177,14 +177,6 @@ def check_continuation(before: RunConfig, now: RunConfig) -> None:
                 f"{key}: found {new.get(key)!r}, expected {old.get(key)!r} as in the run that is resumed; "
                 "start another with --init-from"
             )
-
-
-def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return plain values by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-    return found
 
 
 def check_names(config: RunConfig) -> None:

@@ -27,8 +27,8 @@ OURS = (CONFIG, TABLES, "checkpoints", "metrics.csv", "curves.png", "reconstruct
 SET_ASIDE = ".replaced"
 """Where a run that is replaced lies until the new one has done a step."""
 
-TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp", SET_ASIDE)
-"""What files are called until they are complete (the rest of the name is a process id), and a run that is replaced."""
+TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp")
+"""What files are called until they are complete; the rest of the name is a process id."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
-        if not _holds_run(path):
+        if not _holds_run(path) and not _holds_run(path / SET_ASIDE):
             raise ArgumentError(
                 f"{path}: found other files in it, expected a new or empty folder; choose another --out"
             )
@@ -123,9 +123,13 @@ def require_free_folder(path: Path, *, force: bool) -> None:
 
 
 def set_aside(path: Path) -> None:
-    """Make the run folder, and move what an earlier run left there, and nothing else, out of the way."""
+    """Make the run folder, and move what an earlier run left there, and nothing else, out of the way.
+
+    A run that lies aside already comes back first: the one that was to replace it was killed before its first step.
+    """
     path.mkdir(parents=True, exist_ok=True)
     sweep(path)
+    put_back(path)
     found = [name for name in OURS if (path / name).exists()]
     for name in found:
         (path / SET_ASIDE).mkdir(exist_ok=True)
@@ -152,9 +156,9 @@ def forget_set_aside(path: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what a killed process left half done in a run folder; no other may be at work there."""
+    """Remove the temporary files that a killed process left in a run folder; no other may be at work there."""
     for place in _left_behind(path):
-        _remove(place)
+        place.unlink(missing_ok=True)
 
 
 def _remove(place: Path) -> None:
@@ -167,8 +171,8 @@ def _remove(place: Path) -> None:
 def _holds_run(path: Path) -> bool:
     """Whether a folder's config.json is a run's, of whatever version."""
     try:
-        values = json.loads((path / CONFIG).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        values = parse((path / CONFIG).read_bytes())
+    except (OSError, ValueError):
         return False
     return isinstance(values, dict) and {"model", "training", "data"} <= values.keys()
 

@@ -144,8 +144,8 @@ class Price:
         lines.append(f"PSNR at equal bytes: {self.psnr_change_db:+.3f} dB")
         lines.append(f"symbols that differ: {self.changed_symbols:.2%}; either decodes the streams of the other")
         if not any(graph.timing.gains for graph in self.graphs):
-            sizes = [sum(graph.variant_bytes for graph in self.graphs), sum(graph.fp32_bytes for graph in self.graphs)]
-            smaller = sizes[0] < (1 - LEAST_SAVED) * sizes[1]
+            before = sum(graph.fp32_bytes for graph in self.graphs)
+            smaller = sum(graph.variant_bytes for graph in self.graphs) < (1 - LEAST_SAVED) * before
             found, remedy = ("time", "take it for its size, or") if smaller else ("time or size", "take it")
             lines.append(f"NO GAIN in {found} on this machine: {remedy} for another machine")
         return lines

@@ -4,16 +4,15 @@ import json
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from aeedge_export.canonical import zip_bytes
-from aeedge_runtime.errors import ArgumentError
+from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
+from aeedge_runtime.store import MANIFEST, open_store, read_manifest
 
 SUFFIX = ".aeb"
-MANIFEST = "manifest.json"
 
 
 def check_target(target: Path, *, force: bool) -> None:
@@ -67,13 +66,8 @@ def write_bundle(target: Path, files: Mapping[str, bytes], *, force: bool) -> No
 def _files_of_bundle(target: Path) -> set[str] | None:
     """Names that the manifest of a bundle lists, its own among them; None where there is no manifest of a bundle."""
     try:
-        if target.is_dir():
-            data = (target / MANIFEST).read_bytes()
-        else:
-            with zipfile.ZipFile(target) as archive:
-                data = archive.read(MANIFEST)
-        values = json.loads(data)
-    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
+        values = json.loads(read_manifest(open_store(target)))
+    except (AeedgeError, OSError, ValueError, RecursionError):
         return None
     if not isinstance(values, dict) or not isinstance(values.get("files"), dict) or "stream_id" not in values:
         return None

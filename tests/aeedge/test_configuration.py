@@ -3,10 +3,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from aeedge.configuration import Configuration, parse, set_key
+from aeedge.configuration import Configuration, flat, parse, set_key
 from aeedge.presets import PRESETS, find_preset
-from aeedge.training import synthetic
-from aeedge.training.config import IMAGE_SIZES, DataConfig, OptimizerConfig, RunConfig, TrainingConfig
+from aeedge.training.config import DataConfig, OptimizerConfig, RunConfig, TrainingConfig
 from aeedge_runtime.errors import ArgumentError
 
 
@@ -99,7 +98,7 @@ IMPOSSIBLE = {
     "data.held_out": (0, 1, NAN),
     "data.held_out_most": (-1,),
     "data.shrink": (0, 1.5, NAN),
-    "data.crop": ([0, 8], [8, -8], [29, 28], [28, 29]),
+    "data.crop": ([0, 8], [8, -8]),
 }
 
 
@@ -129,7 +128,7 @@ EXTREME = {
 def test_the_ends_of_the_ranges_are_allowed(key):
     values = RunConfig().to_dict()
     set_key(values, key, EXTREME[key])
-    RunConfig.from_dict(values)
+    assert flat(RunConfig.from_dict(values).to_dict())[key] == EXTREME[key]
 
 
 @pytest.mark.parametrize(
@@ -138,12 +137,6 @@ def test_the_ends_of_the_ranges_are_allowed(key):
 def test_a_config_made_in_python_is_checked_too(training):
     with pytest.raises(ArgumentError, match="training"):
         RunConfig(training=training)
-
-
-def test_image_sizes_are_those_of_the_sources():
-    assert IMAGE_SIZES["synthetic"] == (synthetic.DIGIT_SIZE, synthetic.DIGIT_SIZE)
-    assert IMAGE_SIZES["synthetic-photos"] == (synthetic.PHOTO_SIZE, synthetic.PHOTO_SIZE)
-    RunConfig(data=DataConfig(source="some/folder", crop=(4000, 4000)))
 
 
 @pytest.mark.parametrize(

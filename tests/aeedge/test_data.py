@@ -232,8 +232,10 @@ def test_sample_size():
         sample_size(number_images(3, 20), None, (16, 16), False)
     with pytest.raises(ArgumentError, match=r"differ in size; set data\.crop"):
         sample_size(Mixed(), None, (16, 16), False)
-    with pytest.raises(ArgumentError, match="smaller than the training sample"):
-        sample_size(number_images(3, 10), None, (16, 16), True)
+    assert sample_size(number_images(3, 32), (32, 32), (16, 16), False) == (32, 32)
+    for side, crop in ((10, None), (16, (32, 16)), (16, (16, 32))):
+        with pytest.raises(ArgumentError, match="smaller than the training sample"):
+            sample_size(number_images(3, side), crop, (16, 16), crop is None)
 
 
 def test_centre_crop():

@@ -138,4 +138,5 @@ def test_sizes_that_no_memory_holds_are_one_line():
 
 
 def test_an_even_kernel_without_convolutions_is_of_no_account():
-    build_model({"family": "dense", "kernel": 4, "hidden": []})
+    model = build_model({"family": "dense", "kernel": 4, "hidden": []})
+    assert not any(isinstance(layer, torch.nn.Conv2d) for layer in model.modules())

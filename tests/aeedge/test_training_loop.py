@@ -141,11 +141,21 @@ def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_rep
     assert {path.parts[0] for path in after.keys() - before.keys()} == {"non-finite"}
 
 
-def test_a_run_killed_before_its_first_step_gives_way_to_the_next(tmp_path):
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_run_killed_before_its_first_step_gives_way_to_the_one_before_and_the_next(tmp_path, monkeypatch, configured):
     run = tmp_path / "run"
     train(config(), run, hardware=CPU)
+    before = content(run)
     set_aside(run)  # what a run that is killed now has done
-    write_config(run, config(seed=1))
+    if configured:
+        write_config(run, config(seed=1))
+    with pytest.raises(ArgumentError, match="found a run in it"):
+        train(config(seed=2), run, hardware=CPU)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Engine, "_optimise", lambda *_: pytest.fail("no step"))
+        with pytest.raises(pytest.fail.Exception):
+            train(config(seed=2), run, hardware=CPU, force=True)
+    assert content(run) == before
     train(config(seed=2), run, hardware=CPU, force=True)
     assert not (run / ".replaced").exists()
     assert json.loads((run / "config.json").read_text())["training"]["seed"] == 2
