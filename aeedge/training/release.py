@@ -5,15 +5,16 @@ that they share ("Averaging weights leads to wider optima and better generalizat
 is enough to start from, and is what a bundle keeps with `--half-weights`.
 """
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
 import torch
 from torch import Tensor
 
 from aeedge.training.checkpoint import Counters, read_checkpoint, under, write_checkpoint
 from aeedge.training.run import checkpoint_path
+from aeedge_runtime.errors import InputError
 
 
 def release_weights(runs: Sequence[Path], place: Path) -> Counters:
@@ -24,20 +25,35 @@ def release_weights(runs: Sequence[Path], place: Path) -> Counters:
         place: the safetensors file to write; its counters are those of the last run.
 
     Raises:
-        InputError: a run has no readable checkpoint.
+        InputError: a run has no readable checkpoint, or they are of different networks.
     """
-    weights: dict[str, Tensor] = {}
+    found: list[dict[str, Tensor]] = []
     for run in runs:
         tensors, counters = read_checkpoint(checkpoint_path(run, "best"))
-        for name, value in (under(tensors, "ema") or under(tensors, "model")).items():
-            if name in weights and value.dtype == torch.float32:
-                weights[name] = weights[name] + value / len(runs)
-            else:
-                weights[name] = value / len(runs) if value.dtype == torch.float32 else value
-    halves = {name: value.half() if value.dtype == torch.float32 else value for name, value in weights.items()}
-    write_checkpoint(place, {f"model.{name}": value for name, value in halves.items()}, counters)
+        found.append(under(tensors, "ema") or under(tensors, "model"))
+        if _shapes(found[-1]) != _shapes(found[0]):
+            raise InputError(f"{run}: found weights of another network than in {runs[0]}, expected runs of one")
+    halves = {
+        f"model.{name}": torch.stack([weights[name] for weights in found]).mean(0).half()
+        if value.is_floating_point()
+        else value
+        for name, value in found[-1].items()
+    }
+    write_checkpoint(place, halves, counters)
     return counters
 
 
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+def main(runs: tuple[Path, ...], file: Path) -> None:
+    """Write the weights of RUN, or the mean of several, to FILE as float16."""
+    release_weights(runs, file)
+
+
 if __name__ == "__main__":
-    release_weights([Path(run) for run in sys.argv[1:-1]], Path(sys.argv[-1]))
+    main()

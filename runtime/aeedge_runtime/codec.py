@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import whole
 from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
@@ -26,7 +27,7 @@ from .stack import Stack, stack_images
 from .stages import staged
 from .streaminfo import Data, stream_bytes, stream_names
 from .symbols import ChunkReader, write_chunks
-from .targets import Rate, psnr_db, reach, whole
+from .targets import HIGHEST, LOWEST, Rate, psnr_db, reach
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -299,7 +300,7 @@ class Codec:
         target = rate.target(count * height * width)
         if target is not None and target.psnr_db is not None:
             self.bundle.require("decoder", "compress to a PSNR")
-        quality = _check_quality(DEFAULT_QUALITY if rate.quality is None else rate.quality)
+        quality = whole("quality", DEFAULT_QUALITY if rate.quality is None else rate.quality, LOWEST, HIGHEST)
         sections = _sections(stack, metadata, names)
         check_size(self.bundle.geometry, count, height, width, limit)
         _warn(stack)
@@ -358,12 +359,6 @@ class Codec:
 def _warn(stack: Stack) -> None:
     for note in stack.notes:
         remark(note, stacklevel=4)
-
-
-def _check_quality(quality: object) -> int:
-    if isinstance(quality, bool) or not isinstance(quality, int | np.integer) or not 1 <= quality <= 100:
-        raise ArgumentError(f"quality: found {quality!r}, expected an integer in 1..100")
-    return int(quality)
 
 
 def _array(latent: object) -> NDArray[Any]:

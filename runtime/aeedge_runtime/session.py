@@ -16,9 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import whole
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
 from .binding import BoundRunner
 from .errors import ArgumentError, BundleError, DeviceError
@@ -26,6 +26,7 @@ from .remarks import remark
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+MOST_THREADS = 1024
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")
 _OPENING = threading.RLock()
 """Held while a session is opened. onnxruntime has a mutex of its own then, which a child forked at that moment would
@@ -60,8 +61,8 @@ class SessionOptions:
             raise ArgumentError(
                 f"device: found {self.device!r}, expected 'cpu', 'cuda', 'cuda:N', 'auto' or 'provider:NAME'"
             )
-        if self.threads is not None and (not _is_integer(self.threads) or not 1 <= self.threads <= 1024):
-            raise ArgumentError(f"threads: found {self.threads!r}, expected an integer in 1..1024, or None")
+        if self.threads is not None:
+            object.__setattr__(self, "threads", whole("threads", self.threads, most=MOST_THREADS))
         if not _are_texts(self.provider_options):
             raise ArgumentError(f"provider_options: found {self.provider_options!r}, expected texts by name, or None")
         if self.provider_options and (self.device == "cpu" or provider_name(self.device) == CPU):
@@ -69,10 +70,6 @@ class SessionOptions:
                 f"provider_options: the device {self.device} takes none; name a provider, as in 'provider:OpenVINO'"
             )
         object.__setattr__(self, "provider_options", dict(self.provider_options))
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _are_texts(options: object) -> bool:
@@ -198,7 +195,7 @@ def _create(
     runtime: ModuleType, model: bytes | Path, options: SessionOptions, providers: list[Any], role: str
 ) -> Session:
     settings = runtime.SessionOptions()
-    settings.intra_op_num_threads = int(options.threads or default_threads())
+    settings.intra_op_num_threads = options.threads or default_threads()
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3  # errors only, and those on stderr
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import whole
 from .errors import ArgumentError, NotReachedError
 from .limits import MAX_STREAM_BYTES, SLAB_PIXELS
 
@@ -201,17 +202,6 @@ def _last(holds: Callable[[int], bool], low: int, high: int) -> int:
         else:
             high = middle
     return low
-
-
-def whole(name: str, value: object) -> int:
-    """A value that must be a positive integer, of Python or NumPy.
-
-    Raises:
-        ArgumentError: it is none; the message calls it `name`.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ArgumentError(f"{name}: found {value!r}, expected a positive integer")
-    return int(value)
 
 
 def _positive(name: str, value: object) -> float:

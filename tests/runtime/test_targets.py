@@ -113,7 +113,7 @@ def test_the_network_runs_once(conv: Codec, monkeypatch) -> None:
     [
         ({"quality": 50, "max_bytes": 100}, "found quality and max_bytes, expected at most one of quality, max_bytes"),
         ({"target_bpp": 1, "target_psnr": 30}, "found target_bpp and target_psnr"),
-        ({"max_bytes": 0}, "max_bytes: found 0, expected a positive integer"),
+        ({"max_bytes": 0}, "max_bytes: found 0, expected an integer of at least 1"),
         ({"max_bytes": 10.5}, "max_bytes: found 10.5"),
         ({"max_bytes": True}, "max_bytes: found True"),
         ({"target_bpp": -1.0}, "target_bpp: found -1.0, expected a number above 0"),
