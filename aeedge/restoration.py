@@ -121,13 +121,16 @@ def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: boo
         return
     temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
-        _write_all(temporary, contents, overwrite=False)
-        _publish(temporary, folder)
-    except FileExistsError:  # another process has just made it
-        if not overwrite:
-            raise
-        _write_all(folder, contents, overwrite=True)
-    finally:
+        try:
+            _write_all(temporary, contents, overwrite=False)
+            _publish(temporary, folder)
+        except FileExistsError:  # another process has just made it
+            if not overwrite:
+                raise
+            _write_all(folder, contents, overwrite=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    finally:  # once more: Ctrl-C, or the end of a thread, may have come before the first was done
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -243,17 +243,31 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
 
+def limit_output_too() -> None:
+    """The same where the report goes to a file as well: a batch then ends while its threads clean up."""
+    sys.stdout = tempfile.TemporaryFile("w+")  # noqa: SIM115 - the child's, until its end
+    print("a line before", flush=True)
+    limit_file_size()
+
+
 def become_nobody() -> None:
     """A user who may read everything and write nothing."""
     os.setgid(65534)
     os.setuid(65534)
 
 
-def no_room(folder: Path, plans: Sequence[Scenario]) -> Trials:
-    """Runs that cannot write: a non-zero exit, nothing partial, inputs as they were; then room, and the rerun works."""
+def no_room(folder: Path, plans: Sequence[Scenario], times: int) -> Trials:
+    """Runs that cannot write: a non-zero exit, nothing partial, inputs as they were; then room, and the rerun works.
+
+    Args:
+        folder: where they work.
+        plans: what they do.
+        times: how often the report has no room either, which is a matter of moments.
+    """
     trials = Trials()
     for scenario in plans:
         refusals: dict[str, Callable[[], object]] = {"file size": limit_file_size}
+        refusals |= {f"file size, output too, {number}": limit_output_too for number in range(times)}
         if os.getuid() == 0:
             refusals["read-only"] = become_nobody
         for name, prepare in refusals.items():
@@ -276,7 +290,7 @@ def run(cases: int, seed: int, images: int = 6) -> dict[str, Any]:
         plans = scenarios(folder, images)
         at_random = random_kills(folder, plans, cases, random.Random(seed))
         at_calls = kills_at_calls(folder, plans, max(1, cases // len(plans)))
-        room = no_room(folder, plans)
+        room = no_room(folder, plans, cases)
     return {
         "random_times": {name: trials.facts() for name, trials in at_random.items()},
         "at_calls": {name: trials.facts() for name, trials in at_calls.items()},

@@ -56,10 +56,13 @@ def write_bundle(target: Path, files: Mapping[str, bytes], *, force: bool) -> No
         return
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
-        for name, data in sorted(files.items()):
-            _write(temporary / name, data)
-        _publish(temporary, target)
-    finally:
+        try:
+            for name, data in sorted(files.items()):
+                _write(temporary / name, data)
+            _publish(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    finally:  # once more: Ctrl-C may have come before the first was done
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -56,9 +56,13 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
         raise FileExistsError(f"{target} exists already")
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
-        _write(temporary, data, None if mode is None else stat.S_IMODE(mode))
-        _publish(temporary, target, overwrite)
-    except BaseException:
+        try:
+            _write(temporary, data, None if mode is None else stat.S_IMODE(mode))
+            _publish(temporary, target, overwrite)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except BaseException:  # once more: Ctrl-C, or the end of a thread, may have come before the first was done
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,21 @@ FULL = Path("/dev/full")
 
 def tree(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_interrupted_cleaning_up_leaves_no_folder(tmp_path, monkeypatch):
+    remove, calls = shutil.rmtree, []
+
+    def interrupted(path, ignore_errors=False):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        restoration.write_folder(tmp_path / "all", {Path("a.png"): b"png", Path("b.png"): None}, overwrite=False)
+    assert tree(tmp_path) == []
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")

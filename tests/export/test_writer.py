@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def test_a_place_without_a_name_is_refused(name):
 
 def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
+        write_bundle(tmp_path / "bundle", {"manifest.json": b"{}", "z": None}, force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_cleaning_up_leaves_nothing(tmp_path, monkeypatch):
+    remove, calls = shutil.rmtree, []
+
+    def interrupted(path, ignore_errors=False):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         write_bundle(tmp_path / "bundle", {"manifest.json": b"{}", "z": None}, force=False)
     assert list(tmp_path.iterdir()) == []
 

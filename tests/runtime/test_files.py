@@ -24,6 +24,26 @@ def test_writes_with_sane_permissions(tmp_path) -> None:
     assert left(tmp_path) == ["a"]
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_cleaning_up_leaves_nothing(tmp_path, monkeypatch, end) -> None:
+    unlink, calls = Path.unlink, []
+
+    def interrupted(path: Path, missing_ok: bool = False) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise end
+        unlink(path, missing_ok=missing_ok)
+
+    def full(*_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(end):
+        atomic_write(tmp_path / "a", b"data")
+    assert left(tmp_path) == []
+
+
 def test_keeps_an_existing_file(tmp_path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(FileExistsError, match="exists already"):

@@ -63,7 +63,7 @@ def test_kills(tmp_path: Path) -> None:
     found = crash.random_kills(folder, plans, 8, random.Random(1)) | {
         f"{name} at calls": trials for name, trials in crash.kills_at_calls(folder, plans, 3).items()
     }
-    found["no room"] = crash.no_room(folder, plans[1:2])
+    found["no room"] = crash.no_room(folder, plans[1:2], 20)
     assert {name: trials.faults for name, trials in found.items() if trials.faults} == {}
 
 
