@@ -33,13 +33,11 @@ def release_weights(runs: Sequence[Path], place: Path) -> Counters:
         found.append(under(tensors, "ema") or under(tensors, "model"))
         if _shapes(found[-1]) != _shapes(found[0]):
             raise InputError(f"{run}: found weights of another network than in {runs[0]}, expected runs of one")
-    halves = {
-        f"model.{name}": torch.stack([weights[name] for weights in found]).mean(0).half()
-        if value.is_floating_point()
-        else value
-        for name, value in found[-1].items()
-    }
-    write_checkpoint(place, halves, counters)
+    mean = dict(found[-1])
+    for name, value in mean.items():
+        if value.is_floating_point():
+            mean[name] = torch.stack([weights[name] for weights in found]).mean(0).half()
+    write_checkpoint(place, {f"model.{name}": value for name, value in mean.items()}, counters)
     return counters
 
 
