@@ -7,7 +7,7 @@ is computed from the symbols that came back, so both sides see the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -92,8 +92,8 @@ class SymbolReader:
 class Prior(Protocol):
     """A model of symbols."""
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
-        """Visits the passes of a chunk.
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Iterator[Coded]:
+        """Visits the passes of a chunk; as an iterator, so that what a pass found need not outlive the next one.
 
         Args:
             quality: 1..100.
@@ -102,8 +102,8 @@ class Prior(Protocol):
             latent: float32 [n, c, rows, w] of the chunk where the caller compresses, else None.
             side: writer or reader.
 
-        Returns:
-            What every pass over the latent found, for `restore_latent`.
+        Yields:
+            What each pass over the latent found, for `restore_latent`.
         """
 
 
@@ -132,18 +132,18 @@ class Coded:
         self.squares.put(latent[:, self.channels], values)
 
 
-def restore_latent(tables: EntropyTables, quality: int, *passes: Coded) -> Floats:
-    """Latent for the decoder, float32 [n, c, rows, w]: offset + (symbol - shrink * sign(symbol) + mean) * step.
+def restore_latent(tables: EntropyTables, quality: int, passes: Iterable[Coded], latent: Floats) -> None:
+    """Fill in the latent for the decoder: offset + (symbol - shrink * sign(symbol) + mean) * step.
 
     The shrink is there because the mean of what rounds to a symbol lies a little nearer to zero than the symbol.
 
     Args:
         tables: tables and steps.
         quality: 1..100.
-        passes: as `Prior.walk` returns them; together they cover the chunk.
+        passes: as `Prior.walk` yields them; together they cover the chunk.
+        latent: float32 [n, c, rows, w] of the chunk.
     """
     shrink, steps, offsets = tables.shrink[quality - 1], tables.steps[quality - 1], tables.offsets
-    latent = passes[0].squares.empty(len(passes[0].symbols), len(steps))
     for coded in passes:
         part = coded.channels
         values = coded.symbols.reshape(*coded.symbols.shape[:2], -1).astype(np.float32)
@@ -155,7 +155,6 @@ def restore_latent(tables: EntropyTables, quality: int, *passes: Coded) -> Float
         if offsets.any():
             values += offsets[part, None]
         coded.squares.put(latent[:, part], values)
-    return latent
 
 
 class FactorizedPrior:
@@ -167,7 +166,7 @@ class FactorizedPrior:
         self._tables = tables
         self._index = tables.table_index
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Iterator[Coded]:
         """See Prior."""
         shape = (span.images, self._index.shape[1], span.rows, width)
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._index[quality - 1]), shape))
@@ -177,7 +176,7 @@ class FactorizedPrior:
             wanted /= _by_channel(self._tables.steps[quality - 1])
             wanted = wanted.ravel()
         symbols = side.exchange(index.ravel(), wanted, last=True)
-        return [Coded(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)]
+        yield Coded(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)
 
 
 class Graph(Protocol):
@@ -209,29 +208,30 @@ class HyperPrior:
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Iterator[Coded]:
         """See Prior."""
         target = None if latent is None else latent / _by_channel(self._tables.steps[quality - 1])
         hyper = self._exchange_hyper(quality, span, width, target, side)
-        coded, features = self._first_group(hyper, span, width, target, side)
+        first, features = self._first_group(hyper, span, width, target, side)
+        yield from first
         later = self._facts.pass_channels()[self._facts.passes :]
         if not later:
-            return coded
+            return
         whole = Squares(span.rows, width, None)
         symbols = whole.empty(span.images, later[-1].start)
         values = np.empty_like(symbols)
-        for part in coded:
-            part.put(symbols, values)
+        for coded in first:
+            coded.put(symbols, values)
         for number, channels in enumerate(later, 1):
             seen = slice(channels.start)
             feeds = {**features, "known_symbols": symbols[:, seen], "known_latent": values[:, seen]}
             shape = (span.images, channels.stop - channels.start, span.rows, width)
             index, mean = self._predict(f"group_{number}", feeds, shape)
             last = number == len(later)
-            coded.append(self._exchange(channels, whole, index, mean, target, side, last=last))
+            coded = self._exchange(channels, whole, index, mean, target, side, last=last)
             if not last:
-                coded[-1].put(symbols, values)
-        return coded
+                coded.put(symbols, values)
+            yield coded
 
     def _first_group(
         self, hyper: Floats, span: Span, width: int, target: Floats | None, side: Exchange

@@ -41,7 +41,8 @@ def write_chunks(
     for block, values in latents:
         for span in block.spans:
             side = SymbolWriter(bundle.tables)
-            prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side)
+            for _ in prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side):
+                pass  # the writer keeps what it found
             with stage("entropy_encode"):
                 chunks.append(encode_chunk(side.passes, bank))
                 for _, symbols in side.passes:
@@ -66,16 +67,33 @@ class ChunkReader:
         self._read = self._hash = 0
 
     @staged("dequantise")
-    def read(self) -> tuple[Span, Floats, list[NDArray[np.int16]]]:
-        """The next chunk: its place, its latents, float32 [n, c, rows, w], and the symbols of its passes, int16 [m].
+    def read_block(self, block: Block, latents: Floats) -> None:
+        """Fills in the latents, float32 [images, c, rows, w], of the next block.
 
         Raises:
             StreamError: a chunk breaks a rule of the format, or this is the last one and the symbols of all do not
                 match their hash.
         """
+        for expected in block.spans:
+            span = self._spans[self._read]
+            if span != expected:
+                raise ValueError(f"blocks out of order: found {span}, expected {expected}")
+            self._read_chunk(latents[place_in(block, span)])
+
+    def read_symbols(self) -> NDArray[np.int16]:
+        """All symbols of the stream in coding order, int16 [n]; errors as `read_block`."""
+        return np.concatenate([symbols for _ in self._spans for symbols in self._read_chunk(None)])
+
+    def _read_chunk(self, latents: Floats | None) -> list[NDArray[np.int16]]:
+        """Symbols of the passes of the next chunk, int16 [m]; fills in its latents if there is a place for them."""
         stream, span = self._stream, self._spans[self._read]
         side = SymbolReader(stream.chunks[self._read], self._tables.bank)
-        coded = self._prior.walk(stream.quality, span, self._width, None, side)
+        passes = self._prior.walk(stream.quality, span, self._width, None, side)
+        if latents is None:
+            for _ in passes:
+                pass  # the reader keeps what it found
+        else:
+            restore_latent(self._tables, stream.quality, passes, latents)
         for symbols in side.passes:
             self._hash = hash_symbols(symbols, self._hash)
         self._read += 1
@@ -83,23 +101,7 @@ class ChunkReader:
             raise StreamError(
                 "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
             )
-        return span, restore_latent(self._tables, stream.quality, *coded), side.passes
-
-    @staged("dequantise")
-    def read_block(self, block: Block, latents: Floats) -> None:
-        """Fills in the latents, float32 [images, c, rows, w], of the next block; errors as `read`."""
-        for expected in block.spans:
-            span, values, _ = self.read()
-            if span != expected:
-                raise ValueError(f"blocks out of order: found {span}, expected {expected}")
-            latents[place_in(block, span)] = values
-
-    def read_symbols(self) -> NDArray[np.int16]:
-        """All symbols of the stream in coding order, int16 [n]; errors as `read`."""
-        found: list[NDArray[np.int16]] = []
-        for _ in self._spans:
-            found += self.read()[2]
-        return np.concatenate(found)
+        return side.passes
 
 
 def place_in(block: Block, span: Span) -> tuple[slice, slice, slice]:
