@@ -226,7 +226,7 @@ class Gate:
             writer = SymbolWriter(self._tables)
             walk = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
             restore_latent(self._tables, quality, walk, restored[place])
-            payload += len(encode_chunk(writer.passes, bank))
+            payload += len(encode_chunk(writer.coded, bank))
         stream = self._codec.compress_batch(images, quality)
         decoded = self._codec.decompress_batch(stream)
         pixels = torch_pixels(self._model, restored, (images.shape[1], images.shape[2]))

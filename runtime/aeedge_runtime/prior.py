@@ -46,25 +46,28 @@ class SymbolWriter:
     """The compressing side: turns values into symbols and keeps the passes of one chunk.
 
     Attributes:
-        passes: tables and symbols so far, as `encode_chunk` takes them.
+        passes: tables and symbols so far.
+        coded: those of them that are not certain, for `encode_chunk`.
     """
 
     def __init__(self, tables: EntropyTables) -> None:
         self._bank, self._dead_zone = tables.bank, tables.dead_zone
         self.passes: list[Pass] = []
+        self.coded: list[Pass] = []
 
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
         """Rounds half to even, clips, and makes 0 of what is certain or in the dead zone; see Exchange."""
         if wanted is None:
             raise ValueError("SymbolWriter needs values")
-        coded = self._bank.coded(tables)
-        symbols = np.zeros(len(tables), np.int16)
-        rounded = wanted.take(coded)
+        place = self._bank.coded(tables)
+        coded, values = tables.take(place), wanted.take(place)
         if self._dead_zone is not None:
-            rounded *= np.abs(rounded) >= self._dead_zone.take(tables.take(coded))
-        np.clip(np.rint(rounded, out=rounded), -MAX_SYMBOL, MAX_SYMBOL, out=rounded)
-        symbols[coded] = rounded
+            values *= np.abs(values) >= self._dead_zone.take(coded)
+        rounded = np.clip(np.rint(values, out=values), -MAX_SYMBOL, MAX_SYMBOL, out=values).astype(np.int16)
+        symbols = np.zeros(len(tables), np.int16)
+        symbols[place] = rounded
         self.passes.append((tables, symbols))
+        self.coded.append((coded, rounded))
         return symbols
 
 

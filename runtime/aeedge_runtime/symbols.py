@@ -44,7 +44,7 @@ def write_chunks(
             for _ in prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side):
                 pass  # the writer keeps what it found
             with stage("entropy_encode"):
-                chunks.append(encode_chunk(side.passes, bank))
+                chunks.append(encode_chunk(side.coded, bank))
                 for _, symbols in side.passes:
                     symbol_hash = hash_symbols(symbols, symbol_hash)
         del values  # or they would be there while those of the next block are made
