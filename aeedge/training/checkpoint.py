@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from aeedge.configuration import Configuration
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
+from aeedge_runtime.files import sync_folder
 
 CHECKPOINT_SCHEMA = 1
 """Version of the names and counters; a checkpoint of another version is refused."""
@@ -76,7 +77,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
         save_file(plain, temporary, metadata={METADATA_KEY: text})
         _synchronise(temporary)
         temporary.replace(path)
-        _synchronise(path.parent)
+        sync_folder(path.parent)
         _write_copy(path.with_suffix(".json"), text)
     except (OSError, SafetensorError) as error:
         raise AeedgeError(f"{path}: the checkpoint could not be written ({error}); the previous one is kept") from error
@@ -202,8 +203,5 @@ def _write_copy(path: Path, text: str) -> None:
 
 
 def _synchronise(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with path.open("rb+") as file:  # to flush it, Windows wants it open for writing
+        os.fsync(file.fileno())

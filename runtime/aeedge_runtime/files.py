@@ -65,7 +65,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
     except BaseException:  # once more: Ctrl-C, or the end of a thread, may have come before the first was done
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _existing_mode(path: Path) -> int | None:
@@ -114,10 +114,11 @@ def _link(temporary: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    with contextlib.suppress(OSError):  # some file systems cannot flush a folder; the file itself is safe
-        os.fsync(descriptor)
-    os.close(descriptor)
+def sync_folder(folder: Path) -> None:
+    """Flushes the names in a folder to the disk, where that is possible; the files themselves are safe without."""
+    with contextlib.suppress(OSError):  # Windows cannot open a folder, and some file systems cannot flush one
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

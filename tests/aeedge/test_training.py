@@ -1,6 +1,8 @@
 import json
 import math
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from aeedge.training.start import initial_weights
 from aeedge.training.validation import Validator
 from aeedge_export import run_tables
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
+from aeedge_runtime.files import atomic_write
 
 pytestmark = pytest.mark.torch
 
@@ -410,6 +413,29 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
         write_checkpoint(place, {"x": torch.zeros(3)}, Counters(step=2))
     assert read_checkpoint(place)[1].step == 1
     assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []
+
+
+def test_files_are_written_by_the_rules_of_windows(tmp_path, monkeypatch):
+    """A folder cannot be opened, and only what is open for writing can be flushed."""
+    fcntl = pytest.importorskip("fcntl")
+    opened, flushed = os.open, os.fsync
+
+    def open_file(path, flags, *rest, **more):
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, flags, *rest, **more)
+
+    def flush(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+        flushed(descriptor)
+
+    monkeypatch.setattr(os, "open", open_file)
+    monkeypatch.setattr(os, "fsync", flush)
+    write_checkpoint(tmp_path / "last.safetensors", {"x": torch.ones(3)}, Counters(step=7))
+    atomic_write(tmp_path / "image.aee", b"data")
+    assert read_checkpoint(tmp_path / "last.safetensors")[1].step == 7
+    assert (tmp_path / "image.aee").read_bytes() == b"data"
 
 
 def test_a_checkpoint_is_written_when_the_last_is_old(tmp_path, monkeypatch):
