@@ -20,7 +20,7 @@ JPEG_QUALITY = 95
 def draw_picture(channels: int, seed: int = 0) -> Pixels:
     """Return a picture of TILE x TILE pixels, uint8 [H, W, C], with smooth parts, texture and edges.
 
-    At quality 50 the photo bundle codes it at 0.4 bits per pixel and 34 dB, as it does a usual photo.
+    At quality 50 the photo bundle codes it at 0.5 bits per pixel and 35 dB, about what a usual photo takes.
     """
     rng = np.random.default_rng(seed)
     rows, columns = np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None]
