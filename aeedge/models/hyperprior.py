@@ -443,7 +443,7 @@ class HyperpriorAutoencoder(Autoencoder):
         """Quantiser steps `[qualities, c]`, coarsest first; evenly in the logarithm of lambda, up to BEYOND."""
         ratio = self.config.largest_lambda / self.config.smallest_lambda
         position = torch.linspace(0, 1 + math.log(BEYOND) / math.log(ratio), qualities)
-        beyond = ratio ** (position - 1).clamp(min=0)
+        beyond = (self.lambda_at(position) / self.config.largest_lambda).clamp(min=1)
         return (self.steps(position) / beyond.sqrt()[:, None]).detach()
 
     def lambda_at(self, position: Tensor) -> Tensor:

@@ -203,11 +203,10 @@ class Gate:
         shared = np.empty_like(ours)
         for span, place in spans(self._codec.bundle.geometry, ours):
             writer = SymbolWriter(self._tables)
-            walk = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
-            restore_latent(self._tables, quality, walk, shared[place])
+            coded = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
+            restore_latent(self._tables, quality, coded, shared[place])
             follower = Follower(self._tables, writer.passes)
-            for _ in self._theirs.walk(quality, span, ours.shape[3], theirs[place], follower):
-                pass  # the follower keeps what it found
+            self._theirs.walk(quality, span, ours.shape[3], theirs[place], follower)
             for (tables, symbols), (their_tables, their_symbols) in zip(writer.passes, follower.passes, strict=True):
                 difference = np.abs(symbols.astype(np.int32) - their_symbols)
                 self._tally.differing[quality] += int(np.count_nonzero(difference))
@@ -224,9 +223,9 @@ class Gate:
         restored, payload, bank = np.empty_like(theirs), 0, self._tables.bank
         for span, place in spans(self._codec.bundle.geometry, theirs):
             writer = SymbolWriter(self._tables)
-            walk = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
-            restore_latent(self._tables, quality, walk, restored[place])
-            payload += len(encode_chunk(writer.coded, bank))
+            coded = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
+            restore_latent(self._tables, quality, coded, restored[place])
+            payload += len(encode_chunk(writer.passes, bank))
         stream = self._codec.compress_batch(images, quality)
         decoded = self._codec.decompress_batch(stream)
         pixels = torch_pixels(self._model, restored, (images.shape[1], images.shape[2]))

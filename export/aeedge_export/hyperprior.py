@@ -158,8 +158,7 @@ def _count(latents: list[NDArray[np.float32]], prior: HyperPrior, counters: list
     """Count the symbols of latents, with one counter for each of the anchors."""
     for quality, counter in zip(ANCHORS, counters, strict=True):
         for latent in latents:
-            for _ in prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, counter):
-                pass  # the counter keeps what it found
+            prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, counter)
     return counters
 
 

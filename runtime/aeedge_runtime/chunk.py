@@ -212,9 +212,8 @@ def _prepare(tables: NDArray[np.uint8], symbols: NDArray[np.int16], bank: Freque
         )
     if len(tables) > MAX_LANES * MAX_STEPS:
         raise ArgumentError(f"chunk: a pass of {len(tables)} symbols, the limit is {MAX_LANES * MAX_STEPS}")
-    is_coded = bank.is_coded(tables)
-    if not is_coded.all():
-        coded = np.flatnonzero(is_coded)
+    coded = bank.coded(tables)
+    if len(coded) != len(tables):
         check_certain(symbols, coded)
         tables, symbols = tables.take(coded), symbols.take(coded)
     entries = bank.encoder_lookup.entries(tables, symbols)

@@ -7,7 +7,7 @@ is computed from the symbols that came back, so both sides see the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,28 +46,25 @@ class SymbolWriter:
     """The compressing side: turns values into symbols and keeps the passes of one chunk.
 
     Attributes:
-        passes: tables and symbols so far.
-        coded: those of them that are not certain, for `encode_chunk`.
+        passes: tables and symbols so far, as `encode_chunk` takes them.
     """
 
     def __init__(self, tables: EntropyTables) -> None:
         self._bank, self._dead_zone = tables.bank, tables.dead_zone
         self.passes: list[Pass] = []
-        self.coded: list[Pass] = []
 
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
         """Rounds half to even, clips, and makes 0 of what is certain or in the dead zone; see Exchange."""
         if wanted is None:
             raise ValueError("SymbolWriter needs values")
-        place = self._bank.coded(tables)
-        coded, values = tables.take(place), wanted.take(place)
-        if self._dead_zone is not None:
-            values *= np.abs(values) >= self._dead_zone.take(coded)
-        rounded = np.clip(np.rint(values, out=values), -MAX_SYMBOL, MAX_SYMBOL, out=values).astype(np.int16)
+        coded = self._bank.coded(tables)
         symbols = np.zeros(len(tables), np.int16)
-        symbols[place] = rounded
+        rounded = wanted.take(coded)
+        if self._dead_zone is not None:
+            rounded *= np.abs(rounded) >= self._dead_zone.take(tables.take(coded))
+        np.clip(np.rint(rounded, out=rounded), -MAX_SYMBOL, MAX_SYMBOL, out=rounded)
+        symbols[coded] = rounded
         self.passes.append((tables, symbols))
-        self.coded.append((coded, rounded))
         return symbols
 
 
@@ -95,8 +92,8 @@ class SymbolReader:
 class Prior(Protocol):
     """A model of symbols."""
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Iterator[Coded]:
-        """Visits the passes of a chunk; as an iterator, so that what a pass found need not outlive the next one.
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
+        """Visits the passes of a chunk.
 
         Args:
             quality: 1..100.
@@ -105,8 +102,8 @@ class Prior(Protocol):
             latent: float32 [n, c, rows, w] of the chunk where the caller compresses, else None.
             side: writer or reader.
 
-        Yields:
-            What each pass over the latent found, for `restore_latent`.
+        Returns:
+            What every pass over the latent found, for `restore_latent`.
         """
 
 
@@ -135,15 +132,15 @@ class Coded:
         self.squares.put(latent[:, self.channels], values)
 
 
-def restore_latent(tables: EntropyTables, quality: int, passes: Iterable[Coded], latent: Floats) -> None:
-    """Fill in the latent for the decoder: offset + (symbol - shrink * sign(symbol) + mean) * step.
+def restore_latent(tables: EntropyTables, quality: int, passes: Sequence[Coded], latent: Floats) -> None:
+    """Fills in the latent for the decoder: offset + (symbol - shrink * sign(symbol) + mean) * step.
 
     The shrink is there because the mean of what rounds to a symbol lies a little nearer to zero than the symbol.
 
     Args:
         tables: tables and steps.
         quality: 1..100.
-        passes: as `Prior.walk` yields them; together they cover the chunk.
+        passes: as `Prior.walk` returns them; together they cover the chunk.
         latent: float32 [n, c, rows, w] of the chunk.
     """
     shrink, steps, offsets = tables.shrink[quality - 1], tables.steps[quality - 1], tables.offsets
@@ -169,7 +166,7 @@ class FactorizedPrior:
         self._tables = tables
         self._index = tables.table_index
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Iterator[Coded]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
         """See Prior."""
         shape = (span.images, self._index.shape[1], span.rows, width)
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._index[quality - 1]), shape))
@@ -179,7 +176,7 @@ class FactorizedPrior:
             wanted /= _by_channel(self._tables.steps[quality - 1])
             wanted = wanted.ravel()
         symbols = side.exchange(index.ravel(), wanted, last=True)
-        yield Coded(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)
+        return [Coded(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)]
 
 
 class Graph(Protocol):
@@ -211,30 +208,29 @@ class HyperPrior:
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> Iterator[Coded]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
         """See Prior."""
         target = None if latent is None else latent / _by_channel(self._tables.steps[quality - 1])
         hyper = self._exchange_hyper(quality, span, width, target, side)
-        first, features = self._first_group(hyper, span, width, target, side)
-        yield from first
+        coded, features = self._first_group(hyper, span, width, target, side)
         later = self._facts.pass_channels()[self._facts.passes :]
         if not later:
-            return
+            return coded
         whole = Squares(span.rows, width, None)
         symbols = whole.empty(span.images, later[-1].start)
         values = np.empty_like(symbols)
-        for coded in first:
-            coded.put(symbols, values)
+        for part in coded:
+            part.put(symbols, values)
         for number, channels in enumerate(later, 1):
             seen = slice(channels.start)
             feeds = {**features, "known_symbols": symbols[:, seen], "known_latent": values[:, seen]}
             shape = (span.images, channels.stop - channels.start, span.rows, width)
             index, mean = self._predict(f"group_{number}", feeds, shape)
             last = number == len(later)
-            coded = self._exchange(channels, whole, index, mean, target, side, last=last)
+            coded.append(self._exchange(channels, whole, index, mean, target, side, last=last))
             if not last:
-                coded.put(symbols, values)
-            yield coded
+                coded[-1].put(symbols, values)
+        return coded
 
     def _first_group(
         self, hyper: Floats, span: Span, width: int, target: Floats | None, side: Exchange

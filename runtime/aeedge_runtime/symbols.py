@@ -41,10 +41,9 @@ def write_chunks(
     for block, values in latents:
         for span in block.spans:
             side = SymbolWriter(bundle.tables)
-            for _ in prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side):
-                pass  # the writer keeps what it found
+            prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side)
             with stage("entropy_encode"):
-                chunks.append(encode_chunk(side.coded, bank))
+                chunks.append(encode_chunk(side.passes, bank))
                 for _, symbols in side.passes:
                     symbol_hash = hash_symbols(symbols, symbol_hash)
         del values  # or they would be there while those of the next block are made
@@ -89,10 +88,7 @@ class ChunkReader:
         stream, span = self._stream, self._spans[self._read]
         side = SymbolReader(stream.chunks[self._read], self._tables.bank)
         passes = self._prior.walk(stream.quality, span, self._width, None, side)
-        if latents is None:
-            for _ in passes:
-                pass  # the reader keeps what it found
-        else:
+        if latents is not None:
             restore_latent(self._tables, stream.quality, passes, latents)
         for symbols in side.passes:
             self._hash = hash_symbols(symbols, self._hash)

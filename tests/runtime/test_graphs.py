@@ -67,7 +67,7 @@ def test_tables_of_another_prior() -> None:
     prior = HyperPrior(hyper.tables, hyper.manifest.prior, graphs, None)
     latent = np.zeros((1, 8, 2, 2), np.float32)
     with pytest.raises(BundleError, match=r"hyper_encoder\.onnx is needed to compress"):
-        next(prior.walk(50, Span(0, 1, 0, 2), 2, latent, SymbolWriter(hyper.tables)))
+        prior.walk(50, Span(0, 1, 0, 2), 2, latent, SymbolWriter(hyper.tables))
     with pytest.raises(ValueError, match="needs values"):
         SymbolWriter(conv.tables).exchange(np.zeros(1, np.uint8), None, last=True)
 

@@ -50,7 +50,7 @@ def test_a_pass_without_a_square(name, first_row):
     writer, span = SymbolWriter(tables), Span(0, 1, first_row, 1)
     written, read = np.empty_like(latent), np.empty_like(latent)
     restore_latent(tables, 90, prior.walk(90, span, 1, latent, writer), written)
-    reader = SymbolReader(encode_chunk(writer.coded, tables.bank), tables.bank)
+    reader = SymbolReader(encode_chunk(writer.passes, tables.bank), tables.bank)
     restore_latent(tables, 90, prior.walk(90, span, 1, None, reader), read)
     assert np.array_equal(read, written)
     assert np.abs(written - latent).max() <= tables.steps[89].max() / 2
@@ -85,4 +85,4 @@ def test_a_graph_with_another_number_of_outputs(graph, count):
     prior._graphs[graph] = Other()
     latent = codec.encode(picture(20, 30, 3))[None]
     with pytest.raises(BundleError, match=rf"gave {count} outputs, expected"):
-        list(prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables)))
+        prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables))

@@ -220,7 +220,7 @@ import numpy as np
 from aeedge_runtime.backend import load_backend
 
 load_backend()
-for round in range(8):
+for turn in range(8):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     arrays = [np.ones(1 << 17) for _ in range(12)]  # a photo's work arrays: 1 MB each
     del arrays
