@@ -80,7 +80,9 @@ def draw(evaluation: Evaluation, path: Path) -> None:
         rates, psnr = rates_and_psnr(curve)
         ours = curve is evaluation.ours
         axes.plot(rates, psnr, marker="o", markersize=3, linewidth=2.5 if ours else 1, label=curve.title)
-    axes.set(xlabel="bits per pixel, real files", ylabel="PSNR in dB, RGB", xlim=(0, 2.2), ylim=(25, 41))
+    rates, psnr = rates_and_psnr(evaluation.ours)
+    axes.set(xlim=(0, 1.05 * rates[-1]), ylim=(psnr[0] - 2, psnr[-1] + 1))  # what ours reaches, and some room
+    axes.set(xlabel="bits per pixel, real files", ylabel="PSNR in dB, RGB")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)

@@ -83,7 +83,7 @@ def load_backend() -> ModuleType:
 def _keep_freed_memory() -> None:
     """Lets glibc keep freed memory, where otherwise each call gives its work arrays back and gets them anew.
 
-    That costs 2.5 of the 45 ms in which a 768x512 image is decompressed. glibc learns from the largest block freed so
+    That cost 2.5 of the 47 ms in which a 768x512 image was decompressed. glibc learns from the largest block freed so
     far (mallopt(3), M_MMAP_THRESHOLD), which need not ever be touched. Other allocators do not mind.
     """
     np.empty(_KEPT_BYTES, np.uint8)
