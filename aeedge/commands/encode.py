@@ -10,6 +10,7 @@ from aeedge.applications.selection import Selection, data_options
 from aeedge.console import count, print_json, printable, say
 from aeedge.options import device_option, force_option, json_option, threads_option
 from aeedge.outputs import require_suffix
+from aeedge_runtime.errors import ArgumentError
 
 PATH = click.Path(path_type=Path)
 
@@ -49,7 +50,12 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
 
     codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
     codec.bundle.require("encoder", "encode")
-    features = encode_images(codec, selection.images(codec.bundle.manifest.image.channels), options["pool"])
+    try:
+        features = encode_images(codec, selection.images(codec.bundle.manifest.image.channels), options["pool"])
+    except ArgumentError:
+        if selection.taken or not selection.codes:
+            raise
+        return selection.exit_code  # none could be read, and each was named
     title = f"latents of {count(len(features.names), 'image')}, {codec.bundle.manifest.name}"
     drawn = draw_features(features, title) if picture else b""
     outlet.write(output, features.to_bytes())

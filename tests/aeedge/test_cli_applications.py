@@ -184,6 +184,17 @@ def test_only_a_vae_samples(aeedge, conv, family, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_encode_of_files_that_are_no_images(aeedge, dense, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    for names, code in ((["a.png"], 3), (["a.png", "b.png"], 1)):
+        done = aeedge("encode", dense, *(tmp_path / name for name in names), "-o", tmp_path / "f.npz")
+        assert done.code == code
+        assert len(done.errors) == len(names)
+        assert "a.png: not an image" in done.errors[0]
+        assert not (tmp_path / "f.npz").exists()
+
+
 def test_encode_writes_arrays(aeedge, gray, dense, tmp_path):
     gray("good/a.png")
     gray("odd/b.png")
