@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from aeedge_export.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
 from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, prior_facts, weight_hash
-from aeedge_export.reach import network_reach
 from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle import Bundle
 from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
@@ -44,6 +42,7 @@ class Draft:
         graphs: role -> canonical graph.
         arrays: content of `entropy.npz`.
         extra: further files, golden vectors and parity.json.
+        overlap: reach of the networks, in latent rows or columns.
         anomaly: the threshold of anomaly scores, or None.
     """
 
@@ -55,6 +54,7 @@ class Draft:
     graphs: dict[str, onnx_ir.Model]
     arrays: dict[str, NDArray[np.generic]]
     extra: dict[str, bytes] = field(default_factory=dict)
+    overlap: int = 0
     anomaly: AnomalyFacts | None = None
 
     def files(self, halves: tuple[str, ...] = HALVES) -> dict[str, bytes]:
@@ -86,10 +86,6 @@ class Draft:
             "geometry": geometry_hash(*sections.values()),
         }
         return {"stream_id": stream_id(parts).hex(), "stream_id_parts": parts}
-
-    @cached_property
-    def _overlap(self) -> int:
-        return network_reach(self.model)
 
     def _sections(self) -> dict[str, Any]:
         """The manifest's sections that the geometry hash covers, in its order."""
@@ -126,7 +122,7 @@ class Draft:
             **self._sections(),
             "halves": list(halves),
             "files": facts,
-            "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": self._overlap},
+            "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": self.overlap},
             "anomaly": asdict(self.anomaly) if self.anomaly else None,
             "training": dict(self.training),
         }

@@ -35,6 +35,7 @@ from aeedge_export.model import (
 )
 from aeedge_export.parity import Parity
 from aeedge_export.price import Price
+from aeedge_export.reach import network_reach
 from aeedge_export.variant import Request, Variant, derive, half_of
 from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle import Bundle, Place
@@ -366,11 +367,12 @@ def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tup
     say("graphs: torch.onnx.export")
     graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
     draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, arrays)
-    if arrays:
-        return draft, None
-    say(f"tables: calibration on {len(source.calibration)} images")
-    calibration = calibrate(model, graphs, source.calibration)
-    draft.arrays = calibration.arrays
+    calibration = None
+    if not arrays:
+        say(f"tables: calibration on {len(source.calibration)} images")
+        calibration = calibrate(model, graphs, source.calibration)
+        draft.arrays = calibration.arrays
+    draft.overlap = network_reach(double_copy(model), draft.arrays["steps"], source.calibration)
     return draft, calibration
 
 

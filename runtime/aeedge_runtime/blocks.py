@@ -7,7 +7,7 @@ the same way back; only rows within the overlap are kept from one block to the n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -156,21 +156,31 @@ def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canva
     count, height, width, _ = canvas.shape
     h, w = bundle.geometry.latent_size(height, width)
     overlap, stride = bundle.manifest.limits.overlap, bundle.geometry.stride[0]
-    done, kept = 0, _no_rows(bundle, w)
-    for block in plan_blocks(bundle, count, height, width):
-        if block.rows.start == 0:
-            done, kept = 0, _no_rows(bundle, w)
-        held = range(block.rows.start - kept.shape[2], block.rows.stop)
-        latents = np.empty((len(block.images), kept.shape[1], len(held), w), np.float32)
-        latents[:, :, : kept.shape[2]] = kept
-        reader.read_block(block, latents[:, :, kept.shape[2] :])
+    plan = plan_blocks(bundle, count, height, width)
+    buffer = _latent_buffer(bundle, plan, h, w)
+    done = kept = 0
+    for block in plan:
+        held = range(block.rows.start - kept, block.rows.stop)
+        latents = buffer[: len(block.images), :, : len(held)]
+        reader.read_block(block, latents[:, :, kept:])
         rows = range(done, h if held.stop == h else max(held.stop - overlap, done))
         if rows:
             decode = partial(networks.decode_rows, latents, held, rows, h=h)
             canvas.fill(block.images, slice(rows.start * stride, rows.stop * stride), decode)
+        if held.stop == h:
+            done = kept = 0  # the next block is of other images
+            continue
         done = rows.stop
-        kept = latents[:, :, max(done - overlap - held.start, 0) :].copy()
+        kept = held.stop - max(done - overlap, held.start)
+        latents[:, :, :kept] = latents[:, :, len(held) - kept :]
 
 
-def _no_rows(bundle: Bundle, w: int) -> Floats:
-    return np.empty((1, bundle.geometry.latent_channels, 0, w), np.float32)
+def _latent_buffer(bundle: Bundle, plan: Sequence[Block], h: int, w: int) -> Floats:
+    """Room for the latents of any block and for the rows kept from the one before; to get it anew for each takes time.
+
+    Rows are kept from `overlap` above those that wait for context, which are `overlap` at most.
+    """
+    images = max(len(block.images) for block in plan)
+    rows = max(len(block.rows) for block in plan)
+    more = 0 if rows == h else 2 * bundle.manifest.limits.overlap
+    return np.empty((images, bundle.geometry.latent_channels, min(rows + more, h), w), np.float32)

@@ -17,7 +17,6 @@ from aeedge_export import ExportError
 from aeedge_export.canonical import array_bytes, canonicalise, check_graph, graph_bytes, zip_bytes
 from aeedge_export.graphs import GraphSpec, export_graph, graph_specs
 from aeedge_export.model import check_exact, check_weights, frozen_copy
-from aeedge_export.reach import network_reach
 
 pytestmark = pytest.mark.torch
 
@@ -179,11 +178,6 @@ def test_an_exact_prior_that_float32_could_round_is_refused(source):
     model.prior.scale.largest_sum = lambda: 2**24
     with pytest.raises(ExportError, match="16777216"):
         check_exact(model)
-
-
-def test_reach_covers_every_kernel_and_is_zero_for_patches(source):
-    assert network_reach(source("dense").model) == 0
-    assert 1 <= network_reach(source("conv").model) <= 8
 
 
 def test_equal_content_gives_equal_archives():

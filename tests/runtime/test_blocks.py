@@ -17,6 +17,7 @@ from aeedge_runtime.blocks import BLOCK_SYMBOLS, plan_blocks
 from aeedge_runtime.container import Stream, read_stream, write_stream
 from aeedge_runtime.layout import Geometry, blocks, chunk_spans
 from aeedge_runtime.networks import Networks, _pieces
+from aeedge_runtime.symbols import ChunkReader
 
 PHOTO = Path(sys.modules["aeedge_runtime"].__file__ or "").parent / "bundles" / "photo"
 
@@ -73,6 +74,22 @@ def test_blocks_of_a_batch(pair: tuple[Codec, Codec], count: int, size: tuple[in
     data = whole.compress_batch(images, 70)
     assert parts.compress_batch(images, 70) == data
     np.testing.assert_array_equal(parts.decompress_batch(data), whole.decompress_batch(data))
+
+
+def test_latents_of_all_blocks_use_the_same_memory(pair: tuple[Codec, Codec], monkeypatch) -> None:
+    whole, parts = pair
+    pixels = picture(300, 70, channels_of(whole))
+    data = whole.compress(pixels)
+    places, read_block = [], ChunkReader.read_block
+
+    def read(self, block, latents) -> None:
+        places.append((latents.base.ctypes.data, latents.base.nbytes))
+        read_block(self, block, latents)
+
+    monkeypatch.setattr(ChunkReader, "read_block", read)
+    parts.decompress(data)
+    assert len(places) > 2
+    assert len(set(places)) == 1
 
 
 def test_a_search_over_blocks_finds_what_one_over_the_whole_finds(pair: tuple[Codec, Codec]) -> None:
