@@ -11,6 +11,7 @@ from typing import Any
 from aeedge_runtime import __version__
 from aeedge_runtime.backend import default_threads, installed_backends, load_backend
 from aeedge_runtime.hardware import find_gpus
+from aeedge_runtime.session import SPIN_US
 
 SIMD = ("amx", "asimd", "avx", "bf16", "f16c", "fma", "fp16", "i8mm", "neon", "sse4", "sve", "vnni")
 """Starts of the names of processor features that matter to networks."""
@@ -35,7 +36,7 @@ def environment(command: Sequence[str]) -> dict[str, Any]:
         "memory_mb": _memory_mb(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "gpus": [vars(gpu) for gpu in find_gpus()],
-        "spinning": False,
+        "spin_us": SPIN_US,
         "threads_default": default_threads(),
         **_versions(),
     }

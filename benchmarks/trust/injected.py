@@ -1,6 +1,6 @@
 """Faults injected into `aeedge compress --verify`: in memory, in the coder, in the prior network, on the disk.
 
-Each must end with a non-zero exit code and without a file under the final name.
+Each must end with the exit code of what it is and without a file under the final name.
 
 python benchmarks/trust/injected.py [--cases 100] [--seed 0]
 """
@@ -22,7 +22,8 @@ from trials import Trials, finish, parser
 
 from aeedge import compression
 from aeedge.cli import main as aeedge_main
-from aeedge_runtime import Codec, symbols
+from aeedge_runtime import Codec
+from aeedge_runtime.chunk import ChunkEncoder
 from aeedge_runtime.networks import Networks
 
 Random = np.random.Generator
@@ -57,18 +58,15 @@ def on_disk(random: Random) -> Patch:
 
 def in_coder(random: Random) -> Patch:
     """The coder writes one symbol that is not the one it was given."""
-    inner = symbols.encode_chunk
+    inner = ChunkEncoder.add
 
-    def encode(passes: Any, bank: Any) -> bytes:
-        wrong = [(tables, values.copy()) for tables, values in passes]
-        for tables, values in wrong:
-            coded = np.flatnonzero(~bank.certain.take(tables))
-            if len(coded):
-                values[coded[int(random.integers(len(coded)))]] += 1
-                break
-        return inner(wrong, bank)
+    def add(self: ChunkEncoder, tables: Any, values: Any) -> None:
+        wrong = values.copy()
+        if len(wrong):
+            wrong[int(random.integers(len(wrong)))] += 1
+        inner(self, tables, wrong)
 
-    return unittest.mock.patch.object(symbols, "encode_chunk", encode)
+    return unittest.mock.patch.object(ChunkEncoder, "add", add)
 
 
 def in_prior(random: Random) -> Patch:
@@ -78,8 +76,8 @@ def in_prior(random: Random) -> Patch:
     def prior(self: Networks, *, compress: bool) -> Any:
         found: Any = inner(self, compress=compress)
         if compress:
-            run = found._first.run
-            found._first = unittest.mock.Mock(run=lambda feeds: _other_index(run(feeds), random))
+            run = found._graphs["prior"].run
+            found._graphs["prior"] = unittest.mock.Mock(run=lambda feeds: _other_index(run(feeds), random))
         return found
 
     return unittest.mock.patch.object(Networks, "prior", prior)
@@ -91,34 +89,35 @@ def _other_index(outputs: list[Any], random: Random) -> list[Any]:
     return [index, *outputs[1:]]
 
 
-FAULTS: tuple[tuple[str, str, Callable[[Random], Patch]], ...] = (
-    ("memory", "tiny-conv", in_memory),
-    ("disk", "tiny-conv", on_disk),
-    ("coder", "tiny-vae", in_coder),
-    ("prior", "tiny-hyper", in_prior),
+FAULTS: tuple[tuple[str, str, Callable[[Random], Patch], int], ...] = (
+    ("memory", "tiny-conv", in_memory, 3),
+    ("disk", "tiny-conv", on_disk, 1),
+    ("coder", "tiny-vae", in_coder, 3),
+    ("prior", "tiny-hyper", in_prior, 3),
 )
+"""Kind, bundle, how it is injected, and the exit code that tells it from an error inside."""
 
 
 def run(cases: int, seed: int) -> dict[str, Trials]:
     """Injects faults of each kind in turn."""
-    found = {kind: Trials() for kind, _, _ in FAULTS}
+    found = {kind: Trials() for kind, *_ in FAULTS}
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as scratch:
         source, output = Path(scratch) / "a.png", Path(scratch) / "a.png.aee"
         for number in range(cases):
-            kind, bundle, patch = FAULTS[number % len(FAULTS)]
+            kind, bundle, patch, expected = FAULTS[number % len(FAULTS)]
             Image.fromarray(picture(30, 40, 3, number)).save(source)
             words = ["compress", str(source), "-m", str(BUNDLES / bundle), "--verify", "--threads", "1"]
             with patch(random), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
                 code = aeedge_main(words)
-            found[kind].note(f"{kind} {number}", _outcome(code, output))
+            found[kind].note(f"{kind} {number}", _outcome(code, expected, output))
             output.unlink(missing_ok=True)
     return found
 
 
-def _outcome(code: int, output: Path) -> str:
-    if code == 0:
-        return "!not caught"
+def _outcome(code: int, expected: int, output: Path) -> str:
+    if code != expected:
+        return f"!ended with {code} instead of {expected}"
     return f"!caught with {code}, but a file was left" if output.exists() else "caught"
 
 

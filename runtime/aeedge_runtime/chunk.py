@@ -45,18 +45,67 @@ def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
     Raises:
         ArgumentError: a table index outside the bank, a symbol of -32768, or a nonzero symbol under a certain table.
     """
-    parts = [_prepare(tables, symbols, bank) for tables, symbols in passes]
-    if not any(len(part.entries) for part in parts):
-        return b""
-    hidden = parts[-1].raw
-    lanes = choose_lanes([part.entries for part in parts], len(hidden))
-    zero_start = lanes == 1 and not any(len(part.raw) for part in parts)
-    coder = _push(parts, lanes, hidden, 0 if zero_start else LOWEST_STATE)
-    if zero_start and coder.states[0] < LOWEST_STATE:  # too little to fill a state: a chunk of a few likely symbols
-        zero_start, coder = False, _push(parts, lanes, hidden, LOWEST_STATE)
-    raw = [hidden[lanes:], *(part.raw for part in reversed(parts[:-1]))]
-    words = np.concatenate([coder.words(), *raw])
-    return write_states(coder.states, zero_start) + words.astype("<u2").tobytes()
+    encoder = ChunkEncoder(bank)
+    for tables, symbols in passes:
+        if tables.dtype != np.uint8 or symbols.dtype != np.int16 or tables.shape != symbols.shape or tables.ndim != 1:
+            raise ArgumentError(
+                f"chunk: tables {tables.dtype} {tables.shape} and symbols {symbols.dtype} {symbols.shape}; "
+                "expected uint8 [n] and int16 [n]"
+            )
+        coded = bank.coded(tables)
+        if len(coded) != len(tables):
+            check_certain(symbols, coded)
+            tables, symbols = tables.take(coded), symbols.take(coded)
+        encoder.add(tables, symbols)
+    return encoder.finish()
+
+
+class ChunkEncoder:
+    """Takes the passes of one chunk, in order, and codes them.
+
+    Args:
+        bank: the tables.
+    """
+
+    def __init__(self, bank: FrequencyBank) -> None:
+        self._bank = bank
+        self._parts: list[_Part] = []
+
+    def add(self, tables: NDArray[np.uint8], symbols: NDArray[np.int16]) -> None:
+        """Takes the next pass, without what is certain in it.
+
+        Args:
+            tables: uint8 [n], tables of the bank that are not certain.
+            symbols: int16 [n].
+
+        Raises:
+            ArgumentError: a symbol of -32768, or too many of them.
+        """
+        if len(tables) > MAX_LANES * MAX_STEPS:
+            raise ArgumentError(f"chunk: a pass of {len(tables)} symbols, the limit is {MAX_LANES * MAX_STEPS}")
+        entries = self._bank.encoder_lookup.entries(tables, symbols)
+        escaped = symbols.take(np.flatnonzero(entries & ESCAPE)) if (entries >= ESCAPE).any() else symbols[:0]
+        if (escaped == ESCAPED).any():
+            raise ArgumentError("chunk: a symbol of -32768, expected -32767..32767; clip the symbols")
+        flags = entries.take(np.flatnonzero(entries & SIGNED))
+        signs = np.packbits((flags & NEGATIVE) != 0, bitorder="little").tobytes()
+        words = np.frombuffer(signs + bytes(len(signs) % 2), "<u2")
+        self._parts.append(_Part(entries, np.concatenate([escaped.astype("<i2").view("<u2"), words]).astype(np.uint16)))
+
+    def finish(self) -> bytes:
+        """The payload; empty where nothing was to be coded."""
+        parts = self._parts
+        if not any(len(part.entries) for part in parts):
+            return b""
+        hidden = parts[-1].raw
+        lanes = choose_lanes([part.entries for part in parts], len(hidden))
+        zero_start = lanes == 1 and not any(len(part.raw) for part in parts)
+        coder = _push(parts, lanes, hidden, 0 if zero_start else LOWEST_STATE)
+        if zero_start and coder.states[0] < LOWEST_STATE:  # too little to fill a state: a few likely symbols
+            zero_start, coder = False, _push(parts, lanes, hidden, LOWEST_STATE)
+        raw = [hidden[lanes:], *(part.raw for part in reversed(parts[:-1]))]
+        words = np.concatenate([coder.words(), *raw])
+        return write_states(coder.states, zero_start) + words.astype("<u2").tobytes()
 
 
 class ChunkDecoder:
@@ -202,28 +251,6 @@ class _Part:
 
     entries: NDArray[np.uint32]
     raw: NDArray[np.uint16]
-
-
-def _prepare(tables: NDArray[np.uint8], symbols: NDArray[np.int16], bank: FrequencyBank) -> _Part:
-    if tables.dtype != np.uint8 or symbols.dtype != np.int16 or tables.shape != symbols.shape or tables.ndim != 1:
-        raise ArgumentError(
-            f"chunk: tables {tables.dtype} {tables.shape} and symbols {symbols.dtype} {symbols.shape}; "
-            "expected uint8 [n] and int16 [n]"
-        )
-    if len(tables) > MAX_LANES * MAX_STEPS:
-        raise ArgumentError(f"chunk: a pass of {len(tables)} symbols, the limit is {MAX_LANES * MAX_STEPS}")
-    coded = bank.coded(tables)
-    if len(coded) != len(tables):
-        check_certain(symbols, coded)
-        tables, symbols = tables.take(coded), symbols.take(coded)
-    entries = bank.encoder_lookup.entries(tables, symbols)
-    escaped = symbols.take(np.flatnonzero(entries & ESCAPE)) if (entries >= ESCAPE).any() else symbols[:0]
-    if (escaped == ESCAPED).any():
-        raise ArgumentError("chunk: a symbol of -32768, expected -32767..32767; clip the symbols")
-    flags = entries.take(np.flatnonzero(entries & SIGNED))
-    signs = np.packbits((flags & NEGATIVE) != 0, bitorder="little").tobytes()
-    words = np.frombuffer(signs + bytes(len(signs) % 2), "<u2")
-    return _Part(entries, np.concatenate([escaped.astype("<i2").view("<u2"), words]).astype(np.uint16))
 
 
 def _push(parts: Sequence[_Part], lanes: int, hidden: NDArray[np.uint16], lowest: int) -> RansEncoder:

@@ -17,8 +17,8 @@ ZERO_START = 12
 _MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
 # What lanes may cost, as a share of the payload: 4 bits each, and 16 more for each that starts empty. The second holds
 # while there are many steps left: a step takes 2.5 us to encode and 4 to decode, whatever the lanes.
-_LANE_SHARE, _LANE_SHARE_OF_MANY = 0.0075, 0.0125
-_MANY_STEPS = 1500
+_LANE_SHARE, _LANE_SHARE_OF_MANY = 0.0075, 0.0095
+_MANY_STEPS = 500
 _LEAST_STEPS = 8  # fewer steps than this gain no time
 
 

@@ -299,10 +299,15 @@ def _fill(place: Pixels, made: Pixels) -> None:
 def _window(pixels: Pixels, rows: range, columns: range, stride: tuple[int, int]) -> Pixels:
     """Pixels of latent rows and columns; beyond the last row or column of the image, that one again."""
     part = pixels[:, _scaled(rows, stride[0]), _scaled(columns, stride[1])]
-    missing = len(rows) * stride[0] - part.shape[1], len(columns) * stride[1] - part.shape[2]
-    if not any(missing):
+    height, width = part.shape[1:3]
+    wanted = len(rows) * stride[0], len(columns) * stride[1]
+    if (height, width) == wanted:
         return part
-    return np.pad(part, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+    window = np.empty((len(part), *wanted, part.shape[3]), np.uint8)
+    window[:, :height, :width] = part
+    window[:, height:, :width] = part[:, -1:]
+    window[:, :, width:] = window[:, :, width - 1 : width]
+    return window
 
 
 def _cut(pixels: Pixels, patch: tuple[int, int]) -> Pixels:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bank import FrequencyBank
-from .chunk import ChunkDecoder, Pass
+from .chunk import ChunkDecoder, ChunkEncoder, Pass
 from .errors import BundleError
 from .layout import Span
 from .limits import MAX_SYMBOL
@@ -43,14 +43,15 @@ class Exchange(Protocol):
 
 
 class SymbolWriter:
-    """The compressing side: turns values into symbols and keeps the passes of one chunk.
+    """The compressing side: turns values into symbols and codes the passes of one chunk.
 
     Attributes:
-        passes: tables and symbols so far, as `encode_chunk` takes them.
+        passes: tables and symbols so far, in coding order.
     """
 
     def __init__(self, tables: EntropyTables) -> None:
         self._bank, self._dead_zone = tables.bank, tables.dead_zone
+        self._encoder = ChunkEncoder(tables.bank)
         self.passes: list[Pass] = []
 
     def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
@@ -58,14 +59,22 @@ class SymbolWriter:
         if wanted is None:
             raise ValueError("SymbolWriter needs values")
         coded = self._bank.coded(tables)
-        symbols = np.zeros(len(tables), np.int16)
-        rounded = wanted.take(coded)
+        own, rounded = tables.take(coded), wanted.take(coded)
         if self._dead_zone is not None:
-            rounded *= np.abs(rounded) >= self._dead_zone.take(tables.take(coded))
+            rounded *= np.abs(rounded) >= self._dead_zone.take(own)
         np.clip(np.rint(rounded, out=rounded), -MAX_SYMBOL, MAX_SYMBOL, out=rounded)
-        symbols[coded] = rounded
+        found = rounded.astype(np.int16)
+        with stage("entropy_encode"):
+            self._encoder.add(own, found)
+        symbols = np.zeros(len(tables), np.int16)
+        symbols[coded] = found
         self.passes.append((tables, symbols))
         return symbols
+
+    @staged("entropy_encode")
+    def payload(self) -> bytes:
+        """The chunk, after its last pass."""
+        return self._encoder.finish()
 
 
 class SymbolReader:

@@ -27,6 +27,14 @@ from .remarks import remark
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 MOST_THREADS = 1024
+
+SPIN_US = 8
+"""Microseconds for which a thread without work waits awake: from one operator to the next, not from call to call.
+
+On two cores `photo` is 4 % faster than with threads that fall asleep at once, beside a busy process too. The default,
+tens of milliseconds, is 8 % faster alone, but beside a busy process twice as slow, and no core rests between calls.
+"""
+
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")
 _OPENING = threading.RLock()
 """Held while a session is opened. onnxruntime has a mutex of its own then, which a child forked at that moment would
@@ -198,7 +206,8 @@ def _create(
     settings.intra_op_num_threads = options.threads or default_threads()
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3  # errors only, and those on stderr
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    settings.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
     if providers != [CPU]:
         settings.add_session_config_entry(_RECORD, "1")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
         # Notes of a Picture are its maker's: they were there to read before it came here.
         known = len(image.notes) if isinstance(image, Picture) else 0
         picture = load_image(image, channels, max_pixels=max_pixels)
-        pictures.append(Picture(**{**vars(picture), "notes": picture.notes[known:]}))
+        pictures.append(replace(picture, notes=picture.notes[known:]) if known else picture)
         _check_same_size(pictures, max_pixels)
     if not pictures:
         raise ArgumentError("images: found none, expected at least one")

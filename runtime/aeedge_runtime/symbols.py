@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .chunk import encode_chunk, hash_symbols
+from .chunk import hash_symbols
 from .container import Stream
 from .errors import StreamError
 from .layout import Block, Span, chunk_spans
@@ -36,14 +36,13 @@ def write_chunks(
     Returns:
         Payload of each chunk, and the symbol hash.
     """
-    bank = bundle.tables.bank
     chunks, symbol_hash = [], 0
     for block, values in latents:
         for span in block.spans:
             side = SymbolWriter(bundle.tables)
             prior.walk(quality, span, values.shape[3], values[place_in(block, span)], side)
+            chunks.append(side.payload())
             with stage("entropy_encode"):
-                chunks.append(encode_chunk(side.passes, bank))
                 for _, symbols in side.passes:
                     symbol_hash = hash_symbols(symbols, symbol_hash)
         del values  # or they would be there while those of the next block are made
