@@ -15,10 +15,9 @@ ZERO_START = 12
 """In place of log2(lanes): one lane that starts from state 0, which saves two bytes where nothing is raw."""
 
 _MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
-# What lanes may cost, as a share of the payload: 4 bits each, and 16 more for each that starts empty. The second holds
-# while there are many steps left: a step takes 2.5 us to encode and 4 to decode, whatever the lanes.
-_LANE_SHARE, _LANE_SHARE_OF_MANY = 0.0075, 0.0095
-_MANY_STEPS = 500
+# What lanes may cost, as a share of the payload, while more steps than so many are left: 4 bits each, and 16 more for
+# each that starts empty. A step takes 2.5 us to encode and 4 to decode, whatever the lanes.
+_LANE_SHARES = ((1500, 0.0125), (500, 0.0095), (0, 0.0075))
 _LEAST_STEPS = 8  # fewer steps than this gain no time
 
 
@@ -35,7 +34,7 @@ def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
     log2_lanes = least
     while log2_lanes < _MAX_LOG2_LANES and (2 << log2_lanes) * _LEAST_STEPS <= longest:
         lanes = 2 << log2_lanes
-        share = _LANE_SHARE_OF_MANY if together > _MANY_STEPS << log2_lanes else _LANE_SHARE
+        share = next(share for steps, share in _LANE_SHARES if together > steps << log2_lanes)
         if 4.0 * lanes + 16.0 * max(lanes - hidden, 0) > share * bits:
             break
         log2_lanes += 1
