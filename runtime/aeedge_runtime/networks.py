@@ -230,8 +230,9 @@ class Networks:
             raise BundleError(f"encoder.onnx gives {', '.join(session.outputs)}, expected {output} too; export again")
         with stage("encoder_graph"):
             latent = session.run(feeds)[0 if output == "latent" else session.outputs.index(output)]
-        rows, columns = (size // stride for size, stride in zip(pixels.shape[1:3], facts.image.stride, strict=True))
-        expected = (len(pixels), facts.latent_channels, rows, columns)
+        count, height, width, _ = pixels.shape
+        rows, columns = facts.image.stride
+        expected = (count, facts.latent_channels, height // rows, width // columns)
         if latent.shape != expected or latent.dtype != np.float32:
             raise BundleError(
                 f"encoder.onnx gave {latent.dtype} {latent.shape}, expected float32 {expected}; export again"
@@ -243,8 +244,8 @@ class Networks:
         feeds = {"latent": np.ascontiguousarray(latents)}
         with stage("decoder_graph"):
             pixels = self._session_for("decoder", len(latents)).run(feeds)[0]
-        rows, columns = (size * stride for size, stride in zip(latents.shape[2:], facts.stride, strict=True))
-        expected = (len(latents), rows, columns, facts.channels)
+        count, _, h, w = latents.shape
+        expected = (count, h * facts.stride[0], w * facts.stride[1], facts.channels)
         if pixels.shape != expected or pixels.dtype != np.uint8:
             raise BundleError(
                 f"decoder.onnx gave {pixels.dtype} {pixels.shape}, expected uint8 {expected}; export again"
@@ -255,8 +256,9 @@ class Networks:
 def _in_slices(values: NDArray[Any], pixels_each: int, run: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
     """Runs a graph over slices of a batch, each of at most SLICE_PIXELS, or of one entry."""
     step = _slice_length(pixels_each)
-    parts = [run(values[first : first + step]) for first in range(0, len(values), step)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(values) <= step:
+        return run(values)
+    return np.concatenate([run(values[first : first + step]) for first in range(0, len(values), step)])
 
 
 def _slice_length(pixels_each: int) -> int:

@@ -134,7 +134,7 @@ class Session:
             DeviceError: onnxruntime failed; out of memory, most often.
         """
         try:
-            return list(self._inner.run(None, dict(feeds))) if self._runner is None else self._runner.run(feeds)
+            return list(self._inner.run(self.outputs, dict(feeds))) if self._runner is None else self._runner.run(feeds)
         except Exception as error:  # onnxruntime's exceptions derive from Exception only
             raise DeviceError(
                 f"{self.provider} failed: {_one_line(error)}; try smaller images or device='cpu'"

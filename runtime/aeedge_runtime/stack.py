@@ -104,11 +104,13 @@ def _too_many(count: int, height: int, width: int, max_pixels: int) -> str:
 
 
 def _stack_pictures(pictures: list[Picture]) -> Stack:
+    if len(pictures) == 1:
+        return _alone(pictures[0])
     notes = dict.fromkeys(note for picture in pictures for note in picture.notes)
     alpha = None
     if any(picture.alpha is not None for picture in pictures):
         opaque = np.full(pictures[0].pixels.shape[:2], 255, np.uint8)
-        alpha = _stack_planes([opaque if picture.alpha is None else picture.alpha for picture in pictures])
+        alpha = np.stack([opaque if picture.alpha is None else picture.alpha for picture in pictures])
     shared: dict[str, bytes | None] = {}
     for name, title in (("icc", "ICC profiles"), ("exif", "EXIF blocks")):
         values = {getattr(picture, name) for picture in pictures}
@@ -116,7 +118,7 @@ def _stack_pictures(pictures: list[Picture]) -> Stack:
         if values:
             notes[f"the {title} of the images differ and were dropped: one stream holds one"] = None
     return Stack(
-        pixels=_stack_planes([picture.pixels for picture in pictures]),
+        pixels=np.stack([picture.pixels for picture in pictures]),
         alpha=alpha,
         icc=shared["icc"],
         exif=shared["exif"],
@@ -125,6 +127,8 @@ def _stack_pictures(pictures: list[Picture]) -> Stack:
     )
 
 
-def _stack_planes(planes: list[Pixels]) -> Pixels:
-    """`numpy.stack`, but a single array is not copied: it may be a large image."""
-    return planes[0][None] if len(planes) == 1 else np.stack(planes)
+def _alone(picture: Picture) -> Stack:
+    """A stack of one image, whose pixels are not copied: it may be a large one."""
+    alpha = None if picture.alpha is None else picture.alpha[None]
+    notes = tuple(dict.fromkeys(picture.notes))
+    return Stack(picture.pixels[None], alpha, picture.icc, picture.exif, picture.gray, notes)
