@@ -29,7 +29,7 @@ from aeedge_export.parity import (
     Parity,
 )
 from aeedge_runtime import stream_info
-from aeedge_runtime.chunk import Pass, encode_chunk
+from aeedge_runtime.chunk import Pass
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.layout import Geometry, Span, chunk_spans
 from aeedge_runtime.networks import Networks
@@ -220,12 +220,12 @@ class Gate:
 
     def _compare_codecs(self, quality: int, images: NDArray[np.uint8], theirs: Floats) -> None:
         """Let either side compress and restore by itself: squared error and bytes of payload."""
-        restored, payload, bank = np.empty_like(theirs), 0, self._tables.bank
+        restored, payload = np.empty_like(theirs), 0
         for span, place in spans(self._codec.bundle.geometry, theirs):
             writer = SymbolWriter(self._tables)
             coded = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
             restore_latent(self._tables, quality, coded, restored[place])
-            payload += len(encode_chunk(writer.passes, bank))
+            payload += len(writer.payload())
         stream = self._codec.compress_batch(images, quality)
         decoded = self._codec.decompress_batch(stream)
         pixels = torch_pixels(self._model, restored, (images.shape[1], images.shape[2]))

@@ -43,7 +43,8 @@ def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
         bank: the tables.
 
     Raises:
-        ArgumentError: a table index outside the bank, a symbol of -32768, or a nonzero symbol under a certain table.
+        ArgumentError: a table index outside the bank, a symbol of -32768, a nonzero symbol under a certain table, or a
+            pass too long.
     """
     encoder = ChunkEncoder(bank)
     for tables, symbols in passes:
@@ -52,6 +53,8 @@ def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
                 f"chunk: tables {tables.dtype} {tables.shape} and symbols {symbols.dtype} {symbols.shape}; "
                 "expected uint8 [n] and int16 [n]"
             )
+        if len(tables) > MAX_LANES * MAX_STEPS:
+            raise ArgumentError(f"chunk: a pass of {len(tables)} symbols, the limit is {MAX_LANES * MAX_STEPS}")
         coded = bank.coded(tables)
         if len(coded) != len(tables):
             check_certain(symbols, coded)
@@ -75,14 +78,12 @@ class ChunkEncoder:
         """Takes the next pass, without what is certain in it.
 
         Args:
-            tables: uint8 [n], tables of the bank that are not certain.
+            tables: uint8 [n], tables of the bank that are not certain; n is at most MAX_LANES * MAX_STEPS.
             symbols: int16 [n].
 
         Raises:
-            ArgumentError: a symbol of -32768, or too many of them.
+            ArgumentError: a symbol of -32768.
         """
-        if len(tables) > MAX_LANES * MAX_STEPS:
-            raise ArgumentError(f"chunk: a pass of {len(tables)} symbols, the limit is {MAX_LANES * MAX_STEPS}")
         entries = self._bank.encoder_lookup.entries(tables, symbols)
         escaped = symbols.take(np.flatnonzero(entries & ESCAPE)) if (entries >= ESCAPE).any() else symbols[:0]
         if (escaped == ESCAPED).any():

@@ -31,8 +31,9 @@ MOST_THREADS = 1024
 SPIN_US = 8
 """Microseconds for which a thread without work waits awake: from one operator to the next, not from call to call.
 
-On two cores `photo` is 4 % faster than with threads that fall asleep at once, beside a busy process too. The default,
-tens of milliseconds, is 8 % faster alone, but beside a busy process twice as slow, and no core rests between calls.
+On two cores `photo` is 4 % faster than with threads that fall asleep at once, and no slower beside a busy process. The
+default, tens of milliseconds, is 8 % faster alone, but beside a busy process half as fast, and no core rests between
+calls.
 """
 
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")

@@ -242,7 +242,7 @@ def test_arrays_of_another_type_or_shape_are_refused(symbols):
 def test_a_pass_too_long_for_any_chunk_is_refused():
     many = MAX_LANES * MAX_STEPS + 1
     with pytest.raises(ArgumentError, match="the limit is"):
-        encode_chunk([(np.zeros(many, np.uint8), np.zeros(many, np.int16))], LAPLACE)
+        encode_chunk([(np.ones(many, np.uint8), np.zeros(many, np.int16))], LAPLACE)
 
 
 def test_a_decoder_must_be_used_in_order():

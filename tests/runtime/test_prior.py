@@ -7,7 +7,6 @@ import pytest
 from tiny import BUNDLES, picture
 
 from aeedge_runtime import BundleError, Codec
-from aeedge_runtime.chunk import encode_chunk
 from aeedge_runtime.layout import Span
 from aeedge_runtime.prior import HyperPrior, Squares, SymbolReader, SymbolWriter, restore_latent
 
@@ -50,7 +49,7 @@ def test_a_pass_without_a_square(name, first_row):
     writer, span = SymbolWriter(tables), Span(0, 1, first_row, 1)
     written, read = np.empty_like(latent), np.empty_like(latent)
     restore_latent(tables, 90, prior.walk(90, span, 1, latent, writer), written)
-    reader = SymbolReader(encode_chunk(writer.passes, tables.bank), tables.bank)
+    reader = SymbolReader(writer.payload(), tables.bank)
     restore_latent(tables, 90, prior.walk(90, span, 1, None, reader), read)
     assert np.array_equal(read, written)
     assert np.abs(written - latent).max() <= tables.steps[89].max() / 2
