@@ -122,6 +122,16 @@ def test_score_to_a_file_with_heat_maps(aeedge, gray, calibrated, tmp_path):
     assert aeedge(*words, "--force").code == 0
 
 
+def test_score_of_files_that_are_no_images(aeedge, calibrated, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    for names, code in ((["a.png"], 3), (["a.png", "b.png"], 1)):
+        done = aeedge("score", calibrated, *(tmp_path / name for name in names), "-o", tmp_path / "s.csv")
+        assert done.code == code
+        assert [line.split(": ")[2][:12] for line in done.errors] == ["not an image"] * len(names)
+        assert not (tmp_path / "s.csv").exists()
+
+
 def test_score_of_a_data_set_as_json(aeedge, calibrated):
     done = aeedge("score", calibrated, "--data", "synthetic", "--count", 5, "--json")
     assert done.code == 0
