@@ -15,6 +15,7 @@ import onnx_ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from aeedge_export.errors import ExportError
+from aeedge_export.simplify import simplify
 from aeedge_export.storage import narrow
 from aeedge_runtime.manifest import Manifest
 
@@ -37,7 +38,7 @@ def canonicalise(model: onnx_ir.Model, axes: Mapping[str, tuple[str | None, ...]
     Raises:
         ExportError: random or training-only operators, operators outside the standard, weights that are not finite.
     """
-    _drop_straight_through(model.graph)
+    simplify(model.graph)
     ClearMetadataAndDocStringPass()(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "aeedge", ""
@@ -110,25 +111,6 @@ def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
         np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
         files[f"{name}.npy"] = buffer.getvalue()
     return zip_bytes(files)
-
-
-def _drop_straight_through(graph: onnx_ir.Graph) -> None:
-    """Replace v + (r - v) by r: the training-time gradient trick of rounding, exact but useless at run time."""
-    for node in list(graph):
-        if node.op_type != "Add":
-            continue
-        for value, difference in (node.inputs, node.inputs[::-1]):
-            producer = difference.producer() if difference is not None else None
-            if producer is None or producer.op_type != "Sub" or producer.inputs[1] is not value:
-                continue
-            rounded = producer.inputs[0]
-            if rounded is None:
-                continue
-            onnx_ir.convenience.replace_all_uses_with(node.outputs[0], rounded)
-            graph.remove(node, safe=True)
-            if not producer.outputs[0].uses():
-                graph.remove(producer, safe=True)
-            break
 
 
 def _name_axes(graph: onnx_ir.Graph, axes: Mapping[str, tuple[str | None, ...]]) -> None:

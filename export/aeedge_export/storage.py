@@ -44,20 +44,31 @@ def round_weights(model: onnx_ir.Model) -> None:
 
 
 def widen(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph as it was before `narrow`, for tools that look for weights where they are used."""
+    """Return the graph with what is computed from weights alone as weights, for tools that look for them where used.
+
+    That is what `narrow` left to be cast, and what `aeedge_export.simplify` left to be multiplied.
+    """
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     graph = wide.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in list(graph.node):
-        if node.op_type != "Cast" or node.input[0] not in tensors or not node.output[0].endswith(WIDE):
+        if not all(name in tensors for name in node.input):
+            continue
+        if node.op_type == "Cast" and node.output[0].endswith(WIDE):
+            array = numpy_helper.to_array(tensors[node.input[0]]).astype(np.float32)
+        elif node.op_type == "Mul":
+            array = np.multiply(*(numpy_helper.to_array(tensors[name]) for name in node.input))
+        else:
             continue
         tensor = tensors[node.input[0]]
-        array = numpy_helper.to_array(tensor).astype(np.float32)
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
         for user in graph.node:
             user.input[:] = [tensor.name if name == node.output[0] else name for name in user.input]
         graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
     return wide
 
 

@@ -104,11 +104,13 @@ class FrequencyBank:
         """
         if tables.size and (highest := int(tables.max())) >= self.tables:
             raise ArgumentError(f"table index {highest} is outside the bank, which has {self.tables} tables")
-        certain = np.flatnonzero(self.certain)
+        certain = np.flatnonzero(self.certain).tolist()  # Python's numbers: NumPy's would widen what they meet
         if len(certain) > _FEW:
             return ~self.certain.take(tables)
-        coded = np.ones(tables.shape, np.bool_)
-        for table in certain:
+        if not len(certain):
+            return np.ones(tables.shape, np.bool_)
+        coded: NDArray[np.bool_] = tables != certain[0]
+        for table in certain[1:]:
             coded &= tables != table
         return coded
 

@@ -17,8 +17,9 @@ ZERO_START = 12
 _MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
 # What lanes may cost, as a share of the payload, while more steps than so many are left: 4 bits each, and 16 more for
 # each that starts empty. A step takes 2.5 us to encode and 4 to decode, whatever the lanes.
-_LANE_SHARES = ((1500, 0.0125), (500, 0.0095), (0, 0.0075))
+_LANE_SHARES = ((1000, 0.0125), (400, 0.0095), (0, 0.0085))
 _LEAST_STEPS = 8  # fewer steps than this gain no time
+_SAMPLE = 4096  # entries of a pass that tell what all of it costs
 
 
 def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
@@ -29,7 +30,7 @@ def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
         hidden: raw words of the last pass; so many lanes start for free.
     """
     longest, together = max(len(part) for part in entries), sum(len(part) for part in entries)
-    bits = sum(_estimate_bits(part) for part in entries)
+    bits = _estimate_bits(entries)
     least = (-(-longest // MAX_STEPS) - 1).bit_length()
     log2_lanes = least
     while log2_lanes < _MAX_LOG2_LANES and (2 << log2_lanes) * _LEAST_STEPS <= longest:
@@ -41,14 +42,15 @@ def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
     return 1 << log2_lanes
 
 
-def _estimate_bits(entries: NDArray[np.uint32]) -> float:
-    """About the bits these entries will take, from at most 4096 of them."""
-    if not len(entries):
-        return 0.0
-    sample = entries[:: -(-len(entries) // 4096)]
+def _estimate_bits(entries: Sequence[NDArray[np.uint32]]) -> float:
+    """About the bits these entries will take, from at most _SAMPLE of each pass."""
+    steps = [max(-(-len(part) // _SAMPLE), 1) for part in entries]
+    samples = [part[::step] for part, step in zip(entries, steps, strict=True)]
+    sample = np.concatenate(samples)
     frequency = (sample >> PRECISION_BITS) & FREQUENCY_MASK
     bits = PRECISION_BITS - np.log2(frequency.astype(np.float32)) + ((sample & SIGNED) != 0)
-    return float(bits.mean(dtype=np.float64)) * len(entries)
+    stand_for = [len(part) / max(len(few), 1) for part, few in zip(entries, samples, strict=True)]
+    return float(np.dot(bits, np.repeat(np.array(stand_for, np.float32), [len(few) for few in samples])))
 
 
 def write_states(states: NDArray[np.uint32], zero_start: bool) -> bytes:

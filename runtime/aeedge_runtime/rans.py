@@ -59,13 +59,12 @@ class RansEncoder:
         gap = np.uint32(TOTAL) - frequency
         cumulative = entries & _SLOTS
         before = np.empty_like(entries)  # states before their word, if any, is taken off
-        kept = np.empty(entries.shape, np.bool_)
+        before[-1] = self.states
         state, quotient = np.empty_like(self.states), np.empty_like(self.states)
-        rows = list(zip(before, kept, limit, frequency, gap, cumulative, strict=True))
-        rows[-1][0][:] = self.states
-        for row in range(len(rows) - 1, -1, -1):
-            old, keep, most, each, other, first = rows[row]
-            target = rows[row - 1][0] if row else self.states
+        keep = np.empty(self.states.shape, np.bool_)
+        states = list(before)
+        rows = zip(states, [self.states, *states], limit, frequency, gap, cumulative, strict=False)
+        for old, target, most, each, other, first in reversed(list(rows)):
             less_equal(old, most, keep)
             right_shift(old, _WORD_BITS, state)
             copyto(state, old, "same_kind", keep)
@@ -73,7 +72,8 @@ class RansEncoder:
             multiply(quotient, other, quotient)  # x // f * 16384 + x % f = x + x // f * (16384 - f)
             add(state, quotient, state)
             add(state, first, target)
-        self._words.append(before.ravel().take(np.flatnonzero(~kept)).astype(np.uint16))  # twice as fast as a mask
+        # Places of a mask, and what lies there, are found twice as fast as by indexing with the mask.
+        self._words.append(before.ravel().take(np.flatnonzero(before > limit)).astype(np.uint16))
 
     def _push_few(self, entries: NDArray[np.uint32]) -> None:
         states, words = self.states.tolist(), []
