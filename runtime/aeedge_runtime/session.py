@@ -31,7 +31,7 @@ MOST_THREADS = 1024
 SPIN_US = 12
 """Microseconds for which a thread without work waits awake: from one operator to the next, not from call to call.
 
-On two cores `photo` is 4 % faster than with threads that fall asleep at once, and no slower beside a busy process. The
+On two cores `photo` is 5 % faster than with threads that fall asleep at once, and no slower beside a busy process. The
 default, tens of milliseconds, is 8 % faster alone, but beside a busy process half as fast, and no core rests between
 calls.
 """
