@@ -107,10 +107,8 @@ class FrequencyBank:
         certain = np.flatnonzero(self.certain).tolist()  # Python's numbers: NumPy's would widen what they meet
         if len(certain) > _FEW:
             return ~self.certain.take(tables)
-        if not len(certain):
-            return np.ones(tables.shape, np.bool_)
-        coded: NDArray[np.bool_] = tables != certain[0]
-        for table in certain[1:]:
+        coded = np.ones(tables.shape, np.bool_)
+        for table in certain:
             coded &= tables != table
         return coded
 

@@ -49,8 +49,8 @@ def _estimate_bits(entries: Sequence[NDArray[np.uint32]]) -> float:
     sample = np.concatenate(samples)
     frequency = (sample >> PRECISION_BITS) & FREQUENCY_MASK
     bits = PRECISION_BITS - np.log2(frequency.astype(np.float32)) + ((sample & SIGNED) != 0)
-    stand_for = [len(part) / max(len(few), 1) for part, few in zip(entries, samples, strict=True)]
-    return float(np.dot(bits, np.repeat(np.array(stand_for, np.float32), [len(few) for few in samples])))
+    bits *= np.repeat(np.array(steps, np.float32), [len(few) for few in samples])  # each stands for so many
+    return float(bits.sum(dtype=np.float64))
 
 
 def write_states(states: NDArray[np.uint32], zero_start: bool) -> bytes:
