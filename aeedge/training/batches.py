@@ -4,11 +4,12 @@ The samples of a run are one endless stream, the epochs' permutations one after 
 s * B .. s * B + B - 1 of it. Nothing is left over at the end of an epoch, and nothing has to be remembered to resume.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -41,15 +42,30 @@ class StepInfo:
     seed: int
     first: int
 
-    def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-        """Return float32 numbers in [0, 1) of a shape [N, ...]; see `aeedge.training.randomness`."""
+    def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Return float32 numbers in [0, 1) of a shape [N, ...]; see `aeedge.training.randomness`.
+
+        CUDA draws them where they are needed, others than the CPU would: a step's noise takes the CPU longer to draw
+        and to hand over than a GPU takes for the whole step.
+        """
+        if device.type == "cuda":
+            return self._drawn_there(purpose, shape, device)
         return torch.from_numpy(randomness.uniform(self.seed, self.step, purpose, self.first, shape)).to(device)
+
+    def _drawn_there(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Draw on the device, sample by sample, each keyed by its place in the whole batch."""
+        numbers = torch.empty(shape, device=device)
+        source = torch.Generator(device)
+        for place, sample in enumerate(numbers, self.first):
+            source.manual_seed(randomness.derived_seed(self.seed, self.step, purpose, place))
+            sample.uniform_(generator=source)
+        return numbers
 
     def shared(self, purpose: str) -> float:
         """Return a number in [0, 1) that all samples of the step have in common."""
         return float(randomness.uniform(self.seed, self.step, purpose, 0, (1, 1))[0, 0])
 
-    def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+    def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """Return standard normal float32 numbers of a shape [N, ...]."""
         return torch.from_numpy(randomness.normal(self.seed, self.step, purpose, self.first, shape)).to(device)
 
@@ -68,12 +84,32 @@ class Batch:
     def __init__(self, target: Tensor, source: Tensor) -> None:
         self.target, self.source = target, source
 
-    def to(self, device: torch.device, channels_last: bool) -> "Batch":
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch in main memory, a byte a value.
+
+    Attributes:
+        target: uint8 [N, H, W, C].
+        source: float32 [N, H, W, C] in 0..1 where the input is damaged, else None.
+    """
+
+    target: Tensor
+    source: Tensor | None = None
+
+    def pinned(self) -> "Prepared":
+        """Return a copy in pinned memory."""
+        return Prepared(self.target.pin_memory(), None if self.source is None else self.source.pin_memory())
+
+    def on(self, device: torch.device, channels_last: bool) -> Batch:
         """Return the batch on a device and in the wanted memory order."""
         order = torch.channels_last if channels_last else torch.contiguous_format
-        target = self.target.to(device, memory_format=order, non_blocking=True)
-        same = self.source is self.target
-        return Batch(target, target if same else self.source.to(device, memory_format=order, non_blocking=True))
+
+        def moved(values: Tensor) -> Tensor:
+            return values.to(device, non_blocking=True).permute(0, 3, 1, 2)
+
+        target = moved(self.target).to(torch.float32, memory_format=order) / 255
+        return Batch(target, target if self.source is None else moved(self.source).contiguous(memory_format=order))
 
 
 class BatchSource:
@@ -111,7 +147,7 @@ class BatchSource:
         epochs, within = np.divmod(places, len(self.images))
         return np.array([self._order(int(e))[w] for e, w in zip(epochs, within, strict=True)], dtype=np.int64)
 
-    def part(self, step: int, first: int, count: int) -> Batch:
+    def part(self, step: int, first: int, count: int) -> Prepared:
         """Return samples `first` .. `first + count - 1` of the batch of a step."""
         draws = randomness.uniform(self.seed, step, "crop", first, (count, DRAWS))
         pixels = np.stack(
@@ -120,30 +156,41 @@ class BatchSource:
                 for index, draw in zip(self.indices(step, first, count), draws, strict=True)
             ]
         )
-        return make_batch(pixels, self.corruption, self.seed, step, first)
+        return prepare(pixels, self.corruption, self.seed, step, first)
 
-    def parts(self, start: int, stop: int, places: list[tuple[int, int]]) -> Iterator[list[Batch]]:
-        """Yield, for each step from `start` to below `stop`, its parts (first, count), prepared one step ahead."""
+    def parts(
+        self, start: int, stop: int, places: list[tuple[int, int]], *, workers: int = 1, pinned: bool = False
+    ) -> Iterator[list[Prepared]]:
+        """Yield, for each step from `start` to below `stop`, its parts (first, count), prepared ahead.
 
-        def prepare(step: int) -> list[Batch]:
-            return [self.part(step, first, count) for first, count in places]
+        Args:
+            start: first step.
+            stop: step after the last.
+            places: of this process.
+            workers: threads that prepare, each a step of its own.
+            pinned: whether to prepare in memory that a GPU copies from by itself.
+        """
 
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(prepare, start)
-            for step in range(start, stop):
-                ready = coming.result()
-                if step + 1 < stop:
-                    coming = pool.submit(prepare, step + 1)
+        def prepared(step: int) -> list[Prepared]:
+            found = [self.part(step, first, count) for first, count in places]
+            return [part.pinned() for part in found] if pinned else found
+
+        with ThreadPoolExecutor(workers) as pool:
+            steps = iter(range(start, stop))
+            coming = deque(pool.submit(prepared, step) for step in islice(steps, workers))
+            while coming:
+                ready = coming.popleft().result()
+                coming.extend(pool.submit(prepared, step) for step in islice(steps, 1))
                 yield ready
 
 
-def make_batch(pixels: NDArray[np.uint8], corruption: Corruption | None, seed: int, step: int, first: int) -> Batch:
-    """Turn samples uint8 [N, H, W, C] into a batch of float32 [N, C, H, W] in 0..1."""
-    values = pixels.astype(np.float32) / np.float32(255)
-    target = torch.from_numpy(values).permute(0, 3, 1, 2)
+def prepare(pixels: NDArray[np.uint8], corruption: Corruption | None, seed: int, step: int, first: int) -> Prepared:
+    """Turn samples uint8 [N, H, W, C] into a batch."""
+    target = torch.from_numpy(pixels)
     if corruption is None:
-        return Batch(target, target)
-    return Batch(target, torch.from_numpy(corruption.apply(values, seed, step, first)).permute(0, 3, 1, 2))
+        return Prepared(target)
+    values = pixels.astype(np.float32) / np.float32(255)
+    return Prepared(target, torch.from_numpy(corruption.apply(values, seed, step, first)))
 
 
 def validation_batches(
@@ -153,13 +200,13 @@ def validation_batches(
     batch_size: int,
     corruption: Corruption | None,
     seed: int,
-) -> Iterator[tuple[int, Batch]]:
+) -> Iterator[tuple[int, Prepared]]:
     """Yield (first place, batch) of centre crops of the images at `places`, always the same."""
     edges = [*range(0, len(places), batch_size), len(places)]
     for start, stop in pairwise(edges):
         pixels = np.stack([centre_crop(images.image(place), size) for place in places[start:stop]])
         first = places[start]
-        yield first, make_batch(pixels, corruption, seed, VALIDATION_STEP, first)
+        yield first, prepare(pixels, corruption, seed, VALIDATION_STEP, first)
 
 
 def sample_size(

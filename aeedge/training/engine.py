@@ -4,8 +4,9 @@ Devices, precision, gradient clipping and the exchange of gradients are Lightnin
 """
 
 import math
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 from aeedge.models import count_parameters
 from aeedge.training.assembly import batch_places, build_module, initial_model, open_data
 from aeedge.training.average import Average
-from aeedge.training.batches import Batch
+from aeedge.training.batches import Prepared
 from aeedge.training.checkpoint import (
     Counters,
     load_optimizer,
@@ -37,6 +38,9 @@ from aeedge_runtime.errors import AeedgeError
 
 CHECKPOINT_SECONDS = 300.0
 """A checkpoint is also written when the last one is older than this."""
+
+MOST_WORKERS = 8
+"""Threads that prepare batches for a GPU."""
 
 CURVES_SECONDS = 20.0
 """The curves are drawn at most so often, and at the end."""
@@ -73,7 +77,8 @@ class Engine:
         self.max_steps = training.max_steps or math.ceil(training.epochs * self.source.steps_per_epoch)
         self.module = build_module(config, model, self.max_steps, tables)
         if compiled:
-            self.module.objective.compile(dynamic=False)
+            captured = {"mode": "reduce-overhead"} if fabric.device.type == "cuda" else {}  # CUDA graphs
+            self.module.objective.compile(dynamic=False, **captured)
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(trained, training.optimizer)
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
@@ -134,7 +139,7 @@ class Engine:
     def _steps(self, start: int, stop: StopRequest) -> str:
         training = self.config.training
         clock = _Clock(training.batch_size)
-        for step, batches in enumerate(self.source.parts(start, self.max_steps, self.places), start):
+        for step, batches in enumerate(self._batches(start), start):
             rate = learning_rate(training.optimizer, step, self.max_steps)
             parts = self._optimise(step, batches, rate)
             if step == 0 and self.fabric.is_global_zero:
@@ -153,7 +158,13 @@ class Engine:
                 return "interrupted" if interrupted else "time is up"
         return "finished"
 
-    def _optimise(self, step: int, batches: list[Batch], rate: float) -> dict[str, float]:
+    def _batches(self, start: int) -> Iterator[list[Prepared]]:
+        """This process's parts of every batch; a GPU is fast enough to need several threads for them."""
+        on_gpu = self.fabric.device.type == "cuda"
+        workers = min(MOST_WORKERS, (os.cpu_count() or 1) // self.fabric.world_size) if on_gpu else 1
+        return self.source.parts(start, self.max_steps, self.places, workers=max(1, workers), pinned=on_gpu)
+
+    def _optimise(self, step: int, batches: list[Prepared], rate: float) -> dict[str, float]:
         """Do one optimiser step; return the mean of the objective's parts over its batches."""
         training = self.config.training
         self.wrapped.train()
@@ -161,35 +172,38 @@ class Engine:
             self.module.model.encoder.eval()  # its normalisation statistics are frozen too
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        sums: dict[str, float] = {}
-        for number, ((first, _), batch) in enumerate(zip(self.places, batches, strict=True), 1):
-            batch = batch.to(self.fabric.device, training.channels_last)
+        found: list[dict[str, Tensor]] = []
+        for number, ((first, _), prepared) in enumerate(zip(self.places, batches, strict=True), 1):
+            batch = prepared.on(self.fabric.device, training.channels_last)
             with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
                 parts = self.wrapped(batch, step, first)
-                self._require_finite(parts["loss"], batch, step)
                 self.fabric.backward(parts["loss"] / len(batches))
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
+            found.append({name: value.detach() for name, value in parts.items()})
         if training.clip_norm:
             norm = self.fabric.clip_gradients(
                 self.wrapped, self.stepper, max_norm=training.clip_norm, error_if_nonfinite=False
             )
-            self._require_finite(norm, batches[-1], step)
+            found.append({"norm": norm})
+        values = _as_numbers(found)  # the one moment at which a step waits for its device
+        for prepared, parts in zip([*batches, batches[-1]], values, strict=False):
+            self._require_finite(parts["norm" if "norm" in parts else "loss"], prepared, step)
         self.stepper.step()
         self.stepper.zero_grad()
         if self.average:
             self.average.update(self.module.model, step)
-        return sums
+        parts_of_batches = values[: len(batches)]
+        return {name: sum(part[name] / len(batches) for part in parts_of_batches) for name in parts_of_batches[0]}
 
-    def _require_finite(self, value: Tensor, batch: Batch, step: int) -> None:
-        if bool(torch.isfinite(value)):
+    def _require_finite(self, value: float, prepared: Prepared, step: int) -> None:
+        if math.isfinite(value):
             return
         place = self.out / NON_FINITE / f"step-{step}-process-{self.fabric.global_rank}.safetensors"
+        batch = prepared.on(torch.device("cpu"), channels_last=False)
         write_checkpoint(
             place, {"target": batch.target, "source": batch.source.clone()}, replace(self.counters, step=step)
         )
         raise AeedgeError(
-            f"the loss or its gradient became {value.detach().item()} at step {step}; the batch is in {place}, earlier "
+            f"the loss or its gradient became {value} at step {step}; the batch is in {place}, earlier "
             "weights in the last checkpoint; try a lower learning rate or gradient clipping (training.clip_norm)"
         )
 
@@ -259,6 +273,12 @@ class Engine:
         tensors = {f"model.{name}": value for name, value in self.shown.state_dict().items()}
         tensors |= {f"objective.{name}": value for name, value in self.module.objective.state_dict().items()}
         write_checkpoint(checkpoint_path(self.out, "best"), tensors, self.counters)
+
+
+def _as_numbers(found: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
+    """Single numbers on a device as Python's, fetched together."""
+    numbers = iter(torch.stack([value.float() for parts in found for value in parts.values()]).tolist())
+    return [{name: next(numbers) for name in parts} for parts in found]
 
 
 class _Clock:

@@ -61,14 +61,14 @@ def ms_ssim(image: Tensor, target: Tensor) -> Tensor:
     if side < WINDOW:
         raise ArgumentError(f"ms-ssim: found images of {side} pixels, expected at least {WINDOW} a side")
     scales = min(len(MS_SSIM_WEIGHTS), int(math.log2(side / WINDOW)) + 1)
-    weights = image.new_tensor(MS_SSIM_WEIGHTS[:scales])
-    weights = weights / weights.sum()
-    values = []
-    for scale in range(scales):
+    total = sum(MS_SSIM_WEIGHTS[:scales])
+    product = image.new_ones(image.shape[0])
+    for scale, weight in enumerate(MS_SSIM_WEIGHTS[:scales], 1):
         similarity, contrast = _ssim(image, target)
-        values.append(similarity if scale == scales - 1 else contrast)
+        value = similarity if scale == scales else contrast
+        product = product * value.clamp_min(SMALLEST_SSIM) ** (weight / total)
         image, target = functional.avg_pool2d(image, 2), functional.avg_pool2d(target, 2)
-    return 1 - torch.stack(values).clamp_min(SMALLEST_SSIM).pow(weights[:, None]).prod(0)
+    return 1 - product
 
 
 def kl_normal(mean: Tensor, log_variance: Tensor, free_bits: float = 0.0) -> Tensor:

@@ -144,7 +144,8 @@ class Hyperprior(nn.Module):
             info.uniform("latent", latent, device) - 0.5,
             info.uniform("hyper", hyper, device) - 0.5,
         )
-        return self._rate_distortion(
+        training = torch.is_grad_enabled()  # validation is too short to compile once more for it
+        return (self._rate_distortion if training else rate_distortion)(
             hyperprior, self.hyper_rate, batch.source, batch.target, position, noise, self.terms
         )
 

@@ -75,11 +75,11 @@ def zero_below(saved: Tensor) -> Tensor:
     return 0.5 + RATE_WORTH / 2 * saved.clamp(0, MOST_SAVED)
 
 
-def dead_zones() -> Tensor:
+def dead_zones(device: torch.device | str = "cpu") -> Tensor:
     """Return the distance of `zero_below` for each table index, `[64]`, under the normal distribution it stands for."""
-    edges = torch.tensor([0.5, 1.5]) / (table_scale(torch.arange(SCALES))[:, None] * math.sqrt(2))
-    beyond = torch.erfc(edges)
-    zero, one = 1 - beyond[:, 0], beyond[:, 0] - beyond[:, 1]
+    factor = 1 / (table_scale(torch.arange(SCALES, device=device)) * math.sqrt(2))
+    beyond_half, beyond = torch.erfc(0.5 * factor), torch.erfc(1.5 * factor)
+    zero, one = 1 - beyond_half, beyond_half - beyond
     return zero_below(1 + torch.log2(zero.clamp_min(SMALLEST_LIKELIHOOD) / one.clamp_min(SMALLEST_LIKELIHOOD)))
 
 
@@ -175,7 +175,7 @@ def code_latent(
     groups = model.groups
     wanted = torch.split(latent_steps, list(groups), dim=1)
     features = model.prior.features(hyper_symbols, (latent_steps.shape[2], latent_steps.shape[3]))
-    zones = dead_zones().to(latent_steps.device)
+    zones = dead_zones(latent_steps.device)
     predicted = [_two_passes(model, features, wanted[0], zones)]
     symbols: list[Tensor] = []
     decoded: list[Tensor] = []

@@ -59,8 +59,8 @@ class Validator:
         model.eval()
         metrics = ValidationMetrics(self.fabric.device, self.size)
         drawn = False
-        for first, batch in self._batches():
-            batch = batch.to(self.fabric.device, self.training.channels_last)
+        for first, prepared in self._batches():
+            batch = prepared.on(self.fabric.device, self.training.channels_last)
             info = StepInfo(VALIDATION_STEP, module.max_steps, self.training.seed, first)
             with self.fabric.autocast():
                 parts = module.objective(model, batch, info)

@@ -133,7 +133,7 @@ def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_rep
     run = tmp_path / "run"
     train(config(), run, hardware=CPU)
     before = content(run)
-    monkeypatch.setattr(torch, "isfinite", lambda value: torch.tensor(False))
+    monkeypatch.setattr(engine.math, "isfinite", lambda value: False)
     with pytest.raises(AeedgeError, match="at step 0"):
         train(config(), run, hardware=CPU, force=True)
     after = content(run)
