@@ -4,17 +4,18 @@ The samples of a run are one endless stream, the epochs' permutations one after 
 s * B .. s * B + B - 1 of it. Nothing is left over at the end of an epoch, and nothing has to be remembered to resume.
 """
 
-from collections import deque
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from aeedge.training import randomness
 from aeedge.training.augmentation import DRAWS, Augmentation
@@ -97,8 +98,8 @@ class Prepared:
     target: Tensor
     source: Tensor | None = None
 
-    def pinned(self) -> "Prepared":
-        """Return a copy in pinned memory."""
+    def pin_memory(self) -> "Prepared":
+        """Return a copy in pinned memory; a `DataLoader` calls this."""
         return Prepared(self.target.pin_memory(), None if self.source is None else self.source.pin_memory())
 
     def on(self, device: torch.device, channels_last: bool) -> Batch:
@@ -134,7 +135,6 @@ class BatchSource:
     ) -> None:
         self.images, self.augmentation, self.batch_size, self.seed = images, augmentation, batch_size, seed
         self.corruption = corruption
-        self._order = lru_cache(maxsize=2)(lambda epoch: randomness.permutation(seed, epoch, len(images)))
 
     @property
     def steps_per_epoch(self) -> float:
@@ -145,7 +145,8 @@ class BatchSource:
         """Return the image numbers of samples `first` .. `first + count - 1` of the batch of a step."""
         places = np.arange(count, dtype=np.int64) + step * self.batch_size + first
         epochs, within = np.divmod(places, len(self.images))
-        return np.array([self._order(int(e))[w] for e, w in zip(epochs, within, strict=True)], dtype=np.int64)
+        orders = {epoch: _order(self.seed, int(epoch), len(self.images)) for epoch in np.unique(epochs)}
+        return np.array([orders[epoch][place] for epoch, place in zip(epochs, within, strict=True)], dtype=np.int64)
 
     def part(self, step: int, first: int, count: int) -> Prepared:
         """Return samples `first` .. `first + count - 1` of the batch of a step."""
@@ -159,29 +160,67 @@ class BatchSource:
         return prepare(pixels, self.corruption, self.seed, step, first)
 
     def parts(
-        self, start: int, stop: int, places: list[tuple[int, int]], *, workers: int = 1, pinned: bool = False
+        self, start: int, stop: int, places: list[tuple[int, int]], *, workers: int = 0, pinned: bool = False
     ) -> Iterator[list[Prepared]]:
-        """Yield, for each step from `start` to below `stop`, its parts (first, count), prepared ahead.
+        """Return, for each step from `start` to below `stop`, its parts (first, count), prepared ahead.
 
         Args:
             start: first step.
             stop: step after the last.
             places: of this process.
-            workers: threads that prepare, each a step of its own.
-            pinned: whether to prepare in memory that a GPU copies from by itself.
+            workers: processes that prepare; with 0 a thread does, one step ahead.
+            pinned: whether processes hand over in memory that a GPU copies from by itself.
         """
+        steps = Steps(self, places)
+        if not workers:
+            return _one_ahead(steps, range(start, stop))
+        loader: Iterable[list[Prepared]] = DataLoader(
+            steps,
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=workers,
+            collate_fn=_unchanged,
+            worker_init_fn=_leave_interrupts,
+            pin_memory=pinned,
+        )
+        return iter(loader)
 
-        def prepared(step: int) -> list[Prepared]:
-            found = [self.part(step, first, count) for first, count in places]
-            return [part.pinned() for part in found] if pinned else found
 
-        with ThreadPoolExecutor(workers) as pool:
-            steps = iter(range(start, stop))
-            coming = deque(pool.submit(prepared, step) for step in islice(steps, workers))
-            while coming:
-                ready = coming.popleft().result()
-                coming.extend(pool.submit(prepared, step) for step in islice(steps, 1))
-                yield ready
+@dataclass(frozen=True)
+class Steps(Dataset[list[Prepared]]):
+    """The parts of each step that one process trains on."""
+
+    source: BatchSource
+    places: list[tuple[int, int]]
+
+    def __getitem__(self, step: int) -> list[Prepared]:
+        """Return the parts of a step."""
+        return [self.source.part(step, first, count) for first, count in self.places]
+
+
+def _one_ahead(steps: Steps, numbers: Iterable[int]) -> Iterator[list[Prepared]]:
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for number in numbers:
+            ready, coming = coming, pool.submit(steps.__getitem__, number)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def _unchanged(parts: list[Prepared]) -> list[Prepared]:
+    return parts
+
+
+def _leave_interrupts(_worker: int) -> None:
+    """Let Ctrl-C, which reaches every process, be the training process's: it ends after its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return randomness.permutation(seed, epoch, count)
 
 
 def prepare(pixels: NDArray[np.uint8], corruption: Corruption | None, seed: int, step: int, first: int) -> Prepared:

@@ -39,8 +39,9 @@ from aeedge_runtime.errors import AeedgeError
 CHECKPOINT_SECONDS = 300.0
 """A checkpoint is also written when the last one is older than this."""
 
-MOST_WORKERS = 8
-"""Threads that prepare batches for a GPU."""
+MOST_WORKERS = 12
+"""Processes that prepare batches for a GPU. Threads would keep the interpreter from the training step: with eight of
+them a step of 32 crops took an H100 22 to 25 ms, and half of that it waited."""
 
 CURVES_SECONDS = 20.0
 """The curves are drawn at most so often, and at the end."""
@@ -159,10 +160,10 @@ class Engine:
         return "finished"
 
     def _batches(self, start: int) -> Iterator[list[Prepared]]:
-        """This process's parts of every batch; a GPU is fast enough to need several threads for them."""
+        """This process's parts of every batch; a GPU is fast enough to need several processes for them."""
         on_gpu = self.fabric.device.type == "cuda"
-        workers = min(MOST_WORKERS, (os.cpu_count() or 1) // self.fabric.world_size) if on_gpu else 1
-        return self.source.parts(start, self.max_steps, self.places, workers=max(1, workers), pinned=on_gpu)
+        workers = min(MOST_WORKERS, (os.cpu_count() or 1) // self.fabric.world_size) if on_gpu else 0
+        return self.source.parts(start, self.max_steps, self.places, workers=workers, pinned=on_gpu)
 
     def _optimise(self, step: int, batches: list[Prepared], rate: float) -> dict[str, float]:
         """Do one optimiser step; return the mean of the objective's parts over its batches."""

@@ -20,13 +20,18 @@ from numpy.typing import NDArray
 
 from .arguments import whole
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
-from .binding import BoundRunner
+from .captured import CapturedRunner
 from .errors import ArgumentError, BundleError, DeviceError
 from .remarks import remark
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 MOST_THREADS = 1024
+
+FATAL = 4
+"""Severity from which onnxruntime logs once another device than the CPU is asked for. Failures reach us as exceptions;
+in its log are lines for every session ("No registered plugin EP device found") and for every new shape in float16
+("No execution plans support the graph") where all is well."""
 
 SPIN_US = 12
 """Microseconds for which a thread without work waits awake: from one operator to the next, not from call to call.
@@ -111,8 +116,8 @@ class Session:
         outputs: names of the graph's outputs.
     """
 
-    def __init__(self, inner: Any, runner: BoundRunner | None = None) -> None:
-        """Takes an open session, and for a device with a memory of its own what runs it there."""
+    def __init__(self, inner: Any, runner: CapturedRunner | None = None) -> None:
+        """Takes an open session, and what runs it if it captures CUDA graphs."""
         self._inner = inner
         self._runner = runner
         self.provider: str = inner.get_providers()[0]
@@ -187,6 +192,7 @@ def _open_provider(runtime: ModuleType, model: bytes | Path, options: SessionOpt
     if name == CPU:
         return _create(runtime, model, options, [CPU], role)
     settings = {**_cuda_options(options), **options.provider_options} if name == CUDA else options.provider_options
+    runtime.set_default_logger_severity(FATAL)
     with _stdout_to_stderr():
         if name == CUDA and hasattr(runtime, "preload_dlls"):
             runtime.preload_dlls()
@@ -223,13 +229,14 @@ def _create(
     return Session(inner, _runner(runtime, inner, providers))
 
 
-def _runner(runtime: ModuleType, inner: Any, providers: list[Any]) -> BoundRunner | None:
-    """Device buffers for CUDA; a session that fell back to the CPU has none."""
+def _runner(runtime: ModuleType, inner: Any, providers: list[Any]) -> CapturedRunner | None:
+    """What runs a session that captures CUDA graphs; others run plainly, also on a GPU (see `CapturedRunner`)."""
     if inner.get_providers()[0] != CUDA:
         return None
     settings: Mapping[str, str] = providers[0][1]
-    capture = settings.get("enable_cuda_graph", "0") == "1"
-    return BoundRunner(runtime, inner, "cuda", int(settings["device_id"]), capture=capture)
+    if settings.get("enable_cuda_graph", "0") != "1":
+        return None
+    return CapturedRunner(runtime, inner, "cuda", int(settings["device_id"]))
 
 
 def _assigned_nodes(inner: Any) -> dict[str, int]:

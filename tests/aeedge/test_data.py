@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aeedge.training import folder, randomness, synthetic
 from aeedge.training.augmentation import Augmentation
-from aeedge.training.batches import BatchSource, sample_size
+from aeedge.training.batches import BatchSource, prepare, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
 from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset
@@ -211,8 +212,27 @@ def test_parts_make_up_the_batch():
     for name in ("target", "source"):
         together = np.concatenate([getattr(half, name).numpy() for half in halves])
         assert np.array_equal(together, getattr(whole, name).numpy())
-    prepared = next(iter(source.parts(3, 4, [(0, 6)])))[0]
-    assert np.array_equal(prepared.source.numpy(), whole.source.numpy())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_in_order_whoever_prepares_them(workers):
+    source = BatchSource(number_images(10), Augmentation((4, 4)), 4, seed=5, corruption=Corruption("mask", 0.5))
+    places = [(0, 2), (2, 2)]
+    found = list(source.parts(3, 9, places, workers=workers))
+    assert len(found) == 6
+    for step, parts in enumerate(found, 3):
+        for part, (first, count) in zip(parts, places, strict=True):
+            expected = source.part(step, first, count)
+            assert np.array_equal(part.target.numpy(), expected.target.numpy())
+            assert np.array_equal(part.source.numpy(), expected.source.numpy())
+
+
+def test_a_batch_on_a_device_has_the_range_and_order_of_networks():
+    pixels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    batch = prepare(pixels, None, seed=0, step=0, first=0).on(torch.device("cpu"), channels_last=True)
+    assert batch.source is batch.target
+    assert batch.target.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(batch.target.permute(0, 2, 3, 1).numpy(), pixels / np.float32(255))
 
 
 class Mixed:

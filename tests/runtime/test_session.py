@@ -98,6 +98,7 @@ class FakeSession:
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     real = load_backend()
     fake = types.SimpleNamespace(
+        set_default_logger_severity=lambda level: None,
         get_available_providers=lambda: [CUDA, CPU],
         preload_dlls=lambda: print("Failed to load something"),
         SessionOptions=real.SessionOptions,
