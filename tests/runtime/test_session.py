@@ -28,7 +28,7 @@ from aeedge_runtime import (
 from aeedge_runtime import session as session_module
 from aeedge_runtime.backend import backend_fault, default_threads, installed_backends, load_backend
 from aeedge_runtime.doctor import SMOKE_MODEL
-from aeedge_runtime.session import CPU, CUDA, SessionOptions, open_session, provider_name
+from aeedge_runtime.session import CPU, CUDA, FATAL, SessionOptions, open_session, provider_name
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -95,20 +95,23 @@ class FakeSession:
 
 
 @pytest.fixture
-def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     real = load_backend()
+    severities: list[int] = []
     fake = types.SimpleNamespace(
-        set_default_logger_severity=lambda level: None,
+        set_default_logger_severity=severities.append,
         get_available_providers=lambda: [CUDA, CPU],
         preload_dlls=lambda: print("Failed to load something"),
         SessionOptions=real.SessionOptions,
         InferenceSession=FakeSession,
     )
     monkeypatch.setattr(session_module, "load_backend", lambda: fake)
+    return severities
 
 
-@pytest.mark.usefixtures("fake_cuda")
-def test_silent_fallback_is_found_and_stdout_stays_clean(capfd: pytest.CaptureFixture[str]) -> None:
+def test_silent_fallback_is_found_and_stdout_stays_clean(
+    capfd: pytest.CaptureFixture[str], fake_cuda: list[int]
+) -> None:
     with pytest.raises(DeviceError, match="CUDAExecutionProvider did not start, CPUExecutionProvider would run smoke"):
         opened("cuda")
     sys.stdout.flush()
@@ -116,6 +119,7 @@ def test_silent_fallback_is_found_and_stdout_stays_clean(capfd: pytest.CaptureFi
     assert captured.out == ""
     assert "native print" in captured.err
     assert "Failed to load something" in captured.err
+    assert fake_cuda == [FATAL]
 
 
 @pytest.mark.parametrize(

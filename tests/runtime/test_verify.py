@@ -7,6 +7,7 @@ from PIL import Image
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
+from aeedge_runtime.verify import GoldenResult, _changed_too_much
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,6 +51,29 @@ def test_other_symbols_fail(tmp_path) -> None:
     report = verify_bundle(rehash(folder))
     assert not report.passed
     assert report.faults[0] == "disk: the stream decodes to other symbols than at export"
+
+
+@pytest.mark.parametrize(
+    ("symbols", "changed", "reduced", "passes"),
+    [
+        (290, 8, False, True),
+        (290, 9, False, False),
+        (200_000, 20, False, True),
+        (200_000, 21, False, False),
+        (5_000, 100, True, True),
+        (5_000, 101, True, False),
+    ],
+)
+def test_a_share_of_the_symbols_or_a_few_may_be_compressed_otherwise(
+    symbols: int, changed: int, reduced: bool, passes: bool
+) -> None:
+    cases = [
+        GoldenResult(str(place), 50, symbols // 2, True, 0, None, count, 1, 1.0, 1.0, "")
+        for place, count in enumerate((changed - 3, 3))
+    ]
+    faults = _changed_too_much(tuple(cases), reduced)
+    assert passes == (not faults)
+    assert passes or faults[0].startswith(f"{changed} compressed symbols differ from the export, at most {changed - 1}")
 
 
 def test_other_pixels_fail(tmp_path) -> None:
