@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import all_finite
 from .bundle import Bundle
 from .errors import BundleError
 from .imagewrite import pillow_image
@@ -95,7 +96,7 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
     Raises:
         BundleError: they hold NaN or infinity.
     """
-    if not np.isfinite(latents).all():
+    if not all_finite(latents):
         raise BundleError(f"{bundle}: the encoder gave NaN or infinity; export the bundle again")
     return latents
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import whole
+from .arguments import all_finite, whole
 from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
@@ -248,7 +248,7 @@ class Codec:
         if latents.dtype != np.float32 or latents.ndim != 4 or latents.shape[1:] != expected or not len(latents):
             wanted = f"float32 [N, {', '.join(map(str, expected))}]"
             raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
-        if not np.isfinite(latents).all():
+        if not all_finite(latents):
             raise ArgumentError("decode: the latent holds NaN or infinity")
         return self._networks.decode(latents, height, width)
 

@@ -118,8 +118,11 @@ class Networks:
         if not facts.patched:
             run = partial(self._encode_slice, rows=rows, output=output)
             return _in_slices(pixels, facts.stride[0] * h * facts.stride[1] * w, run)
-        patches = _cut(_window(pixels, rows, range(w), facts.stride), facts.stride)
+        alone = pixels.shape[1:3] == facts.stride  # one patch an image
+        patches = pixels if alone else _cut(_window(pixels, rows, range(w), facts.stride), facts.stride)
         latents = _in_slices(patches, facts.stride[0] * facts.stride[1], partial(self._run_encoder, output=output))
+        if alone:
+            return latents
         return np.ascontiguousarray(latents.reshape(len(pixels), len(rows), w, -1).transpose(0, 3, 1, 2))
 
     def decode(self, latents: Floats, height: int, width: int) -> Pixels:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import all_finite
 from .bank import FrequencyBank
 from .chunk import ChunkDecoder, ChunkEncoder, Pass
 from .errors import BundleError
@@ -397,5 +398,5 @@ def _check_output(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype
             f"{name} gave {values.dtype} {values.shape}, expected {np.dtype(dtype)} {shape}; export the bundle again"
         )
     # A NaN would become some symbol, and which one is the processor's choice.
-    if dtype is not np.uint8 and not np.isfinite(values).all():
+    if dtype is not np.uint8 and not all_finite(values):
         raise BundleError(f"{name} gave NaN or infinity; export the bundle again")

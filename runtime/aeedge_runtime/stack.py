@@ -51,7 +51,7 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     """
     if isinstance(images, np.ndarray):
         return _stack_array(images, channels, max_pixels)
-    if isinstance(images, str | bytes | os.PathLike | Picture) or not isinstance(images, Iterable):
+    if not isinstance(images, list) and _is_no_series(images):
         raise ArgumentError(
             f"images: found {type(images).__name__}, expected a list of images or an array [N, H, W, C]"
         )
@@ -65,6 +65,10 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     if not pictures:
         raise ArgumentError("images: found none, expected at least one")
     return _stack_pictures(pictures)
+
+
+def _is_no_series(images: object) -> bool:
+    return isinstance(images, str | bytes | os.PathLike | Picture) or not isinstance(images, Iterable)
 
 
 def _stack_array(array: NDArray[Any], channels: int, max_pixels: int) -> Stack:
