@@ -5,7 +5,7 @@ s * B .. s * B + B - 1 of it. Nothing is left over at the end of an epoch, and n
 """
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,16 +50,15 @@ class StepInfo:
         and to hand over than a GPU takes for the whole step.
         """
         if device.type == "cuda":
-            return self._drawn_there(purpose, shape, device)
+            return self.drawn_there(purpose, torch.empty(shape, device=device), torch.Tensor.uniform_)
         return torch.from_numpy(randomness.uniform(self.seed, self.step, purpose, self.first, shape)).to(device)
 
-    def _drawn_there(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Draw on the device, sample by sample, each keyed by its place in the whole batch."""
-        numbers = torch.empty(shape, device=device)
-        source = torch.Generator(device)
+    def drawn_there(self, purpose: str, numbers: Tensor, draw: Callable[..., Tensor]) -> Tensor:
+        """Fill `numbers` [N, ...] on their device, each sample keyed by its place in the whole batch."""
+        source = torch.Generator(numbers.device)
         for place, sample in enumerate(numbers, self.first):
             source.manual_seed(randomness.derived_seed(self.seed, self.step, purpose, place))
-            sample.uniform_(generator=source)
+            draw(sample, generator=source)
         return numbers
 
     def shared(self, purpose: str) -> float:
@@ -67,7 +66,9 @@ class StepInfo:
         return float(randomness.uniform(self.seed, self.step, purpose, 0, (1, 1))[0, 0])
 
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Return standard normal float32 numbers of a shape [N, ...]."""
+        """Return standard normal float32 numbers of a shape [N, ...]; from CUDA as `uniform`."""
+        if device.type == "cuda":
+            return self.drawn_there(purpose, torch.empty(shape, device=device), torch.Tensor.normal_)
         return torch.from_numpy(randomness.normal(self.seed, self.step, purpose, self.first, shape)).to(device)
 
 
@@ -145,8 +146,8 @@ class BatchSource:
         """Return the image numbers of samples `first` .. `first + count - 1` of the batch of a step."""
         places = np.arange(count, dtype=np.int64) + step * self.batch_size + first
         epochs, within = np.divmod(places, len(self.images))
-        orders = {epoch: _order(self.seed, int(epoch), len(self.images)) for epoch in np.unique(epochs)}
-        return np.array([orders[epoch][place] for epoch, place in zip(epochs, within, strict=True)], dtype=np.int64)
+        found = [_order(self.seed, int(e), len(self.images))[w] for e, w in zip(epochs, within, strict=True)]
+        return np.array(found, dtype=np.int64)
 
     def part(self, step: int, first: int, count: int) -> Prepared:
         """Return samples `first` .. `first + count - 1` of the batch of a step."""

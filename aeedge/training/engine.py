@@ -4,7 +4,6 @@ Devices, precision, gradient clipping and the exchange of gradients are Lightnin
 """
 
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -34,14 +33,15 @@ from aeedge.training.pictures import save_curves
 from aeedge.training.reporter import Reporter, Silent
 from aeedge.training.run import NON_FINITE, checkpoint_path, forget_set_aside
 from aeedge.training.stop import StopRequest
+from aeedge_runtime.backend import default_threads
 from aeedge_runtime.errors import AeedgeError
 
 CHECKPOINT_SECONDS = 300.0
 """A checkpoint is also written when the last one is older than this."""
 
 MOST_WORKERS = 12
-"""Processes that prepare batches for a GPU. Threads would keep the interpreter from the training step: with eight of
-them a step of 32 crops took an H100 22 to 25 ms, and half of that it waited."""
+"""Processes that prepare batches for a GPU. With eight threads in their place, which share the interpreter with the
+training step, an H100 was idle for half of a step of 32 crops."""
 
 CURVES_SECONDS = 20.0
 """The curves are drawn at most so often, and at the end."""
@@ -162,7 +162,7 @@ class Engine:
     def _batches(self, start: int) -> Iterator[list[Prepared]]:
         """This process's parts of every batch; a GPU is fast enough to need several processes for them."""
         on_gpu = self.fabric.device.type == "cuda"
-        workers = min(MOST_WORKERS, (os.cpu_count() or 1) // self.fabric.world_size) if on_gpu else 0
+        workers = min(MOST_WORKERS, default_threads() // self.fabric.world_size) if on_gpu else 0
         return self.source.parts(start, self.max_steps, self.places, workers=workers, pinned=on_gpu)
 
     def _optimise(self, step: int, batches: list[Prepared], rate: float) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from .arguments import all_finite
 from .errors import ImageError
 from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 
@@ -124,7 +125,7 @@ def _scaled(values: NDArray[Any], mode: str, notes: list[str]) -> NDArray[np.uin
         ImageError: NaN or infinity.
     """
     exact = values.astype(np.float64)
-    if not np.isfinite(exact).all():
+    if not all_finite(exact):
         raise ImageError("gray values hold NaN or infinity")
     low, high = float(exact.min()), float(exact.max())
     if mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):

@@ -51,7 +51,7 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     """
     if isinstance(images, np.ndarray):
         return _stack_array(images, channels, max_pixels)
-    if not isinstance(images, list) and _is_no_series(images):
+    if not _is_series(images):
         raise ArgumentError(
             f"images: found {type(images).__name__}, expected a list of images or an array [N, H, W, C]"
         )
@@ -67,8 +67,10 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     return _stack_pictures(pictures)
 
 
-def _is_no_series(images: object) -> bool:
-    return isinstance(images, str | bytes | os.PathLike | Picture) or not isinstance(images, Iterable)
+def _is_series(images: object) -> bool:
+    if isinstance(images, list):  # the usual case; the others ask abstract classes, which takes a microsecond
+        return True
+    return isinstance(images, Iterable) and not isinstance(images, str | bytes | os.PathLike | Picture)
 
 
 def _stack_array(array: NDArray[Any], channels: int, max_pixels: int) -> Stack:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import all_finite
 from .bank import FrequencyBank
 from .errors import BundleError
 from .manifest import Manifest
@@ -149,7 +150,7 @@ def _checked(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tup
         raise BundleError(
             f"entropy.npz: {name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}; export again"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not all_finite(array):
         raise BundleError(f"entropy.npz: {name} holds NaN or infinity; export the bundle again")
     return array
 

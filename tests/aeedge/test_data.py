@@ -10,7 +10,7 @@ from PIL import Image
 
 from aeedge.training import folder, randomness, synthetic
 from aeedge.training.augmentation import Augmentation
-from aeedge.training.batches import BatchSource, prepare, sample_size
+from aeedge.training.batches import BatchSource, StepInfo, prepare, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
 from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset
@@ -225,6 +225,18 @@ def test_batches_come_in_order_whoever_prepares_them(workers):
             expected = source.part(step, first, count)
             assert np.array_equal(part.target.numpy(), expected.target.numpy())
             assert np.array_equal(part.source.numpy(), expected.source.numpy())
+
+
+@pytest.mark.parametrize("draw", [torch.Tensor.uniform_, torch.Tensor.normal_])
+def test_what_a_device_draws_for_a_sample_depends_on_its_place_alone(draw):
+    def drawn(first, count, step=3, purpose="x"):
+        return StepInfo(step, 10, 1, first).drawn_there(purpose, torch.empty(count, 4, 5), draw)
+
+    whole = drawn(0, 6)
+    assert torch.equal(whole[2:5], drawn(2, 3))
+    assert not torch.equal(whole[0], whole[1])
+    assert not torch.equal(whole, drawn(0, 6, step=4))
+    assert not torch.equal(whole, drawn(0, 6, purpose="y"))
 
 
 def test_a_batch_on_a_device_has_the_range_and_order_of_networks():
