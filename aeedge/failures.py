@@ -8,7 +8,19 @@ from aeedge.console import printable
 from aeedge_runtime.errors import AeedgeError
 
 TRAIN_MODULES = frozenset(
-    {"lightning", "matplotlib", "onnx", "onnx_ir", "onnxscript", "safetensors", "torch", "torchmetrics", "torchvision"}
+    {
+        "lightning",
+        "matplotlib",
+        "onnx",
+        "onnx_ir",
+        "onnxscript",
+        "rich",
+        "safetensors",
+        "tensorboard",
+        "torch",
+        "torchmetrics",
+        "torchvision",
+    }
 )
 """Import names that only the `train` extra brings."""
 
