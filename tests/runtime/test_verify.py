@@ -1,13 +1,19 @@
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
+from aeedge_runtime.prior import SymbolWriter
 from aeedge_runtime.verify import GoldenResult, _changed_too_much
+
+LEAST_GAP = 1e-4
+"""How far a value to round must be from the edge between two symbols; float32 kernels differ by less."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,6 +30,22 @@ def test_the_tiny_bundles_verify(name: str) -> None:
         assert result.decompress_ms
     assert set(report.providers.values()) == {"CPUExecutionProvider"}
     assert json.loads(json.dumps(report.as_dict()))["passed"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_golden_value_lies_between_two_symbols(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the tiny bundles would fail on a processor that rounds such a value the other way, as one of them did."""
+    gaps: list[float] = []
+    exchange = SymbolWriter.exchange
+
+    def watched(writer: SymbolWriter, tables: NDArray[np.uint8], wanted: NDArray[np.float32], last: bool) -> Any:
+        gaps.extend(np.abs(np.abs(wanted) % 1 - 0.5))
+        return exchange(writer, tables, wanted, last)
+
+    monkeypatch.setattr(SymbolWriter, "exchange", watched)
+    report = verify_bundle(BUNDLES / name, threads=1)
+    assert len(gaps) >= sum(result.symbols for result in report.golden)
+    assert min(gaps) > LEAST_GAP
 
 
 def test_zips_and_codecs_verify() -> None:
