@@ -40,8 +40,7 @@ CHECKPOINT_SECONDS = 300.0
 """A checkpoint is also written when the last one is older than this."""
 
 MOST_WORKERS = 12
-"""Processes that prepare batches for a GPU. With eight threads in their place, which share the interpreter with the
-training step, an H100 was idle for half of a step of 32 crops."""
+"""Processes that prepare batches for a GPU: 32 crops of `photo` take one of them 40 ms, and an H100 half of that."""
 
 CURVES_SECONDS = 20.0
 """The curves are drawn at most so often, and at the end."""
