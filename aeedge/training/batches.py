@@ -215,8 +215,9 @@ def _unchanged(parts: list[Prepared]) -> list[Prepared]:
 
 
 def _leave_interrupts(_worker: int) -> None:
-    """Let Ctrl-C, which reaches every process, be the training process's: it ends after its step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let Ctrl-C and SIGTERM, which may reach every process, be the training process's: it ends after its step."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=2)

@@ -91,6 +91,7 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
         ArgumentError: another type, dtype or shape.
     """
     if isinstance(source, Picture):
+        _check_picture(source, max_pixels)
         return match_channels(source, channels)
     if isinstance(source, np.ndarray):
         picture = _from_array(source, max_pixels)
@@ -103,6 +104,17 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
     else:
         raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")
     return match_channels(picture, channels)
+
+
+def _check_picture(picture: Picture, max_pixels: int) -> None:
+    """A caller may have made it: nothing would open a stream whose alpha is of another size."""
+    pixels, alpha = picture.pixels, picture.alpha
+    check_array(pixels, "[H, W, C]")
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        raise ArgumentError(f"Picture: pixels are {pixels.shape}, expected [H, W, C] with C of 1 or 3")
+    check_size(pixels.shape[1], pixels.shape[0], max_pixels, "Picture")
+    if alpha is not None and (alpha.dtype != np.uint8 or alpha.shape != pixels.shape[:2]):
+        raise ArgumentError(f"Picture: alpha is {alpha.dtype} {alpha.shape}, expected uint8 {pixels.shape[:2]}")
 
 
 def match_channels(picture: Picture, channels: int | None) -> Picture:

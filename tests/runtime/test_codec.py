@@ -485,3 +485,17 @@ def test_options_are_validated() -> None:
             Codec.load(place, device="provider:NoSuch", provider_options=options)  # type: ignore[arg-type]
     with pytest.raises(DeviceError):
         Codec.load(place, device="provider:NoSuch")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "alpha", "message"),
+    [
+        (np.zeros((40, 50, 3), np.uint8), np.zeros((4, 5), np.uint8), "alpha is uint8"),
+        (np.full((8, 8, 3), 300.0), None, "float64"),
+        (np.zeros((8, 8), np.uint8), None, "expected .H, W, C."),
+        (np.zeros((8, 8, 2), np.uint8), None, "C of 1 or 3"),
+    ],
+)
+def test_a_picture_that_a_caller_made_wrong_is_refused(pixels, alpha, message):
+    with pytest.raises(ArgumentError, match=message):
+        Codec.load(BUNDLES / "tiny-conv", threads=1).compress(Picture(pixels, alpha=alpha))
