@@ -125,14 +125,21 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
     found: list[Source] = []
     left_out = 0
     unreadable: list[Path] = []
-    for path in _walk(folder, unreadable):
-        if path.suffix.lower() in suffixes and path.is_file():
+    linked: list[Path] = []
+    for path in _walk(folder, unreadable, linked):
+        if path.suffix.lower() in suffixes and (
+            path.is_file() or not path.exists()
+        ):  # a link to nothing fails when read
             found.append(Source(path, prefix / path.relative_to(folder), from_folder=True))
         else:
             left_out += 1
     # They fail with their own error when read, like any other bad input.
     found.extend(Source(path, prefix / path.relative_to(folder), from_folder=True) for path in unreadable)
     expected = " ".join(sorted(suffixes))
+    if linked:
+        warn(
+            f"{folder}: {count(len(linked), 'linked folder')} left out ({linked[0]}); name them as inputs of their own"
+        )
     if not found:
         raise InputError(f"{printable(folder)}: found {count(left_out, 'other file')}, expected files named {expected}")
     if left_out:
@@ -140,14 +147,15 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
     return found
 
 
-def _walk(folder: Path, unreadable: list[Path]) -> Iterator[Path]:
+def _walk(folder: Path, unreadable: list[Path], linked: list[Path]) -> Iterator[Path]:
     """Yield everything below a folder that is not a folder, in the order of the bytes of the names.
 
-    Links to folders are not followed; folders that cannot be listed are added to `unreadable`. What a killed run
-    of ours left behind under a temporary name is no input.
+    Links to folders are not followed but added to `linked`, folders that cannot be listed to `unreadable`. What a
+    killed run of ours left behind under a temporary name is no input.
     """
     for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename))):
         folders[:] = sorted((name for name in folders if not name.startswith(TEMPORARY_PREFIX)), key=os.fsencode)
+        linked.extend(Path(place, name) for name in folders if Path(place, name).is_symlink())
         yield from (
             Path(place, name) for name in sorted(files, key=os.fsencode) if not name.startswith(TEMPORARY_PREFIX)
         )

@@ -142,7 +142,10 @@ def _advice(evaluation: Evaluation) -> list[Sentence]:
         names = _joined([rival.curve.title for rival in beaten])
         advice.append(Sentence(NOTE, f"Choose this bundle over {names} where bytes decide and both ends can run it."))
     elif not better and not evaluation.measured_set:
-        advice.append(Sentence(NOTE, "Nothing here speaks for this bundle over a classic codec by bytes."))
+        text = "Nothing here speaks for this bundle over a classic codec by bytes"
+        if evaluation.rivals and all(rival.psnr.percent is None for rival in evaluation.rivals):
+            text += ", as nothing could be compared: choose a --psnr-range that both curves cover, or more qualities"
+        advice.append(Sentence(NOTE, f"{text}."))
     if better:
         first = better[0]
         fewer = 100 - 100 / (1 + (first.psnr.percent or 0) / 100)

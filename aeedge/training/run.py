@@ -25,10 +25,16 @@ OURS = (CONFIG, TABLES, "checkpoints", "metrics.csv", "curves.png", "reconstruct
 """What a run writes, and all that `--force` removes."""
 
 SET_ASIDE = ".replaced"
-"""Where a run that is replaced lies until the new one has done a step."""
+"""Where a run that is replaced lies, complete, until the new one has done a step."""
 
-TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp")
-"""What files are called until they are complete; the rest of the name is a process id."""
+MOVING = ".moving"
+"""Where its files lie while they are on their way there or back; the others are in their old place."""
+
+FORGOTTEN = ".forgotten"
+"""What is about to be removed."""
+
+TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp", FORGOTTEN)
+"""What files are called until they are complete, the rest of the name a process id; and what nobody needs any more."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
-        if not _holds_run(path) and not _holds_run(path / SET_ASIDE):
+        if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
             raise ArgumentError(
                 f"{path}: found other files in it, expected a new or empty folder; choose another --out"
             )
@@ -131,34 +137,43 @@ def set_aside(path: Path) -> None:
     sweep(path)
     put_back(path)
     found = [name for name in OURS if (path / name).exists()]
+    if not found:
+        return
+    (path / MOVING).mkdir()
     for name in found:
-        (path / SET_ASIDE).mkdir(exist_ok=True)
-        (path / name).rename(path / SET_ASIDE / name)
+        (path / name).rename(path / MOVING / name)
+    (path / MOVING).rename(path / SET_ASIDE)
 
 
 def put_back(path: Path) -> None:
-    """Undo `set_aside`; of the run that failed only a batch kept for inspection stays."""
-    aside = path / SET_ASIDE
-    if not aside.exists():
-        return
-    for name in OURS:
-        kept = aside / name
-        if kept.exists() or name != NON_FINITE:
-            _remove(path / name)
-        if kept.exists():
-            kept.rename(path / name)
-    aside.rmdir()
+    """Undo `set_aside`; of the run that failed only a batch kept for inspection stays.
+
+    Either may be killed at any moment: what lies in `SET_ASIDE` is the whole earlier run, so that all beside it may go;
+    beside what lies in `MOVING` is the rest of it.
+    """
+    moving, aside = path / MOVING, path / SET_ASIDE
+    if aside.exists():
+        for name in OURS:
+            if name != NON_FINITE or (aside / name).exists():
+                _remove(path / name)
+        aside.rename(moving)
+    if moving.exists():
+        for place in moving.iterdir():
+            place.rename(path / place.name)
+        moving.rmdir()
 
 
 def forget_set_aside(path: Path) -> None:
     """Remove what `set_aside` moved."""
-    shutil.rmtree(path / SET_ASIDE, ignore_errors=True)
+    if (path / SET_ASIDE).exists():
+        (path / SET_ASIDE).rename(path / FORGOTTEN)
+        shutil.rmtree(path / FORGOTTEN, ignore_errors=True)
 
 
 def sweep(path: Path) -> None:
     """Remove the temporary files that a killed process left in a run folder; no other may be at work there."""
     for place in _left_behind(path):
-        place.unlink(missing_ok=True)
+        _remove(place)
 
 
 def _remove(place: Path) -> None:

@@ -166,7 +166,7 @@ def export_run(
         ParityError: the graphs do not compute what PyTorch computes; nothing is written.
     """
     request = request_of(precision, quantise, target)
-    check_options(Path(out), only, force=force)
+    check_options(Path(out), only, request, force=force)
     source = load_source(run, checkpoint)
     if half_weights:
         source = replace(source, model=with_half_weights(source.model))
@@ -195,7 +195,7 @@ def export_model(
 ) -> ExportReport:
     """Export a model that is in memory; see `export_run`. `request` asks for another precision than float32."""
     target, say = Path(out), progress or (lambda line: None)
-    check_options(target, only, force=force)
+    check_options(target, only, request, force=force)
     draft, calibration = build_draft(source, tables_from, say)
     say("parity gate: PyTorch against the bundle")
     parity = run_gate(draft, source)
@@ -249,7 +249,7 @@ def export_bundle(
     request = request_of(precision, quantise, target)
     if request is None:
         raise ArgumentError("found a bundle, which is in fp32 already; name a run, or --precision fp16 or int8")
-    check_options(Path(out), only, force=force)
+    check_options(Path(out), only, request, force=force)
     variant = derive(Bundle.load(place), request, images[::2], images[1::2], progress or (lambda line: None))
     return _write_variant(variant, Path(out), only, {}, force=force)
 
@@ -290,7 +290,7 @@ def _report(
     return ExportReport(target, stream, sizes, sum(sizes.values()), parity, facts, next_commands(target, only))
 
 
-def check_options(target: Path, only: str | None, *, force: bool) -> None:
+def check_options(target: Path, only: str | None, request: Request | None, *, force: bool) -> None:
     """Refuse what cannot be done, before anything is loaded.
 
     Raises:
@@ -298,6 +298,10 @@ def check_options(target: Path, only: str | None, *, force: bool) -> None:
     """
     if only is not None and only not in HALVES:
         raise ArgumentError(f'only: found "{only}", expected "encoder" or "decoder"')
+    if only is not None and request is not None and only not in request.graphs:
+        raise ArgumentError(
+            f'quantise: found "{request.graphs[0]}", which "only: {only}" does not write; leave one out'
+        )
     check_target(target, force=force)
 
 

@@ -54,6 +54,7 @@ def write_bundle(target: Path, files: Mapping[str, bytes], *, force: bool) -> No
     if target.suffix == SUFFIX:
         atomic_write(target, zip_bytes(files), overwrite=force)
         return
+    target = Path(os.path.realpath(target))  # a link stays one, as with files
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
         try:
@@ -91,10 +92,13 @@ def _publish(temporary: Path, target: Path) -> None:
         temporary.rename(target)
         return
     aside = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.old"
-    target.rename(aside)
     try:
+        target.rename(aside)
         temporary.rename(target)
-    except OSError:
-        aside.rename(target)
+    except BaseException:  # Ctrl-C too must not leave neither of them there
+        if aside.exists() and not target.exists():
+            aside.rename(target)
         raise
-    shutil.rmtree(aside)
+    finally:
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)

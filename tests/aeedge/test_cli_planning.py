@@ -90,6 +90,16 @@ def test_what_is_no_image_is_left_out_of_a_folder_and_counted(tmp_path, capsys):
     assert "3 files left out" in capsys.readouterr().err
 
 
+def test_linked_folders_are_named_and_a_link_to_nothing_is_an_input(tmp_path, capsys):
+    touch(tmp_path, "in/a.png", "elsewhere/b.png")
+    (tmp_path / "in" / "sub").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "gone.png").symlink_to("nowhere.png")
+    assert outputs([tmp_path / "in"], "out") == ["out/a.png.aee", "out/gone.png.aee"]
+    found = capsys.readouterr().err
+    assert "1 linked folder left out" in found
+    assert "not named" not in found
+
+
 def test_what_a_killed_run_left_is_no_input(tmp_path, capsys):
     touch(tmp_path, "a.png", ".aeedge-0123.tmp/b.png", "deep/.aeedge-4567.tmp/c.png", "deep/.aeedge-89.png")
     assert outputs([tmp_path], "out") == ["out/a.png.aee"]

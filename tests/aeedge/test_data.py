@@ -1,5 +1,7 @@
 import gzip
+import multiprocessing
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -225,6 +227,18 @@ def test_batches_come_in_order_whoever_prepares_them(workers):
             expected = source.part(step, first, count)
             assert np.array_equal(part.target.numpy(), expected.target.numpy())
             assert np.array_equal(part.source.numpy(), expected.source.numpy())
+
+
+def test_sigterm_to_all_processes_leaves_the_batches_coming():
+    """The training process stops after its step; until then it needs them."""
+    source = BatchSource(number_images(10), Augmentation((4, 4)), 4, seed=5)
+    coming = source.parts(0, 12, [(0, 4)], workers=2)
+    next(coming)
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGTERM)
+    assert len(list(coming)) == 11
 
 
 @pytest.mark.parametrize("draw", [torch.Tensor.uniform_, torch.Tensor.normal_])

@@ -59,6 +59,7 @@ def test_a_range_that_is_not_covered_gives_no_figure():
     assert found[0] == ("note", "Against JPEG: not covered. aeedge covers 25.0 to 29.0 dB, not 28.5 to 36 dB.")
     assert any("This bundle ends at 29.0 dB" in text for _, text in found)
     assert any("Nothing here speaks for this bundle" in text for _, text in found)
+    assert any("as nothing could be compared: choose a --psnr-range" in text for _, text in found)
 
 
 def test_equal_curves_are_even():

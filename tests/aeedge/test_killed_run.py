@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aeedge.training.logbook import read_metrics
-from aeedge.training.run import checkpoint_path, require_free_folder, set_aside, sweep
+from aeedge.training.run import checkpoint_path, put_back, require_free_folder, set_aside, sweep
 from aeedge_runtime.errors import ArgumentError
 
 pytestmark = pytest.mark.torch
@@ -48,6 +49,59 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
     sweep(run)
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
+
+
+def content_below(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("again", [put_back, set_aside])
+@pytest.mark.parametrize("killed", [set_aside, put_back])
+def test_a_run_survives_whatever_moment_its_replacement_is_killed_at(tmp_path, monkeypatch, killed, again):
+    """Every rename, folder made or removed, and file removed is one of these moments."""
+    moments = 0
+    while True:
+        run = tmp_path / str(moments)
+        (run / "checkpoints").mkdir(parents=True)
+        for name in ("config.json", "metrics.csv", "checkpoints/last.safetensors", "checkpoints/best.safetensors"):
+            (run / name).write_text(f"earlier {name}")
+        before = content_below(run)
+        if killed is put_back:
+            set_aside(run)
+            (run / "checkpoints").mkdir()
+            for name in ("config.json", "curves.png", "checkpoints/last.safetensors"):
+                (run / name).write_text("later")
+        with monkeypatch.context() as patch:
+            left = kill_after(moments, patch)
+            with contextlib.suppress(KeyboardInterrupt):
+                killed(run)
+        again(run)
+        put_back(run)
+        assert content_below(run) == before
+        assert not [path for path in run.iterdir() if path.name.startswith(".")]
+        if left():
+            break
+        moments += 1
+    assert moments >= 5
+
+
+def kill_after(calls, patch):
+    """Raises as Ctrl-C does before the call number `calls`; returns what tells whether there were no more."""
+    done = []
+
+    def counted(method):
+        def run(*arguments, **options):
+            if len(done) == calls:
+                done.append(None)
+                raise KeyboardInterrupt
+            done.append(None)
+            return method(*arguments, **options)
+
+        return run
+
+    for name in ("rename", "mkdir", "rmdir", "unlink"):
+        patch.setattr(Path, name, counted(getattr(Path, name)))
+    return lambda: len(done) <= calls
 
 
 def test_a_run_killed_before_its_first_file_can_be_started_again(tmp_path):

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from aeedge_export import ExportError, ParityError, export_bundle, export_model
+from aeedge_export import ExportError, ParityError, export_bundle, export_model, export_run
 from aeedge_export import price as price_module
 from aeedge_export import variant as variant_module
 from aeedge_export.equalise import channel_ranges, equalise
@@ -152,6 +152,11 @@ def test_too_few_images_are_refused(made, source, tmp_path):
 def test_options_that_do_not_apply(options, message):
     with pytest.raises(ArgumentError, match=message):
         request_of(*options)
+
+
+def test_a_graph_that_is_not_written_cannot_be_changed(tmp_path):
+    with pytest.raises(ArgumentError, match='found "decoder", which "only: encoder" does not write'):
+        export_run("none", tmp_path / "bundle", only="encoder", quantise="decoder", precision="fp16")
 
 
 def test_a_broken_variant_is_not_written(made, source, tmp_path, monkeypatch):

@@ -86,6 +86,33 @@ def test_an_interrupted_cleaning_up_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_linked_folder_is_replaced_behind_its_link(tmp_path):
+    write_bundle(tmp_path / "real", FILES, force=False)
+    (tmp_path / "link").symlink_to("real")
+    write_bundle(tmp_path / "link", {"manifest.json": MANIFEST}, force=True)
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["manifest.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_an_interrupted_replacement_leaves_the_old_bundle(tmp_path, monkeypatch, moment):
+    write_bundle(tmp_path / "bundle", FILES, force=False)
+    rename, calls = Path.rename, []
+
+    def interrupted(path, target):
+        calls.append(path)
+        if len(calls) == moment + 1:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(tmp_path / "bundle", {"manifest.json": MANIFEST}, force=True)
+    assert (tmp_path / "bundle" / "golden" / "0.png").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_an_empty_folder_may_be_filled(tmp_path):
     (tmp_path / "bundle").mkdir()
     write_bundle(tmp_path / "bundle", FILES, force=False)
