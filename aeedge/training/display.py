@@ -15,7 +15,7 @@ class Display:
     """A reporter for people."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console: Console | None = None  # made where training runs: it cannot go to a spawned process
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._last_line = 0.0
@@ -26,6 +26,7 @@ class Display:
         begin = f"from step {step:,} " if step else ""
         self._max_steps, self._last_line = max_steps, time.monotonic()
         self._line(f"training {parameters:,} parameters on {images:,} images, {begin}to step {max_steps:,}")
+        self._console = Console(stderr=True, highlight=False)
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._progress = Progress(*columns, console=self._console, transient=True)
@@ -59,7 +60,7 @@ class Display:
         self._line(f"training ended: {reason}")
 
     def _line(self, text: str) -> None:
-        if self._progress:
+        if self._progress and self._console:
             self._console.print(text, markup=False)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - plain lines when not in a terminal

@@ -6,9 +6,9 @@ Devices, precision, gradient clipping and the exchange of gradients are Lightnin
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -79,8 +79,8 @@ class Engine:
         if compiled:
             captured = {"mode": "reduce-overhead"} if fabric.device.type == "cuda" else {}  # CUDA graphs
             self.module.objective.compile(dynamic=False, **captured)
-        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.optimizer = build_optimizer(trained, training.optimizer)
+        self.trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(self.trained, training.optimizer)
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
         self.average = Average(self.module.model, training.ema_decay) if training.ema_decay else None
         self.counters = Counters()
@@ -125,6 +125,7 @@ class Engine:
             self.reporter = Silent()
         self.reporter.start(start, self.max_steps, len(self.source.images), count_parameters(self.module.model))
         self.logbook = Logbook(self.out, start) if self.fabric.is_global_zero else None
+        reason = "failed"
         try:
             reason = self._steps(start, stop)
             self.save()
@@ -132,8 +133,8 @@ class Engine:
             if self.logbook:
                 self.logbook.close()
                 self._draw_curves(0)
+            self.reporter.finish(reason)
         self.fabric.barrier()
-        self.reporter.finish(reason)
         return reason
 
     def _steps(self, start: int, stop: StopRequest) -> str:
@@ -141,10 +142,13 @@ class Engine:
         clock = _Clock(training.batch_size)
         for step, batches in enumerate(self._batches(start), start):
             rate = learning_rate(training.optimizer, step, self.max_steps)
-            parts = self._optimise(step, batches, rate)
+            parts, failed = self._gradients(step, batches)
+            parts, anywhere, interrupted, expired = self._agree(parts, failed is not None, stop)
+            if anywhere:
+                self._give_up(step, failed)
+            self._update(step, rate)
             if step == 0 and self.fabric.is_global_zero:
                 forget_set_aside(self.out)
-            parts, interrupted, expired = self._agree(parts, stop)
             self._count(step, parts)
             self.reporter.step(step + 1, parts["loss"], clock.tick())
             out_of_time = expired and not interrupted
@@ -161,62 +165,77 @@ class Engine:
     def _batches(self, start: int) -> Iterator[list[Prepared]]:
         """This process's parts of every batch; a GPU is fast enough to need several processes for them."""
         on_gpu = self.fabric.device.type == "cuda"
-        workers = min(MOST_WORKERS, default_threads() // self.fabric.world_size) if on_gpu else 0
+        sharing = len(getattr(self.fabric.strategy, "parallel_devices", None) or [None])  # processes of this machine
+        workers = min(MOST_WORKERS, default_threads() // sharing) if on_gpu else 0
         return self.source.parts(start, self.max_steps, self.places, workers=workers, pinned=on_gpu)
 
-    def _optimise(self, step: int, batches: list[Prepared], rate: float) -> dict[str, float]:
-        """Do one optimiser step; return the mean of the objective's parts over its batches."""
+    def _gradients(self, step: int, batches: list[Prepared]) -> tuple[dict[str, float], "_Failed | None"]:
+        """Compute the gradients of a step; return the mean of the objective's parts, and what was not finite."""
         training = self.config.training
         self.wrapped.train()
         if training.trainable == "decoder":
             self.module.model.encoder.eval()  # its normalisation statistics are frozen too
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         found: list[dict[str, Tensor]] = []
         for number, ((first, _), prepared) in enumerate(zip(self.places, batches, strict=True), 1):
             batch = prepared.on(self.fabric.device, training.channels_last)
             with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
                 parts = self.wrapped(batch, step, first)
                 self.fabric.backward(parts["loss"] / len(batches))
-            found.append({name: value.detach() for name, value in parts.items()})
-        if training.clip_norm:
-            norm = self.fabric.clip_gradients(
-                self.wrapped, self.stepper, max_norm=training.clip_norm, error_if_nonfinite=False
-            )
-            found.append({"norm": norm})
-        values = _as_numbers(found)  # the one moment at which a step waits for its device
-        for prepared, parts in zip([*batches, batches[-1]], values, strict=False):
-            self._require_finite(parts["norm" if "norm" in parts else "loss"], prepared, step)
-        self.stepper.step()
-        self.stepper.zero_grad()
-        if self.average:
-            self.average.update(self.module.model, step)
-        parts_of_batches = values[: len(batches)]
-        return {name: sum(part[name] / len(batches) for part in parts_of_batches) for name in parts_of_batches[0]}
+            found.append({name: value.detach().clone() for name, value in parts.items()})
+        found.append({"norm": self._clip()})
+        *values, last = _as_numbers(found)  # the one moment at which a step waits for its device
+        checked = [*((part["loss"], prepared) for part, prepared in zip(values, batches, strict=True))]
+        checked.append((last["norm"], batches[-1]))
+        failed = next((_Failed(value, prepared) for value, prepared in checked if not math.isfinite(value)), None)
+        return {name: sum(part[name] / len(batches) for part in values) for name in values[0]}, failed
 
-    def _require_finite(self, value: float, prepared: Prepared, step: int) -> None:
-        if math.isfinite(value):
-            return
+    def _clip(self) -> Tensor:
+        """Clip the gradients where that is asked for; return their norm before."""
+        largest = self.config.training.clip_norm
+        if largest:
+            norm: Tensor = self.fabric.clip_gradients(
+                self.wrapped, self.stepper, max_norm=largest, error_if_nonfinite=False
+            )
+            return norm
+        return torch.nn.utils.get_total_norm(
+            [parameter.grad for parameter in self.trained if parameter.grad is not None]
+        )
+
+    def _agree(
+        self, parts: dict[str, float], failed: bool, stop: StopRequest
+    ) -> tuple[dict[str, float], bool, bool, bool]:
+        """Return the mean of the parts over all processes, and whether any failed, was interrupted or has no time left.
+
+        One process may be alone with its number that is not finite, or with its signal; all must do the same.
+        """
+        flags = (failed, stop.interrupted, stop.expired)
+        if self.fabric.world_size == 1:
+            return parts, *flags
+        mine = torch.tensor([*parts.values(), *flags], device=self.fabric.device)
+        *means, failures, interrupted, expired = self.fabric.all_reduce(mine, reduce_op="mean").tolist()
+        return dict(zip(parts, means, strict=True)), failures > 0, interrupted > 0, expired > 0
+
+    def _give_up(self, step: int, failed: "_Failed | None") -> NoReturn:
+        """Keep the batch whose loss or gradient is not finite, and end; the weights are those before the step."""
+        if failed is None:
+            raise AeedgeError(f"the loss or its gradient was not finite at step {step} in another process")
         place = self.out / NON_FINITE / f"step-{step}-process-{self.fabric.global_rank}.safetensors"
-        batch = prepared.on(torch.device("cpu"), channels_last=False)
+        batch = failed.prepared.on(torch.device("cpu"), channels_last=False)
         write_checkpoint(
             place, {"target": batch.target, "source": batch.source.clone()}, replace(self.counters, step=step)
         )
         raise AeedgeError(
-            f"the loss or its gradient became {value} at step {step}; the batch is in {place}, earlier "
-            "weights in the last checkpoint; try a lower learning rate or gradient clipping (training.clip_norm)"
+            f"the loss or its gradient became {failed.value} at step {step}; the batch is in {place}; {self._remedy()}"
         )
 
-    def _agree(self, parts: dict[str, float], stop: StopRequest) -> tuple[dict[str, float], bool, bool]:
-        """Return the mean of the parts over all processes, and whether any was interrupted or has no time left.
-
-        A signal may reach one process only; all must do the same after the step.
-        """
-        if self.fabric.world_size == 1:
-            return parts, stop.interrupted, stop.expired
-        mine = torch.tensor([*parts.values(), stop.interrupted, stop.expired], device=self.fabric.device)
-        *means, interrupted, expired = self.fabric.all_reduce(mine, reduce_op="mean").tolist()
-        return dict(zip(parts, means, strict=True)), interrupted > 0, expired > 0
+    def _update(self, step: int, rate: float) -> None:
+        """Apply the gradients."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.stepper.step()
+        self.stepper.zero_grad()
+        if self.average:
+            self.average.update(self.module.model, step)
 
     def _count(self, step: int, parts: Mapping[str, float]) -> None:
         before = self.counters.sums or {}
@@ -230,26 +249,30 @@ class Engine:
         every = self.config.training.validate_steps
         if every:
             return step % every == 0
-        return int(step / self.source.steps_per_epoch) > int((step - 1) / self.source.steps_per_epoch)
+        size, count = self.source.batch_size, len(self.source.images)
+        return step * size // count > (step - 1) * size // count
 
     def _checkpoint_due(self, step: int) -> bool:
         every = self.config.training.checkpoint_steps
         return bool(every and step % every == 0) or time.monotonic() - self._saved > CHECKPOINT_SECONDS
 
     def _validate(self, rate: float, clock: "_Clock") -> None:
-        """Measure, log, keep the best weights and write both checkpoints."""
+        """Measure, log, keep the best weights and write both checkpoints.
+
+        Raises:
+            AeedgeError: the loss is not finite; both checkpoints stay those of before.
+        """
         counters = self.counters
         picture = self.out / "reconstructions" / f"step-{counters.step:07}.png"
         measured = self.validator.measure(self.shown, self.module, picture)
         loss = measured["loss"]
-        finite = math.isfinite(loss)
-        better = finite and (counters.best_loss is None or loss < counters.best_loss)
+        better = counters.best_loss is None or loss < counters.best_loss
         row = {"step": counters.step, "epoch": round(counters.epoch, 4), "learning_rate": rate, **clock.lap()}
         row |= {f"train_{name}": value / counters.summed for name, value in (counters.sums or {}).items()}
         row |= {f"val_{name}": value for name, value in measured.items()}
         self.counters = replace(
             counters,
-            loss=loss if finite else None,
+            loss=loss,
             best_loss=loss if better else counters.best_loss,
             best_step=counters.step if better else counters.best_step,
             stale=0 if better else counters.stale + 1,
@@ -259,10 +282,20 @@ class Engine:
         if self.logbook:
             self.logbook.add(row)
             self._draw_curves(CURVES_SECONDS)
+        if not math.isfinite(loss):
+            raise AeedgeError(f"the loss on held-out images became {loss} at step {counters.step}; {self._remedy()}")
         if better and self.fabric.is_global_zero:
             self._save_best()
         self.save()
         self.reporter.validated(row, better)
+
+    def _remedy(self) -> str:
+        if not checkpoint_path(self.out, "last").exists():
+            return "start again with a lower learning rate or with training.clip_norm"
+        return (
+            "the checkpoints are of earlier steps: go on with --resume and a lower --learning-rate, or start again "
+            "with --init-from and training.clip_norm"
+        )
 
     def _draw_curves(self, least_seconds: float) -> None:
         if time.monotonic() - self._drawn >= least_seconds:
@@ -279,6 +312,14 @@ def _as_numbers(found: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]
     """Single numbers on a device as Python's, fetched together."""
     numbers = iter(torch.stack([value.float() for parts in found for value in parts.values()]).tolist())
     return [{name: next(numbers) for name in parts} for parts in found]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A loss or a gradient's norm that is not finite, and the batch that gave it."""
+
+    value: float
+    prepared: Prepared
 
 
 class _Clock:

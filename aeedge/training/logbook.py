@@ -8,6 +8,8 @@ from typing import Any
 
 from aeedge_runtime.errors import InputError
 
+METRICS = "metrics.csv"
+
 LEADING = ("step", "epoch", "learning_rate", "images_per_second", "seconds")
 """First columns of metrics.csv; `train_*` and `val_*` follow."""
 
@@ -23,7 +25,7 @@ class Logbook:
     def __init__(self, run: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.path = run / "metrics.csv"
+        self.path = run / METRICS
         self.rows = [row for row in read_metrics(self.path) if row["step"] <= step]
         if self.path.exists():
             self._rewrite()

@@ -1,6 +1,7 @@
 """`train`: a run from its config to its folder, at once, in pieces or on several devices."""
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from aeedge.training.config import RunConfig
 from aeedge.training.corruption import Corruption
 from aeedge.training.engine import Engine
 from aeedge.training.hardware import Hardware
+from aeedge.training.logbook import METRICS, read_metrics
 from aeedge.training.losses import DISTORTIONS
 from aeedge.training.optimizers import OPTIMIZERS
 from aeedge.training.reporter import Reporter, Silent
@@ -28,7 +30,7 @@ from aeedge.training.run import (
     write_tables,
 )
 from aeedge.training.stop import StopRequest
-from aeedge_runtime.errors import ArgumentError
+from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 MAY_CHANGE = frozenset(
     {
@@ -98,10 +100,25 @@ def train(
         compiled=hardware.compile,
     )
     if "spawn" in hardware.strategy or "fork" in hardware.strategy or "notebook" in hardware.strategy:
-        reason: str = fabric.launch(run)
-        return reason
+        ended: str | AeedgeError = fabric.launch(partial(_as_result, run))
+        if isinstance(ended, AeedgeError):
+            raise ended
+        return ended
     fabric.launch()
     return run(fabric)
+
+
+def _as_result(run: Callable[[Any], str], fabric: Any) -> str | AeedgeError:
+    """Return an expected failure: raised in a spawned process, it would arrive as a traceback in text.
+
+    What arrives is of the first process; the others say theirs here.
+    """
+    try:
+        return run(fabric)
+    except AeedgeError as error:
+        if not fabric.is_global_zero:
+            logging.getLogger(__name__).error(str(error))
+        return error
 
 
 def _train(
@@ -125,6 +142,7 @@ def _train(
     engine = Engine(fabric, config, out, weights, tables, reporter, compiled=compiled)
     if resume and checkpoint_path(out, "last").exists():
         engine.restore(checkpoint_path(out, "last"))
+        read_metrics(out / METRICS)  # refused by every process, not only by the one that writes to it
     if engine.counters.step > engine.max_steps:
         raise ArgumentError(
             f"training.max_steps: found {engine.max_steps:,}, expected at least the {engine.counters.step:,} steps "
@@ -143,6 +161,8 @@ def _train(
         write_config(out, config)
     fabric.barrier()
     if engine.counters.step >= engine.max_steps:
+        if fabric.is_global_zero:
+            reporter.finish(f"all {engine.max_steps:,} steps were done before")
         return "finished"
     try:
         with stop.listening():

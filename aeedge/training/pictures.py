@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeedge.training.logbook import read_metrics
+from aeedge.training.logbook import METRICS, read_metrics
 
 GAP = 2
 """Pixels between the pictures of a grid."""
@@ -41,7 +41,7 @@ def save_grid(path: Path, rows: Sequence[NDArray[np.float32]]) -> None:
 
 def save_curves(run: Path) -> None:
     """Draw losses and PSNR of a run's metrics.csv as curves.png; nothing before the second validation."""
-    rows = read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / METRICS)
     if len(rows) < 2:
         return
     from matplotlib.figure import Figure  # not pyplot, which keeps global state

@@ -16,12 +16,13 @@ from aeedge.configuration import Configuration, parse
 from aeedge.models import Autoencoder, build_model
 from aeedge.training.checkpoint import Counters, load_weights, read_checkpoint, under
 from aeedge.training.config import RunConfig
+from aeedge.training.logbook import METRICS
 from aeedge_runtime.errors import ArgumentError, InputError
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
 NON_FINITE = "non-finite"
-OURS = (CONFIG, TABLES, "checkpoints", "metrics.csv", "curves.png", "reconstructions", "tensorboard", NON_FINITE)
+OURS = (CONFIG, TABLES, "checkpoints", METRICS, "curves.png", "reconstructions", "tensorboard", NON_FINITE)
 """What a run writes, and all that `--force` removes."""
 
 SET_ASIDE = ".replaced"

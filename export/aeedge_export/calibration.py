@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aeedge_export.calibrate import Arrays, choose_shrink, factorized_tables
 from aeedge_export.canonical import graph_bytes
+from aeedge_export.errors import ExportError
 from aeedge_export.hyperprior import hyperprior_tables
 from aeedge_export.latents import crops, encoder_outputs, flatten, stacks, to_float
 from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, learned_steps, prior_facts
@@ -29,6 +30,12 @@ LARGE_PARAMETERS, LARGE_PIXELS = 1 << 26, 1 << 17
 
 HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
 """Symbols of a hyperprior are counted on so many pixels, at eleven qualities each."""
+
+FINITE_PIXELS = 1 << 18
+"""Pixels of real images that must give finite numbers."""
+
+LARGEST = 2.0**40
+"""Latents and pixels beyond it are of a model that has diverged."""
 
 SHOWN_QUALITIES = (1, 25, 50, 75, 100)
 
@@ -150,6 +157,28 @@ def _hyperprior(
 
 def _session(graphs: Mapping[str, onnx_ir.Model], role: str) -> Session:
     return open_session(graph_bytes(graphs[role], {}), SessionOptions(), role=f"{role}.onnx")
+
+
+@torch.no_grad()
+def check_outputs(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> None:
+    """Refuse a model whose latents or pixels of real images are no numbers: every image would come back as noise.
+
+    Raises:
+        ExportError: they are not finite, or absurd.
+    """
+    for stack in stacks(crops(images, model, FINITE_PIXELS, SAMPLE_SIDE)):
+        latent = model.encode(to_float(stack))
+        _require_usable("latents", latent.numpy())
+        _require_usable("pixels", model.decode(latent).numpy())
+
+
+def _require_usable(what: str, values: NDArray[np.floating[Any]]) -> None:
+    largest = float(np.abs(values).max())
+    if not largest <= LARGEST:  # NaN too
+        raise ExportError(
+            f"the model gives {what} of {largest:.3g} on its calibration images, expected at most {LARGEST:.3g}: its "
+            "training has diverged; train again with a lower learning rate, or export another checkpoint"
+        )
 
 
 def _warn(bits: NDArray[np.float64], dead: int, channels: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aeedge.applications.anomaly import DEFAULT_RATE
 from aeedge.applications.anomaly import calibrate as calibrate_anomaly
-from aeedge_export.calibration import Calibration, calibrate
+from aeedge_export.calibration import Calibration, calibrate, check_outputs
 from aeedge_export.canonical import array_bytes
 from aeedge_export.cases import parity_cases
 from aeedge_export.draft import Draft
@@ -368,6 +368,7 @@ def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tup
     check_exact(source.model)
     arrays = kept_tables(source, tables_from)
     model = frozen_copy(source.model)
+    check_outputs(model, source.calibration)
     say("graphs: torch.onnx.export")
     graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
     draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, arrays)

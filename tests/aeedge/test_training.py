@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from aeedge.training import checkpoint, engine, losses
 from aeedge.training.checkpoint import Counters, read_checkpoint, write_checkpoint
 from aeedge.training.config import RunConfig
+from aeedge.training.display import Display
 from aeedge.training.hardware import Hardware
 from aeedge.training.logbook import read_metrics
 from aeedge.training.loop import train
@@ -212,6 +213,12 @@ def test_early_stopping(tmp_path):
     assert read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1].step == 9
 
 
+def test_resuming_a_run_that_is_done_says_so(tmp_path, capsys):
+    train(config(), tmp_path / "run", hardware=CPU)
+    assert train(config(), tmp_path / "run", hardware=CPU, resume=True, reporter=Display()) == "finished"
+    assert capsys.readouterr().err == "training ended: all 9 steps were done before\n"
+
+
 def test_time_limit_stops_after_a_step_and_can_be_resumed(tmp_path):
     assert train(config(), tmp_path / "run", hardware=CPU, max_minutes=1e-9) == "time is up"
     assert read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1].step == 1
@@ -234,20 +241,44 @@ def test_a_network_that_gives_nan_stops_under_bce_too(tmp_path):
     assert list((tmp_path / "run" / "non-finite").glob("*.safetensors"))
 
 
-@pytest.mark.parametrize(
-    ("found", "best"),
-    [((math.nan, 2.0, 1.0), 1.0), ((math.inf, 2.0, math.nan), 2.0), ((math.nan, math.inf, math.nan), None)],
-)
-def test_a_validation_that_is_not_finite_is_never_the_best(tmp_path, monkeypatch, found, best):
+def held_out_losses(monkeypatch, *found):
     coming = iter(found)
     measure = Validator.measure
     monkeypatch.setattr(Validator, "measure", lambda *words: measure(*words) | {"loss": next(coming)})
-    train(config(), tmp_path / "run", hardware=CPU)
-    counters = read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1]
-    assert counters.best_loss == best
-    assert checkpoint_path(tmp_path / "run", "best").exists() == (best is not None)
-    assert load_run(tmp_path / "run").summary["loss"] == best
-    json.dumps([counters.to_dict(), dict(load_run(tmp_path / "run").summary)], allow_nan=False)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_held_out_loss_that_is_not_finite_stops_and_leaves_the_checkpoints_before_it(tmp_path, monkeypatch, wrong):
+    with monkeypatch.context() as patch:
+        held_out_losses(patch, 2.0, 3.0, wrong)
+        with pytest.raises(AeedgeError, match=rf"held-out images became {wrong} at step 9; .* lower --learning-rate"):
+            train(config(), tmp_path / "run", hardware=CPU)
+    steps = {which: read_checkpoint(checkpoint_path(tmp_path / "run", which))[1].step for which in ("best", "last")}
+    assert steps == {"best": 3, "last": 6}
+    assert math.isfinite(load_run(tmp_path / "run", "last").summary["loss"])
+    assert [row["step"] for row in read_metrics(tmp_path / "run" / "metrics.csv")] == [3, 6, 9]
+    lower = config(optimizer={"name": "adam", "learning_rate": 1e-4})
+    assert train(lower, tmp_path / "run", hardware=CPU, resume=True) == "finished"
+
+
+def test_a_first_held_out_loss_that_is_not_finite_leaves_no_checkpoint(tmp_path, monkeypatch):
+    held_out_losses(monkeypatch, math.nan)
+    with pytest.raises(AeedgeError, match="at step 3; start again with a lower learning rate"):
+        train(config(), tmp_path / "run", hardware=CPU)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_gradient_that_is_not_finite_stops_without_clipping_too(tmp_path, monkeypatch):
+    fit = engine.Engine.fit
+
+    def spoilt(self, stop):
+        self.trained[0].register_hook(lambda gradient: gradient * math.nan)
+        return fit(self, stop)
+
+    monkeypatch.setattr(engine.Engine, "fit", spoilt)
+    with pytest.raises(AeedgeError, match="the loss or its gradient became nan at step 0"):
+        train(config(), tmp_path / "run", hardware=CPU)
+    assert list((tmp_path / "run" / "non-finite").glob("*.safetensors"))
 
 
 def test_a_run_whose_best_loss_was_written_as_infinite_loads_and_goes_on(tmp_path):
@@ -455,7 +486,7 @@ def test_two_processes_equal_one(tmp_path):
     )
     train(settings, tmp_path / "one", hardware=CPU)
     two = Hardware(accelerator="cpu", devices=2, strategy="ddp_spawn")
-    train(settings, tmp_path / "two", hardware=two)
+    train(settings, tmp_path / "two", hardware=two, reporter=Display())
     one, other = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:
         torch.testing.assert_close(other[name], one[name], atol=2e-5, rtol=1e-3)

@@ -10,6 +10,7 @@ from aeedge.training.checkpoint import read_checkpoint
 from aeedge.training.config import RunConfig
 from aeedge.training.hardware import Hardware
 from aeedge.training.loop import train
+from aeedge.training.reporter import Silent
 from aeedge.training.run import checkpoint_path, set_aside, write_config
 from aeedge.training.start import initial_weights
 from aeedge_runtime.errors import AeedgeError, ArgumentError
@@ -119,7 +120,7 @@ def test_a_run_that_cannot_take_a_step_replaces_nothing(tmp_path, monkeypatch):
         raise RuntimeError("no step")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.Engine, "_optimise", fails)
+        patch.setattr(engine.Engine, "_gradients", fails)
         with pytest.raises(RuntimeError, match="no step"):
             train(config(seed=1), run, hardware=CPU, force=True)
     assert content(run) == before
@@ -141,6 +142,35 @@ def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_rep
     assert {path.parts[0] for path in after.keys() - before.keys()} == {"non-finite"}
 
 
+class FailsIn(Silent):
+    """Lets one of several spawned processes find a loss that is not finite; it gets there with the reporter."""
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def __setstate__(self, state):
+        gradients = engine.Engine._gradients
+
+        def fails(self, step, batches):
+            parts, failed = gradients(self, step, batches)
+            if step == 4 and self.fabric.global_rank == state["rank"]:
+                failed = engine._Failed(torch.inf, batches[0])
+            return parts, failed
+
+        engine.Engine._gradients = fails
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_loss_that_is_not_finite_in_one_process_ends_both_in_order(tmp_path, rank):
+    two = Hardware(accelerator="cpu", devices=2, strategy="ddp_spawn")
+    expected = "became inf at step 4; the batch is in" if rank == 0 else "not finite at step 4 in another process"
+    with pytest.raises(AeedgeError, match=expected):
+        train(config(), tmp_path / "run", hardware=two, reporter=FailsIn(rank))
+    kept = [path.name for path in (tmp_path / "run" / "non-finite").glob("*.safetensors")]
+    assert kept == [f"step-4-process-{rank}.safetensors"]
+    assert read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1].step == 3
+
+
 @pytest.mark.parametrize("configured", [False, True])
 def test_a_run_killed_before_its_first_step_gives_way_to_the_one_before_and_the_next(tmp_path, monkeypatch, configured):
     run = tmp_path / "run"
@@ -152,7 +182,7 @@ def test_a_run_killed_before_its_first_step_gives_way_to_the_one_before_and_the_
     with pytest.raises(ArgumentError, match="found a run in it"):
         train(config(seed=2), run, hardware=CPU)
     with monkeypatch.context() as patch:
-        patch.setattr(engine.Engine, "_optimise", lambda *_: pytest.fail("no step"))
+        patch.setattr(engine.Engine, "_gradients", lambda *_: pytest.fail("no step"))
         with pytest.raises(pytest.fail.Exception):
             train(config(seed=2), run, hardware=CPU, force=True)
     assert content(run) == before

@@ -190,6 +190,19 @@ def test_weights_that_are_not_finite_are_refused_and_nothing_is_written(source, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("family", ["dense", "conv", "hyperprior", "vae"])
+@pytest.mark.parametrize(("half", "what"), [("encoder", "latents"), ("decoder", "pixels")])
+def test_a_model_that_has_diverged_is_refused_and_nothing_is_written(source, tmp_path, family, half, what):
+    model = copy.deepcopy(source(family).model)
+    with torch.no_grad():
+        for parameter in getattr(model, half).parameters():
+            parameter.copy_((parameter * 1e38).clamp(-3e38, 3e38))
+    wild = dataclasses.replace(source(family), model=model)
+    with pytest.raises(ExportError, match=f"the model gives {what} of .* has diverged; train again"):
+        export_model(wild, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_untrained_constant_encoder_is_exported_with_a_warning(source, tmp_path):
     model = copy.deepcopy(source("dense").model)
     with torch.no_grad():
