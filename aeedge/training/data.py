@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from aeedge.training import randomness, synthetic
 from aeedge.training.config import DataConfig, RunConfig
-from aeedge.training.folder import FolderImages, held_out_paths, image_paths
+from aeedge.training.folder import FolderImages, held_out_paths, image_paths, is_usable
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 
 Split = Literal["train", "held-out", "test"]
@@ -187,7 +188,8 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int) -> ImageSe
     paths = image_paths(root)
     if len(paths) < 2:
         raise ArgumentError(f"{root}: found 1 image, expected at least 2, one of them to hold out")
-    held = held_out_paths(root, paths, _held_out_count(data, len(paths)), seed)
+    usable = partial(is_usable, channels=channels, smallest=smallest)
+    held = held_out_paths(root, paths, _held_out_count(data, len(paths)), seed, usable)
     chosen = [path for path in paths if (path in held) == (split != "train")]
     if data.count and split == "train":
         chosen = chosen[: data.count]

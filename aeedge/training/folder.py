@@ -3,18 +3,19 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aeedge.sources import IMAGE_SUFFIXES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 from aeedge_runtime.image import load_image
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"})
 
 MEMORY_LIMIT = 6 * 2**30
 """Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
@@ -41,20 +42,33 @@ def image_paths(root: Path) -> list[Path]:
     if not root.is_dir():
         kind = "a file" if root.exists() else "nothing"
         raise ArgumentError(f"{root}: found {kind}, expected a folder of images or a data set's name")
-    found = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    named = (path for path in root.rglob("*") if not path.name.startswith("."))
+    found = [path for path in named if path.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
-        raise ArgumentError(f"{root}: found no image files, expected some ({', '.join(sorted(SUFFIXES))})")
+        raise ArgumentError(f"{root}: found no image files, expected some ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return sorted(found)
 
 
-def held_out_paths(root: Path, paths: Sequence[Path], count: int, seed: int) -> set[Path]:
-    """Choose `count` files by a hash of their path below `root`, so that new files hardly change the choice."""
+def held_out_paths(
+    root: Path, paths: Sequence[Path], count: int, seed: int, usable: Callable[[Path], bool] = lambda path: True
+) -> set[Path]:
+    """Choose `count` usable files by a hash of their path below `root`, so that new files hardly change the choice."""
 
     def rank(path: Path) -> bytes:
         name = os.fsencode(path.relative_to(root).as_posix())  # a name may be any bytes
         return hashlib.blake2b(f"{seed}/".encode() + name).digest()
 
-    return set(sorted(paths, key=rank)[:count])
+    return set(islice(filter(usable, sorted(paths, key=rank)), count))
+
+
+@lru_cache(1 << 16)
+def is_usable(path: Path, channels: int, smallest: tuple[int, int]) -> bool:
+    """Whether an image can be read and is large enough; found out once a process, for all splits alike."""
+    try:
+        rows, columns = read_pixels(path, channels).shape[:2]
+    except InputError:
+        return False
+    return bool(rows >= smallest[0] and columns >= smallest[1])
 
 
 class FolderImages:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from aeedge.sources import IMAGE_SUFFIXES
 from aeedge.training import folder, randomness, synthetic
 from aeedge.training.augmentation import Augmentation
 from aeedge.training.batches import BatchSource, StepInfo, prepare, sample_size
@@ -143,6 +144,30 @@ def test_held_out_files_are_pinned():
     names = ("a.png", "b/ä.png", "b/日本.png", "c.jpg", "d d.png", "e.png")
     chosen = held_out_paths(Path("root"), [Path("root") / name for name in names], 3, 7)
     assert chosen == {Path("root") / name for name in ("b/ä.png", "b/日本.png", "d d.png")}
+
+
+@pytest.mark.parametrize("fault", ["broken", "cut", "small"])
+def test_a_file_that_cannot_be_used_is_not_held_out(tmp_path, fault):
+    write_images(tmp_path, [(40, 40)] * 8)
+    paths = image_paths(tmp_path)
+    (first,) = held_out_paths(tmp_path, paths, 1, 0)
+    if fault == "small":
+        Image.new("RGB", (8, 40)).save(first)
+    else:
+        first.write_bytes(first.read_bytes()[:1500] if fault == "cut" else b"not an image")
+    data = DataConfig(source=str(tmp_path), held_out=0.1, crop=(32, 32))
+    (held,) = open_dataset(data, 3, "held-out").paths
+    with pytest.warns(AeedgeWarning, match=first.name):
+        trained = open_dataset(data, 3, "train").paths
+    assert held != first
+    assert sorted([*trained, held, first]) == paths
+
+
+def test_a_folder_is_searched_for_all_that_compress_takes(tmp_path):
+    names = [f"{number}{suffix}" for number, suffix in enumerate(sorted(IMAGE_SUFFIXES))]
+    for name in [*names, "notes.txt", ".hidden.png"]:
+        (tmp_path / name).touch()
+    assert {path.name for path in image_paths(tmp_path)} == set(names)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
