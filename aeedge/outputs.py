@@ -92,7 +92,8 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
     if single and not is_folder(output):
         return [Job(sources[0], Path(output))]
     if Path(output).exists() and not Path(output).is_dir():
-        raise click.UsageError(f"-o {printable(output)}: found a file, expected a folder, as there are several inputs")
+        reason = "its name ends so" if single else "there are several inputs"
+        raise click.UsageError(f"-o {printable(output)}: found a file, expected a folder, as {reason}")
     if is_picture_name(Path(output)) and not is_folder(output):
         raise click.UsageError(
             f"-o {printable(output)}: found the name of a picture, expected that of a folder for several results; "
@@ -129,6 +130,24 @@ def _distinct(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
+def require_place(path: Path) -> None:
+    """Refuse, before any work, a place where nothing can be written; missing folders of it can be made.
+
+    Raises:
+        ArgumentError: a file lies where one of its folders should be.
+        AeedgeError: the folder may not be written to.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ArgumentError(
+            f"{printable(path)}: found a file at {printable(folder)}, expected a folder; choose another place"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AeedgeError(f"{printable(path)}: {printable(folder)} may not be written to; choose another place")
+
+
 class OutputGuard:
     """Decides whether a place may be written to.
 
@@ -163,9 +182,10 @@ class OutputGuard:
 
         Raises:
             ArgumentError: the place holds an input, or a folder.
-            AeedgeError: it holds a file, and there is no `--force`.
+            AeedgeError: it holds a file, and there is no `--force`, or it cannot be written to.
         """
         if not os.path.lexists(output):
+            require_place(output)
             return True
         self._spare_inputs(output)
         if output.is_dir():
@@ -179,6 +199,7 @@ class OutputGuard:
             if self.skip_existing is not None:
                 others = "--skip-existing leaves it, -o names another place"
             raise AeedgeError(f"{printable(output)} exists; --force replaces it, {others}")
+        require_place(output)
         return True
 
     def _spare_inputs(self, output: Path) -> None:

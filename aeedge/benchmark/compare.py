@@ -1,7 +1,7 @@
 """Two measurements of the same cases: what became slower by more than a limit and by more than the noise."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,27 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], fail_over_percent
         ArgumentError: they have no case in common.
     """
     old, new = _by_case(before), _by_case(now)
-    common = [case for case in new if case in old]
-    if not common:
-        raise ArgumentError("the two measurements have no configuration in common; measure the same sizes and threads")
+    common = common_cases(old, new)
     changes = [change for case in common for change in _changes(case, old[case], new[case], fail_over_percent)]
     missing = [case for case in (*old, *new) if case not in common]
     return Comparison(changes, missing, _notes(before["environment"], now["environment"]))
+
+
+def cases_of(report: Mapping[str, Any]) -> list[Case]:
+    """Return what a report measured."""
+    return list(_by_case(report))
+
+
+def common_cases(before: Collection[Case], now: Iterable[Case]) -> list[Case]:
+    """Return the cases that can be compared.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    common = [case for case in now if case in before]
+    if not common:
+        raise ArgumentError("the two measurements have no configuration in common; measure the same sizes and threads")
+    return common
 
 
 def _by_case(report: Mapping[str, Any]) -> dict[Case, Mapping[str, Any]]:

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aeedge.benchmark.case import CLASSICS, Case, Grid
+from aeedge.benchmark.compare import common_cases
 from aeedge.benchmark.engine import psnr_db
 from aeedge.benchmark.exchange import Effort, Reply, Request
 from aeedge.benchmark.machine import environment
@@ -59,6 +60,7 @@ def benchmark(
     effort: Effort | None = None,
     run: Path | None = None,
     command: Sequence[str] = (),
+    before: Collection[Case] = (),
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Report:
     """Measure a bundle.
@@ -70,10 +72,12 @@ def benchmark(
         effort: how much.
         run: the run folder that the bundle was exported from, for PyTorch.
         command: the command line, for the record.
+        before: cases of a measurement to compare with; none to compare with none.
         progress: told how many processes are done, of how many, and what is next.
 
     Raises:
         AeedgeError: a case cannot run here, or gave a wrong result.
+        ArgumentError: no case is one of those of before.
     """
     effort = effort or Effort()
     codec = Codec.load(bundle)
@@ -83,6 +87,8 @@ def benchmark(
     facts = environment(command)
     with tempfile.TemporaryDirectory(prefix="aeedge-bench-") as folder:
         requests = _requests(codec, bundle, grid, pictures, effort, run, Path(folder))
+        if before:
+            common_cases(before, [request.case for request in requests])  # now, not after minutes of work
         replies: dict[Case, list[Reply]] = {request.case: [] for request in requests}
         total = effort.repeats * len(requests)
         for number, request in enumerate(_interleaved(requests, effort.repeats)):

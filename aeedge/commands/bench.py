@@ -112,7 +112,7 @@ def bench(bundle: str, **options: Any) -> int:
     """
     _check(options)
     before = _before(options["before"])
-    report = _measure(bundle, options)
+    report = _measure(bundle, before, options)
     for text in report.warnings:
         warn(text)
     comparison = _compare(report, before, options["fail_over"])
@@ -151,9 +151,10 @@ def _check(options: dict[str, Any]) -> None:
             guard.wants(path)
 
 
-def _measure(bundle: str, options: dict[str, Any]) -> "Report":
+def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]) -> "Report":
     from dataclasses import replace
 
+    from aeedge.benchmark.compare import cases_of
     from aeedge.benchmark.exchange import QUICK, Effort
     from aeedge.benchmark.measure import benchmark
     from aeedge.benchmark.pictures import load_pictures
@@ -171,6 +172,7 @@ def _measure(bundle: str, options: dict[str, Any]) -> "Report":
         effort=QUICK if options["quick"] else replace(Effort(), **changes),
         run=options["run"],
         command=["aeedge", *sys.argv[1:]],
+        before=cases_of(before) if before else (),
         progress=_progress,
     )
 

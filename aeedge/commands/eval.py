@@ -9,6 +9,7 @@ import click
 
 from aeedge.console import count, note, print_json, printable, say
 from aeedge.options import device_option, force_option, json_option, threads_option
+from aeedge.outputs import require_place
 from aeedge_runtime.errors import AeedgeError
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def _check_output(folder: Path, force: bool) -> Path:
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not force:
         raise AeedgeError(f"{printable(folder / existing[0])} exists; --force replaces it, -o names another folder")
+    require_place(folder / FILES[0])
     return folder
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from aeedge.configuration import Configuration, parse
 from aeedge.models import Autoencoder, build_model
+from aeedge.outputs import require_place
 from aeedge.training.checkpoint import Counters, load_weights, read_checkpoint, under
 from aeedge.training.config import RunConfig
 from aeedge.training.logbook import METRICS
@@ -117,9 +118,11 @@ def require_free_folder(path: Path, *, force: bool) -> None:
 
     Raises:
         ArgumentError: something is there already.
+        AeedgeError: it may not be written to.
     """
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
+    require_place(path / CONFIG)
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
             raise ArgumentError(

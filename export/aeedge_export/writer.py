@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from aeedge.outputs import require_place
 from aeedge_export.canonical import zip_bytes
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
@@ -20,9 +21,11 @@ def check_target(target: Path, *, force: bool) -> None:
 
     Raises:
         ArgumentError: something lies there and `force` is not set, it is no bundle, or a bundle with other files in it.
+        AeedgeError: its folder may not be written to.
     """
     if not target.name:
         raise ArgumentError(f"{target}: found no name, expected a folder or an .aeb file to write")
+    require_place(target)
     if not target.exists() and not target.is_symlink():
         return
     if target.is_dir() and not any(target.iterdir()):

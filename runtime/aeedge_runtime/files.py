@@ -62,8 +62,10 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    except BaseException:  # once more: Ctrl-C, or the end of a thread, may have come before the first was done
+    except BaseException as error:  # once more: Ctrl-C, or a thread's end, may have come before the first was done
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == os.fspath(temporary):
+            error.filename = os.fspath(path)  # nobody knows the other name
         raise
     sync_folder(target.parent)
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from aeedge.benchmark import measure
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_db
 from aeedge.benchmark.engine_classic import ClassicEngine
@@ -91,6 +92,24 @@ def test_an_existing_file_is_kept_and_nothing_measured(aeedge, conv, tmp_path, m
     assert (done.code, len(done.errors)) == (1, 1)
     assert "--force replaces it" in done.errors[0]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("flag", ["-o", "--picture"])
+def test_a_place_that_cannot_be_written_to_is_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch, flag):
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    done = aeedge("bench", conv, *OPTIONS, flag, tmp_path / "file" / "x.json")
+    assert (done.code, len(done.errors)) == (2, 1)
+
+
+def test_reports_without_a_common_case_are_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch):
+    case = Case("aeedge", "compress", "cpu", 1, 1, 8, 8, 50, "png")
+    old = {"schema": 1, "environment": {}, "results": [{"config": case.to_dict()}]}
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    monkeypatch.setattr(measure, "_run", lambda *_: pytest.fail("measured"))
+    done = aeedge("bench", conv, *OPTIONS, "--compare", tmp_path / "old.json")
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "no configuration in common" in done.errors[0]
 
 
 def test_errors_of_a_measuring_process_keep_their_exit_code(aeedge, conv, tmp_path):

@@ -185,6 +185,21 @@ def test_the_guard_keeps_existing_files(tmp_path):
         OutputGuard([], force=True, skip_existing=True)
 
 
+def test_a_place_below_a_file_or_in_a_closed_folder_is_refused_before_any_work(tmp_path, monkeypatch):
+    guard = OutputGuard([], force=True, skip_existing=None)
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert guard.wants(tmp_path / "new" / "deep" / "x.aee")
+    assert guard.wants(tmp_path / "file")
+    for below in ("file/x.aee", "file/deep/x.aee", "link/x.aee"):
+        with pytest.raises(ArgumentError, match=f"found a file at {tmp_path / 'file'}, expected a folder"):
+            guard.wants(tmp_path / below)
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
+    for name in ("file", "x.aee", "new/deep/x.aee"):
+        with pytest.raises(AeedgeError, match=f"{tmp_path} may not be written to"):
+            guard.wants(tmp_path / name)
+
+
 def test_packed_names_keep_every_byte():
     sources = [Source(Path("in") / name, Path(name)) for name in ("a.jpg", "deep/b.png", os.fsdecode(b"\xff\n.png"))]
     names = names_to_pack(sources)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aeedge.commands import eval as command
+
 QUICK = ("--qualities", "10,50,90", "--against", "jpeg,webp4", "--threads", 1)
 
 
@@ -88,6 +90,13 @@ def test_nothing_is_overwritten_without_force(aeedge, conv, photos, tmp_path):
     assert done.code == 1
     assert "results.csv exists; --force replaces it" in done.errors[0]
     assert (out / "results.csv").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(aeedge, conv, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_run", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    done = aeedge("eval", conv, "--data", photos, "-o", tmp_path / "file" / "out", *QUICK)
+    assert (done.code, len(done.errors)) == (2, 1)
 
 
 @pytest.mark.slow

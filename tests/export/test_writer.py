@@ -65,6 +65,12 @@ def test_a_place_without_a_name_is_refused(name):
         check_target(Path(name), force=True)
 
 
+def test_a_place_below_a_file_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ArgumentError, match="expected a folder"):
+        check_target(tmp_path / "file" / "bundle", force=False)
+
+
 def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_bundle(tmp_path / "bundle", {"manifest.json": b"{}", "z": None}, force=False)

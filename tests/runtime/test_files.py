@@ -44,6 +44,12 @@ def test_an_interrupted_cleaning_up_leaves_nothing(tmp_path, monkeypatch, end) -
     assert left(tmp_path) == []
 
 
+def test_an_error_names_the_file_not_its_temporary_name(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        atomic_write(tmp_path / "missing" / "a", b"data")
+    assert caught.value.filename == str(tmp_path / "missing" / "a")
+
+
 def test_keeps_an_existing_file(tmp_path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(FileExistsError, match="exists already"):
