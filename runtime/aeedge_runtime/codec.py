@@ -14,11 +14,11 @@ from .arguments import all_finite, whole
 from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
-from .errors import ArgumentError, BundleError, WrongModelError
+from .errors import ArgumentError, BundleError, LimitError, WrongModelError
 from .image import Picture, Source, to_gray
 from .imagewrite import finished
 from .layout import Geometry, check_size
-from .limits import MAX_PIXELS
+from .limits import MAX_PIXELS, MAX_SECTION_BYTES
 from .networks import Floats, Networks, Pixels
 from .remarks import remark
 from .sections import pack_alpha, pack_names, unpack_alpha, unpack_names
@@ -217,7 +217,10 @@ class Codec:
     def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
         """Latents of images of one size, float32 [N, c, h, w]; `images` and errors as in `compress_batch`."""
         self.bundle.require("encoder", "encode")
-        stack = stack_images(images, self._channels, self._limit(None))
+        limit = self._limit(None)
+        stack = stack_images(images, self._channels, limit)
+        count, height, width, _ = stack.pixels.shape
+        check_size(self.bundle.geometry, count, height, width, limit)
         _warn(stack)
         return finite(self.bundle, self._networks.encode(stack.pixels))
 
@@ -301,8 +304,8 @@ class Codec:
         if target is not None and target.psnr_db is not None:
             self.bundle.require("decoder", "compress to a PSNR")
         quality = whole("quality", DEFAULT_QUALITY if rate.quality is None else rate.quality, LOWEST, HIGHEST)
-        sections = _sections(stack, metadata, names)
         check_size(self.bundle.geometry, count, height, width, limit)
+        sections = _sections(stack, metadata, names)
         _warn(stack)
         latents = BlockLatents(self.bundle, self._networks, stack.pixels)
         prior = self._networks.prior(compress=True)
@@ -383,6 +386,13 @@ def _check_single(count: int) -> None:
         raise ArgumentError(f"the stream holds {count} images; use decompress_batch")
 
 
+_REMEDIES = {
+    ALPHA: ("alpha plane, packed,", "remove it, or use a smaller image"),
+    ICC: ("ICC profile", "leave the metadata out"),
+    EXIF: ("EXIF block", "leave the metadata out"),
+}
+
+
 @staged("write_container")
 def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None) -> dict[int, bytes]:
     sections: dict[int, bytes] = {}
@@ -394,6 +404,10 @@ def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None)
         sections[EXIF] = stack.exif
     if names is not None:
         sections[NAMES] = pack_names(_encoded(names, len(stack.pixels)))
+    for section, (what, remedy) in _REMEDIES.items():
+        size = len(sections.get(section, b""))
+        if size > MAX_SECTION_BYTES:
+            raise LimitError(f"the {what} takes {size} bytes, a stream holds at most {MAX_SECTION_BYTES}; {remedy}")
     return sections
 
 

@@ -27,6 +27,7 @@ from aeedge_runtime import (
     stream_info,
     stream_names,
 )
+from aeedge_runtime import codec as codec_module
 from aeedge_runtime import networks as networks_module
 from aeedge_runtime.container import Stream, read_stream, write_stream
 from aeedge_runtime.imagewrite import image_bytes, picture_bytes
@@ -485,6 +486,29 @@ def test_options_are_validated() -> None:
             Codec.load(place, device="provider:NoSuch", provider_options=options)  # type: ignore[arg-type]
     with pytest.raises(DeviceError):
         Codec.load(place, device="provider:NoSuch")
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        ({"alpha": np.random.default_rng(0).integers(0, 256, (32, 40), np.uint8)}, "alpha plane, packed, takes 1"),
+        ({"icc": bytes(1001)}, "ICC profile takes 1001 bytes, a stream holds at most 1000; leave the metadata out"),
+        ({"exif": bytes(1001)}, "EXIF block takes 1001 bytes"),
+    ],
+)
+def test_what_no_stream_can_hold_is_refused_before_the_networks_run(conv, monkeypatch, picture, message):
+    monkeypatch.setattr(codec_module, "MAX_SECTION_BYTES", 1000)
+    monkeypatch.setattr(conv._networks, "encode", lambda *_: pytest.fail("encoded"))
+    with pytest.raises(LimitError, match=message):
+        conv.compress(Picture(np.zeros((32, 40, 3), np.uint8), **picture))
+
+
+def test_encode_counts_the_padding_too(tmp_path):
+    place = change_manifest(copy_of("tiny-conv", tmp_path / "b"), lambda values: values["limits"].update(max_pixels=64))
+    small = Codec.load(place, threads=1)
+    assert small.encode(np.zeros((8, 8, 3), np.uint8)).shape[1:] == (1, 1)
+    with pytest.raises(LimitError, match="128 pixels with padding, the limit is 64"):
+        small.encode(np.zeros((1, 9, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,26 @@ def test_the_writer_leaves_out_what_is_in_the_dead_zone():
     assert SymbolWriter(tables).exchange(index, wanted, last=True).tolist() == [0, -1, 1, -1] * 2
 
 
+@pytest.mark.parametrize("forged", [128, -128, 32767, -32767])
+def test_hyper_symbols_of_a_forged_stream_are_clipped(forged):
+    codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
+    prior = codec._networks.prior(compress=False)
+    inner, seen = prior._graphs["prior"], []
+
+    class Watched:
+        def run(self, feeds):
+            seen.append(next(value for name, value in feeds.items() if name.startswith("hyper")))
+            return inner.run(feeds)
+
+    class Forged:
+        def exchange(self, tables, wanted, last):
+            return np.full(len(tables), forged if not seen else 0, np.int16)
+
+    prior._graphs["prior"] = Watched()
+    prior.walk(50, Span(0, 1, 0, 2), 2, None, Forged())
+    assert np.unique(seen[0]).tolist() == [np.clip(forged, -127, 127)]
+
+
 COUNTS = [("prior", 2), ("prior", 5), ("context", 1), ("context", 4), ("group_1", 1), ("group_1", 3)]
 
 
