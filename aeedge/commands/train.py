@@ -90,7 +90,7 @@ def train(**options: Any) -> None:
 
 def _config(options: dict[str, Any]) -> Any:
     from aeedge.presets import find_preset
-    from aeedge.training.run import read_config
+    from aeedge.training.run import read_config, recover
     from aeedge.training.start import change, read_config_file
 
     sources = {
@@ -110,6 +110,7 @@ def _config(options: dict[str, Any]) -> Any:
             "--decoder-only and --from RUN belong together; --init-from RUN starts from all its weights"
         )
     if options["resume"]:
+        recover(options["out"])
         values = read_config(options["out"]).to_dict()
     elif options["config_file"]:
         values = read_config_file(options["config_file"])

@@ -78,11 +78,14 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
         _synchronise(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
-        _write_copy(path.with_suffix(".json"), text)
     except (OSError, SafetensorError) as error:
         raise AeedgeError(f"{path}: the checkpoint could not be written ({error}); the previous one is kept") from error
     finally:
         temporary.unlink(missing_ok=True)
+    try:
+        _write_copy(path.with_suffix(".json"), text)
+    except OSError as error:
+        raise AeedgeError(f"{path}: its counters could not be written beside it ({error}); it is complete") from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Counters]:

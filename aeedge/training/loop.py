@@ -23,6 +23,7 @@ from aeedge.training.run import (
     put_back,
     read_config,
     read_tables,
+    recover,
     require_free_folder,
     set_aside,
     sweep,
@@ -85,6 +86,8 @@ def train(
         InputError: the checkpoint to resume from is not usable.
         AeedgeError: the loss became non-finite, or a checkpoint could not be written.
     """
+    if resume:
+        recover(Path(out))
     hardware = hardware or Hardware()
     fabric = hardware.fabric(config.training.precision)
     run = partial(

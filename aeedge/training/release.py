@@ -25,7 +25,7 @@ def release_weights(runs: Sequence[Path], place: Path) -> Counters:
         place: the safetensors file to write; its counters are those of the last run.
 
     Raises:
-        InputError: a run has no readable checkpoint, or they are of different networks.
+        InputError: a run has no readable checkpoint, they are of different networks, or a weight is too large.
     """
     found: list[dict[str, Tensor]] = []
     for run in runs:
@@ -37,6 +37,10 @@ def release_weights(runs: Sequence[Path], place: Path) -> Counters:
     for name, value in mean.items():
         if value.is_floating_point():
             mean[name] = torch.stack([weights[name] for weights in found]).mean(0).half()
+            if not bool(torch.isfinite(mean[name]).all()):
+                raise InputError(
+                    f"{runs[-1]}: the weight {name} is beyond 65504, the largest of float16, or not finite"
+                )
     write_checkpoint(place, {f"model.{name}": value for name, value in mean.items()}, counters)
     return counters
 

@@ -167,6 +167,12 @@ def put_back(path: Path) -> None:
         moving.rmdir()
 
 
+def recover(path: Path) -> None:
+    """Undo a `set_aside` that was killed while it moved files: the folder holds the earlier run only, in two places."""
+    if (path / MOVING).exists():
+        put_back(path)
+
+
 def forget_set_aside(path: Path) -> None:
     """Remove what `set_aside` moved."""
     if (path / SET_ASIDE).exists():

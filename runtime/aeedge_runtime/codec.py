@@ -412,7 +412,9 @@ def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None)
 
 
 def _encoded(names: object, count: int) -> list[bytes]:
-    if isinstance(names, str | bytes) or not isinstance(names, Sequence | np.ndarray):
+    if isinstance(names, np.ndarray) and names.ndim == 1:
+        names = names.tolist()
+    if isinstance(names, str | bytes) or not isinstance(names, Sequence):
         raise ArgumentError(f"names: found {type(names).__name__}, expected a list of {count} names")
     if len(names) != count:
         raise ArgumentError(f"names: found {len(names)}, expected one for each of {count} images")

@@ -67,10 +67,14 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     return _stack_pictures(pictures)
 
 
+NO_SERIES = (str, bytes, bytearray, memoryview, os.PathLike, Picture)
+"""What is one image, though some of it can be iterated over."""
+
+
 def _is_series(images: object) -> bool:
     if isinstance(images, list):  # the usual case; the others ask abstract classes, which takes a microsecond
         return True
-    return isinstance(images, Iterable) and not isinstance(images, str | bytes | os.PathLike | Picture)
+    return isinstance(images, Iterable) and not isinstance(images, NO_SERIES)
 
 
 def _stack_array(array: NDArray[Any], channels: int, max_pixels: int) -> Stack:

@@ -34,6 +34,15 @@ def test_a_run_without_checkpoint_is_refused(tmp_path):
         release_weights([tmp_path], tmp_path / "small.safetensors")
 
 
+def test_weights_that_float16_does_not_hold_are_refused(tmp_path):
+    tensors = {f"model.{name}": value for name, value in build_model(SMALL).state_dict().items()}
+    next(iter(tensors.values())).view(-1)[3] = 7e4
+    write_checkpoint(checkpoint_path(tmp_path / "run", "best"), tensors, Counters())
+    with pytest.raises(InputError, match="beyond 65504"):
+        release_weights([tmp_path / "run"], tmp_path / "small.safetensors")
+    assert not (tmp_path / "small.safetensors").exists()
+
+
 def test_several_runs_give_the_mean_of_their_weights(tmp_path):
     runs, models = [tmp_path / "first", tmp_path / "second"], []
     for seed, run in enumerate(runs):

@@ -156,6 +156,16 @@ def test_a_config_file_that_is_none(aeedge, tmp_path, text, message):
     assert message in done.errors[0]
 
 
+def test_resume_finds_a_run_whose_replacement_was_killed_while_files_moved(aeedge, tmp_path):
+    run = tmp_path / "run"
+    assert aeedge("train", "dense-mnist", *QUICK, "--max-steps", 1, "--out", run).code == 0
+    (run / ".moving").mkdir()
+    (run / "config.json").rename(run / ".moving" / "config.json")
+    done = aeedge("train", "--resume", "--max-steps", 2, "--out", run)
+    assert done.code == 0, done.stderr
+    assert read_checkpoint(run / "checkpoints" / "last.safetensors")[1].step == 2
+
+
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="finds the second process with pgrep")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_of_two_processes_stops_both_in_order(tmp_path, rank):

@@ -446,6 +446,18 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []
 
 
+def test_a_copy_of_the_counters_that_fails_is_told_as_such(tmp_path, monkeypatch):
+    place = tmp_path / "last.safetensors"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write_copy", full)
+    with pytest.raises(AeedgeError, match=r"counters could not be written beside it .* it is complete"):
+        write_checkpoint(place, {"x": torch.ones(3)}, Counters(step=2))
+    assert read_checkpoint(place)[1].step == 2
+
+
 def test_files_are_written_by_the_rules_of_windows(tmp_path, monkeypatch):
     """A folder cannot be opened, and only what is open for writing can be flushed."""
     fcntl = pytest.importorskip("fcntl")

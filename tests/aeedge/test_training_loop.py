@@ -142,6 +142,16 @@ def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_rep
     assert {path.parts[0] for path in after.keys() - before.keys()} == {"non-finite"}
 
 
+def test_a_replacement_killed_while_files_moved_is_undone_by_resuming(tmp_path):
+    run = tmp_path / "run"
+    train(config(), run, hardware=CPU)
+    before = content(run)
+    (run / ".moving").mkdir()
+    (run / "config.json").rename(run / ".moving" / "config.json")
+    assert train(config(), run, hardware=CPU, resume=True) == "finished"
+    assert content(run) == before
+
+
 class FailsIn(Silent):
     """Lets one of several spawned processes find a loss that is not finite; it gets there with the reporter."""
 

@@ -181,6 +181,15 @@ def test_tables_of_another_encoder_are_refused(bundles, source, tmp_path):
         export_model(source("vae"), tmp_path / "bundle", tables_from=bundles("dense").path)
 
 
+def test_tables_of_another_encoder_are_refused_whatever_float16_holds(bundles, source, tmp_path):
+    model = copy.deepcopy(source("vae").model)
+    with torch.no_grad():
+        next(iter(model.decoder.parameters())).view(-1)[0] = 7e4
+    large = dataclasses.replace(source("vae"), model=model)
+    with pytest.raises(ArgumentError, match="another encoder"):
+        export_model(large, tmp_path / "bundle", tables_from=bundles("dense").path)
+
+
 def test_weights_that_are_not_finite_are_refused_and_nothing_is_written(source, tmp_path):
     model = copy.deepcopy(source("dense").model)
     with torch.no_grad():

@@ -503,6 +503,18 @@ def test_what_no_stream_can_hold_is_refused_before_the_networks_run(conv, monkey
         conv.compress(Picture(np.zeros((32, 40, 3), np.uint8), **picture))
 
 
+@pytest.mark.parametrize("wrong", [np.array("a"), np.array([["a"]]), "a", b"a", 3])
+def test_names_that_are_no_list(conv, wrong):
+    with pytest.raises(ArgumentError, match="names: found"):
+        conv.compress_batch([picture(8, 8, 3)], names=wrong)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_one_file_is_no_list_of_images(conv, kind):
+    with pytest.raises(ArgumentError, match=f"images: found {kind.__name__}, expected a list of images"):
+        conv.compress_batch(kind(b"data"))
+
+
 def test_encode_counts_the_padding_too(tmp_path):
     place = change_manifest(copy_of("tiny-conv", tmp_path / "b"), lambda values: values["limits"].update(max_pixels=64))
     small = Codec.load(place, threads=1)
