@@ -122,6 +122,8 @@ def _distinct(jobs: list[Job]) -> list[Job]:
         if job.output is None:
             continue
         other = first.setdefault(job.output, job.source)
+        if other is not job.source and other.path == job.source.path:
+            raise ArgumentError(f"found {other.name} twice among the inputs, expected each once")
         if other is not job.source:
             raise ArgumentError(
                 f"{other.name} and {job.source.name} would both be written to {printable(job.output)}; "

@@ -93,7 +93,11 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
         schema, cases = content["schema"], [result["config"] for result in content["results"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror}; name a file that aeedge bench --json wrote"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: found no benchmark in it ({error}), expected what aeedge bench --json wrote"
         ) from error

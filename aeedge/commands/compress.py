@@ -54,6 +54,8 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
 
     IMG becomes IMG.aee beside it or in the folder OUT; a folder keeps its structure.
     """
+    if pack and pack.startswith("-") and pack != STDIN:
+        raise click.UsageError(f"--pack: found {pack}, expected the name of the stream to write")
     if pack and (output or options["all_frames"]):
         raise click.UsageError("found --pack with -o or --all-frames, expected --pack alone")
     to_stdout = STDIN in (output, pack) or (images == (STDIN,) and not (output or pack))

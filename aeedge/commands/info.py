@@ -24,7 +24,7 @@ ZIP_SIGNATURE = b"PK"
 def info(thing: str, as_json: bool) -> None:
     """Show what is in a bundle (folder, .aeb file, shipped name) or a stream (.aee file, or - for standard input)."""
     stream = _read_stream(thing)
-    facts = _bundle_facts(thing) if stream is None else _stream_facts(stream)
+    facts = _bundle_facts(thing) if stream is None else _stream_facts(thing, stream)
     if as_json:
         print_json({"command": "info", **facts})
     elif stream is None:
@@ -47,12 +47,16 @@ def _read_stream(thing: str) -> bytes | None:
     raise InputError(f"{source.name}: found another kind of file, expected a stream (.aee) or a bundle (.aeb)")
 
 
-def _stream_facts(data: bytes) -> dict[str, Any]:
+def _stream_facts(thing: str, data: bytes) -> dict[str, Any]:
     from dataclasses import asdict
 
     from aeedge_runtime import stream_info
 
-    return {"stream": asdict(stream_info(data))}
+    try:
+        return {"stream": asdict(stream_info(data))}
+    except InputError as error:  # its class and exit code stay
+        message = str(error).removeprefix("stream: ")
+        raise type(error)(f"{'stdin' if thing == STDIN else printable(thing)}: {message}") from error
 
 
 def _bundle_facts(place: str) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def _show_stream(facts: Mapping[str, Any]) -> None:
         f"           {facts['payload_bytes']:,} payload in {count(facts['chunks'], 'chunk')}, {overhead} header, checks"
     )
     for name, octets in facts["section_bytes"].items():
-        say(f"           {octets:,} {name}")
+        say(f"           {octets:,} bytes of {name}")
 
 
 def _show_bundle(facts: Mapping[str, Any]) -> None:
@@ -94,7 +98,7 @@ def _show_bundle(facts: Mapping[str, Any]) -> None:
     say(f"precision  {', '.join(half + ' ' + facts['precision'][half] for half in facts['halves'])}")
     say(f"made by    {facts['created_by']}")
     for key, value in facts["training"].items():
-        if isinstance(value, (str, int, float)):
+        if isinstance(value, (str, int, float)) and value != "":
             say(f"training   {key} {printable(str(value))}")
     total = sum(file["bytes"] for file in facts["files"].values())
     say(f"files      {len(facts['files'])}, {size(total)}, every hash matches")

@@ -174,7 +174,8 @@ def check_size(width: int, height: int, max_pixels: int, name: str = "image") ->
         raise ImageError(f"{name}: {width}x{height}, expected at least one pixel")
     if width * height > max_pixels:
         raise LimitError(
-            f"{name}: {width}x{height} is {width * height} pixels, the limit is {max_pixels}; raise max_pixels"
+            f"{name}: {width}x{height} is {width * height} pixels, the limit is {max_pixels}; "
+            "raise max_pixels (--max-pixels)"
         )
     if max(width, height) > MAX_DIMENSION:
         raise LimitError(f"{name}: {width}x{height}, a side is longer than {MAX_DIMENSION} pixels; cut the image")

@@ -76,7 +76,7 @@ def check_size(geometry: Geometry, count: int, height: int, width: int, max_pixe
     if pixels > max_pixels:
         raise LimitError(
             f"{count} x {width}x{height} is {pixels} pixels with padding, the limit is {max_pixels}; "
-            "use a smaller image or fewer in one stream, or raise max_pixels"
+            "use a smaller image or fewer in one stream, or raise max_pixels (--max-pixels)"
         )
     _rows_per_chunk(geometry, h, w)
 

@@ -45,8 +45,12 @@ class FolderStore:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
             with os.fdopen(descriptor, "rb") as file:
                 facts = os.fstat(descriptor)
-                if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
-                    raise BundleError(f"bundle: {path} is not a plain file of at most {limit} bytes")
+                if not stat.S_ISREG(facts.st_mode):
+                    raise BundleError(f"bundle: {path} is not a plain file; copy the bundle again")
+                if facts.st_size > limit:
+                    raise BundleError(
+                        f"bundle: {path} has {facts.st_size} bytes, expected at most {limit}; copy the bundle again"
+                    )
                 return file.read(limit + 1)
         except OSError as error:
             raise BundleError(f"bundle: {path} cannot be read ({error.strerror}); copy the bundle again") from error

@@ -294,3 +294,12 @@ def test_other_image_formats_by_suffix(aeedge, draw, conv, tmp_path):
 def test_a_device_as_output_is_written_to(aeedge, draw, conv, tmp_path):
     assert aeedge("compress", draw(tmp_path / "a.png"), "-m", conv, "-o", os.devnull).code == 0
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+def test_an_option_is_no_name_of_a_packed_stream(aeedge, draw, conv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "a.png")
+    done = aeedge("compress", "a.png", "-m", conv, "--pack", "-o", "all.aee")
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "--pack: found -o, expected the name of the stream to write" in done.errors[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -34,6 +34,17 @@ def test_info_and_verify_of_every_family(aeedge, conv, name, passes):
     assert aeedge("verify", bundle, "--json").json["verification"]["passed"]
 
 
+def test_a_damaged_stream_is_named(aeedge, draw, conv, tmp_path):
+    place = tmp_path / "a.aee"
+    for data in (b"no stream", Codec.load(conv).compress(draw(tmp_path / "a.png"))[:-1]):
+        place.write_bytes(data)
+        done = aeedge("info", place)
+        assert (done.code, len(done.errors)) == (3, 1)
+        assert done.errors[0].startswith(f"error: {place}: ")
+        assert ": stream: " not in done.errors[0]
+    assert aeedge("info", "-", stdin=data).errors[0].startswith("error: stdin: ")
+
+
 def test_info_of_something_else(aeedge, tmp_path):
     (tmp_path / "x.txt").write_text("hello")
     assert aeedge("info", tmp_path / "x.txt").code == 3

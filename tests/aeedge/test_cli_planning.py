@@ -83,6 +83,12 @@ def test_inputs_that_would_meet_are_refused(tmp_path):
         outputs([one, two], "out")
 
 
+def test_an_input_that_comes_twice_is_named(tmp_path):
+    (place,) = touch(tmp_path, "a.png")
+    with pytest.raises(ArgumentError, match=f"found {place} twice among the inputs"):
+        outputs([place, place], str(tmp_path / "out"))
+
+
 def test_what_is_no_image_is_left_out_of_a_folder_and_counted(tmp_path, capsys):
     touch(tmp_path, "a.png", "notes.txt", "b.aee")
     os.mkfifo(tmp_path / "f.png")

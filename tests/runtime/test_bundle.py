@@ -101,6 +101,14 @@ def test_a_place_that_may_not_be_looked_into(tmp_path, monkeypatch) -> None:
         Bundle.load(tmp_path / "b")
 
 
+def test_a_file_that_grew_is_told_as_such(tmp_path) -> None:
+    folder = copy_of("tiny-conv", tmp_path / "b")
+    with (folder / "encoder.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError, match=r"encoder.onnx has \d+ bytes, expected at most \d+; copy the bundle again"):
+        Bundle.load(folder)
+
+
 def test_a_fifo_is_not_waited_for(tmp_path) -> None:
     os.mkfifo(tmp_path / "b.aeb")
     with pytest.raises(BundleError, match="neither a folder nor a plain file"):
