@@ -250,7 +250,7 @@ class Codec:
         height, width = _check_rows_and_columns(size)
         check_size(self.bundle.geometry, max(len(latents), 1), height, width, self._limit(None))
         expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
-        if latents.dtype != np.float32 or latents.ndim != 4 or latents.shape[1:] != expected or not len(latents):
+        if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
             wanted = f"float32 [N, {', '.join(map(str, expected))}]"
             raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
         if not all_finite(latents):

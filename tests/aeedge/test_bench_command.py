@@ -79,8 +79,10 @@ def test_options_that_do_not_fit_are_refused(aeedge, conv, words, message):
 def test_what_is_no_report_is_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
     (tmp_path / "old").write_bytes(b"\xff")
-    done = aeedge("bench", conv, *OPTIONS, "--compare", tmp_path / "old")
-    assert (done.code, len(done.errors)) == (3, 1)
+    for name, message in (("old", "found no benchmark in it"), ("missing", "cannot be read: No such file")):
+        done = aeedge("bench", conv, *OPTIONS, "--compare", tmp_path / name)
+        assert (done.code, len(done.errors)) == (3, 1)
+        assert message in done.errors[0]
 
 
 @pytest.mark.parametrize("flag", ["-o", "--picture"])

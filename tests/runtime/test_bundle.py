@@ -101,6 +101,12 @@ def test_a_place_that_may_not_be_looked_into(tmp_path, monkeypatch) -> None:
         Bundle.load(tmp_path / "b")
 
 
+def test_an_entry_that_grew_is_refused() -> None:
+    files = files_of(BUNDLES / "tiny-conv")
+    with pytest.raises(BundleError, match=r"the zip holds no encoder.onnx of at most \d+ bytes"):
+        Bundle.load(zip_of(files | {"encoder.onnx": files["encoder.onnx"] + b"x"}))
+
+
 def test_a_file_that_grew_is_told_as_such(tmp_path) -> None:
     folder = copy_of("tiny-conv", tmp_path / "b")
     with (folder / "encoder.onnx").open("ab") as file:
@@ -202,6 +208,12 @@ def directory(change: Callable[[bytearray, int], object]) -> bytes:
     return bytes(data)
 
 
+def renamed(data: bytearray, place: int) -> None:
+    """The first name, of which zipfile shows what lies before a zero byte."""
+    length = struct.unpack_from("<H", data, place + 28)[0]
+    data[place + 46 + length - 1] = 0
+
+
 def comment(data: bytearray, _: int) -> None:
     data[-2:] = b"\3\0"
     data += b"abc"
@@ -219,10 +231,12 @@ def many() -> bytes:
             directory(lambda data, place: struct.pack_into("<II", data, place + 20, 2**31, 2**31)),
             "has 2147483648 bytes",
         ),
+        (directory(lambda data, place: struct.pack_into("<I", data, place + 20, 7)), "is compressed"),
+        (directory(renamed), "name that is not allowed"),
         (directory(comment), "with a comment"),
         (many(), "a zip of 10001 entries"),
     ],
-    ids=["encrypted", "too large", "comment", "too many"],
+    ids=["encrypted", "too large", "two sizes", "name cut short", "comment", "too many"],
 )
 def test_forged_directories_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(BundleError, match=message):

@@ -246,6 +246,8 @@ def test_decode_is_validated(conv: Codec) -> None:
         conv.decode(latent, (17, 16))
     with pytest.raises(ArgumentError, match="float64"):
         conv.decode(latent.astype(np.float64), (16, 16))
+    with pytest.raises(ArgumentError, match=r"latent is float32 .0, 8, 2, 2., expected"):
+        conv.decode_batch(np.empty((0, *latent.shape), np.float32), (16, 16))
     with pytest.raises(ArgumentError, match="NaN"):
         conv.decode(np.full_like(latent, np.nan), (16, 16))
     for size in ((0, 16), (16.0, 16), (16,), (16, 16, 3), 16, ("16", "16"), None):
@@ -501,6 +503,12 @@ def test_what_no_stream_can_hold_is_refused_before_the_networks_run(conv, monkey
     monkeypatch.setattr(conv._networks, "encode", lambda *_: pytest.fail("encoded"))
     with pytest.raises(LimitError, match=message):
         conv.compress(Picture(np.zeros((32, 40, 3), np.uint8), **picture))
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4, 5), (2, 2, 4, 4, 3)])
+def test_a_batch_in_another_shape(conv, shape):
+    with pytest.raises(ArgumentError, match="with C from 1 to 4"):
+        conv.compress_batch(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize("wrong", [np.array("a"), np.array([["a"]]), "a", b"a", 3])
