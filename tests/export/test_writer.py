@@ -65,6 +65,17 @@ def test_a_place_without_a_name_is_refused(name):
         check_target(Path(name), force=True)
 
 
+def test_a_folder_does_not_give_way_to_a_file_nor_the_other_way_round(tmp_path):
+    files = {"manifest.json": b'{"files": {}, "stream_id": ""}'}
+    write_bundle(tmp_path / "bundle", files, force=False)
+    (tmp_path / "bundle").rename(tmp_path / "bundle.aeb")
+    write_bundle(tmp_path / "other.aeb", files, force=False)
+    (tmp_path / "other.aeb").rename(tmp_path / "other")
+    for name in ("bundle.aeb", "other"):
+        with pytest.raises(ArgumentError, match="that is no bundle of this kind"):
+            check_target(tmp_path / name, force=True)
+
+
 def test_a_place_below_a_file_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ArgumentError, match="expected a folder"):
