@@ -62,6 +62,16 @@ def test_keeps_an_existing_file(tmp_path) -> None:
     assert left(tmp_path) == ["a"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there a rename refuses by itself")
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(files, "_existing_mode", lambda path: None)
+    with pytest.raises(FileExistsError, match=f"{tmp_path / 'a'} exists already"):
+        atomic_write(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert left(tmp_path) == ["a"]
+
+
 def test_nothing_is_written_where_a_file_exists(tmp_path, monkeypatch) -> None:
     (tmp_path / "a").write_bytes(b"old")
     monkeypatch.setattr(files, "_write", lambda *_: pytest.fail("a temporary file was written"))
