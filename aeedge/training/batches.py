@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,6 +26,15 @@ from aeedge_runtime.errors import ArgumentError
 
 VALIDATION_STEP = -1
 """Stands for the step wherever validation needs randomness, so that it is the same every time."""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def uncompiled(function: Function) -> Function:
+    """Decorator for what depends on the number of the step: torch.compile would compile it anew for every step."""
+    disable: Any = torch.compiler.disable  # without types
+    return cast(Function, disable(function))
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ class StepInfo:
     seed: int
     first: int
 
+    @uncompiled
     def uniform(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """Return float32 numbers in [0, 1) of a shape [N, ...]; see `aeedge.training.randomness`.
 
@@ -65,6 +76,7 @@ class StepInfo:
         """Return a number in [0, 1) that all samples of the step have in common."""
         return float(randomness.uniform(self.seed, self.step, purpose, 0, (1, 1))[0, 0])
 
+    @uncompiled
     def normal(self, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """Return standard normal float32 numbers of a shape [N, ...]; from CUDA as `uniform`."""
         if device.type == "cuda":

@@ -13,7 +13,7 @@ from aeedge.models import Autoencoder
 from aeedge.models.hyperprior import HyperpriorAutoencoder
 from aeedge.models.vae import VaeAutoencoder, reparameterise
 from aeedge.training import losses
-from aeedge.training.batches import Batch, StepInfo
+from aeedge.training.batches import Batch, StepInfo, uncompiled
 from aeedge.training.config import LossConfig
 from aeedge.training.factorized import FactorizedDensity, round_through
 from aeedge.training.rate_distortion import SQUARED_RANGE, HyperRate, noise_shapes, rate_distortion
@@ -86,8 +86,14 @@ class Variational(Reconstruction):
         kl = losses.kl_normal(mean, log_variance, self.config.free_bits).mean()
         if self.config.reduction == "mean":
             kl = kl / batch.target[0].numel()
-        weight = self.config.kl_weight * losses.warm(info.step, self.config.kl_warmup_steps)
+        weight = kl_weight(self.config, info, kl.device)
         return {**parts, "loss": parts["loss"] + weight * kl, "kl": kl.detach()}
+
+
+@uncompiled
+def kl_weight(config: LossConfig, info: StepInfo, device: torch.device) -> Tensor:
+    """Return the weight of the KL divergence at a step of the warm-up or after it, a float32 scalar."""
+    return torch.tensor(config.kl_weight * losses.warm(info.step, config.kl_warmup_steps), device=device)
 
 
 class RateDistortion(Reconstruction):

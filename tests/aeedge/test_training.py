@@ -9,14 +9,18 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch._dynamo.testing import CompileCounter
 
+from aeedge.models import build_model
 from aeedge.training import checkpoint, engine, losses
+from aeedge.training.batches import Batch, StepInfo
 from aeedge.training.checkpoint import Counters, read_checkpoint, write_checkpoint
 from aeedge.training.config import RunConfig
 from aeedge.training.display import Display
 from aeedge.training.hardware import Hardware
 from aeedge.training.logbook import read_metrics
 from aeedge.training.loop import train
+from aeedge.training.objectives import build_objective
 from aeedge.training.pictures import save_curves
 from aeedge.training.run import checkpoint_path, load_run
 from aeedge.training.start import initial_weights
@@ -31,6 +35,11 @@ DENSE = {
     "model": {"family": "dense", "hidden": [16], "latent": 8},
     "data": {"source": "synthetic", "count": 96, "held_out": 0.2},
     "training": {"max_steps": 9, "batch_size": 16, "validate_steps": 3, "optimizer": {"learning_rate": 0.01}},
+}
+VAE = {
+    **DENSE,
+    "model": {"family": "vae", "hidden": [16], "latent": 4},
+    "training": {"loss": {"kind": "vae", "terms": {"bce": 1.0}, "reduction": "sum", "kl_warmup_steps": 5}},
 }
 PHOTO = {
     "model": {"family": "conv", "width": 16, "latent": 24, "hidden": 8},
@@ -197,6 +206,36 @@ def test_vae_trains_with_warm_up_and_free_bits(tmp_path):
     train(config(base, loss=loss), tmp_path / "run", hardware=CPU)
     row = read_metrics(tmp_path / "run" / "metrics.csv")[0]
     assert row["val_loss"] == pytest.approx(row["val_bce"] + row["val_kl"], rel=0.2)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch.compile's own, where a graph breaks
+@pytest.mark.parametrize("base", [VAE, PHOTO])
+def test_steps_are_compiled_once(base):
+    settings = config(base)
+    model = build_model(settings.model)
+    objective = build_objective(settings.training.loss, model)
+    counter = CompileCounter()
+    torch.compiler.reset()
+    objective.compile(backend=counter, dynamic=False)
+    target = torch.rand(4, model.channels, 28, 28) if base is VAE else torch.rand(4, 3, 32, 48)
+    counts = []
+    for step in range(4):
+        objective(model, Batch(target, target), StepInfo(step, 9, 0, 0))["loss"].backward()
+        counts.append(counter.frame_count)
+    torch.compiler.reset()
+    assert counts[0] > 0
+    assert counts == counts[:1] * 4
+
+
+def test_validation_is_not_compiled(tmp_path, monkeypatch):
+    calls = []
+
+    def compiled(self, **_):
+        self._compiled_call_impl = lambda *words: calls.append(torch.is_grad_enabled()) or self.forward(*words)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compiled)
+    train(config(), tmp_path / "run", hardware=Hardware(accelerator="cpu", compile=True))
+    assert calls == [True] * 9
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):
