@@ -84,7 +84,7 @@ class Compressor:
             self._check(stream)
         return self._finish(stream, job.output)
 
-    def pack(self, sources: Sequence[Source], output: str) -> list[Outcome]:
+    def pack(self, sources: Sequence[Source], output: str, *, quiet: bool) -> list[Outcome]:
         """Put images of one size into one stream at `output` (`-` is stdout); those that cannot be read are left out.
 
         Raises:
@@ -112,7 +112,7 @@ class Compressor:
             )
             self._check(stream)
             result = self._finish(stream, path)
-            if path is not None:
+            if path is not None and not quiet:
                 say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
         return outcomes
 

@@ -7,16 +7,12 @@ import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-DEFAULT_MODEL = "photo"
-"""The bundle that ships with the package."""
-
 model_option = click.option(
     "-m",
     "--model",
     metavar="BUNDLE",
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help="A bundle's folder, .aeb file, or the name of a shipped one.",
+    default=None,  # not its name: a folder called so may lie here
+    help="A bundle's folder, .aeb file, or the name of a shipped one.  [default: photo, as shipped]",
 )
 device_option = click.option(
     "--device",

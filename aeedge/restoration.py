@@ -91,9 +91,10 @@ class Restorer:
         return folder
 
     def _restore_folder(self, data: bytes, info: StreamInfo, folder: Path) -> Result | None:
+        self.codec.check(data, max_pixels=self.max_pixels)  # the count may be forged
         names = self.codec.names(data)
         places = places_to_restore([os.fsencode(name) for name in names] if names else None, info.count)
-        wanted = [place for place in places if self.guard.wants(folder / place)]
+        wanted = {place for place in places if self.guard.wants(folder / place)}
         if not wanted:
             return None
         with self.room.taken(info.count * info.width * info.height):
@@ -101,7 +102,7 @@ class Restorer:
             contents = {
                 place: _with_remarks(picture_bytes(picture, _suffix(place)))
                 for place, picture in zip(places, pictures, strict=True)
-                if place in set(wanted)
+                if place in wanted
             }
         write_folder(folder, contents, overwrite=self.guard.force)
         return _result(info, folder, sum(map(len, contents.values())))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.applications.images import NamedImage, batches, stack
+from aeedge.console import printable
 from aeedge_runtime import AeedgeError, ArgumentError, Codec
 
 Floats = NDArray[np.float32]
@@ -113,7 +114,9 @@ def draw_features(features: Features, title: str) -> bytes:
     colours = colormaps["tab10" if len(groups) <= 10 else "tab20"]
     for number, (label, members) in enumerate(groups):
         x, y = places[members].T
-        axes.scatter(x, y, s=10, alpha=0.8, linewidths=0, color=colours(number), label=label or None)
+        axes.scatter(
+            x, y, s=10, alpha=0.8, linewidths=0, color=colours(number), label=printable(label) if label else None
+        )
     axes.set_xlabel(f"first component ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second component ({shares[1]:.0%})")
     axes.set_title(title)

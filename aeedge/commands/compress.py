@@ -76,7 +76,7 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
     compressor = Compressor.load(guard, options, 1 if pack else len(sources))
     start = time.monotonic()
     if pack:
-        outcomes = compressor.pack(sources, pack)
+        outcomes = compressor.pack(sources, pack, quiet=as_json)
     else:
         outcomes = run_batch(tasks, compressor.compress, quiet=as_json or to_stdout, jobs=compressor.jobs)
     seconds = time.monotonic() - start

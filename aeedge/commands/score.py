@@ -137,5 +137,7 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("name", "class", "score", "anomalous"))
     for row in rows:
-        writer.writerow((printable(row["name"]), row["label"], f"{row['score']:.8g}", words[row["anomalous"]]))
+        writer.writerow(
+            (printable(row["name"]), printable(row["label"] or ""), f"{row['score']:.8g}", words[row["anomalous"]])
+        )
     return file.getvalue()

@@ -257,6 +257,10 @@ class Codec:
             raise ArgumentError("decode: the latent holds NaN or infinity")
         return self._networks.decode(latents, height, width)
 
+    def check(self, data: Data, *, max_pixels: int | None = None) -> None:
+        """Refuses what `decompress_batch` would, before anything as large as its images is made. Errors as there."""
+        self._open(data, max_pixels)
+
     def names(self, data: Data) -> list[str] | None:
         """Names of a stream's images, or None where it keeps none; see `stream_names`, errors included."""
         return stream_names(data)

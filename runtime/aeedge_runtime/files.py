@@ -47,11 +47,11 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
         FileExistsError: the file exists and `overwrite` is false.
         OSError: it cannot be written; nothing is left behind.
     """
-    target = Path(os.path.realpath(path) if overwrite else path)
-    mode = _existing_mode(target)
+    mode = _existing_mode(Path(path))
     if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        _write_through(target, data)
+        _write_through(Path(path), data)  # the name behind /dev/stdout, a link too, may be none that can be opened
         return
+    target = Path(os.path.realpath(path) if overwrite else path)
     if mode is not None and not overwrite:
         raise FileExistsError(f"{target} exists already")
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"

@@ -169,8 +169,11 @@ def _read_exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]
         exif = image.getexif()
         turn = exif.get(ORIENTATION, 1)
         if turn in _TURNS and raw:
-            del exif[ORIENTATION]
-            raw = exif.tobytes()
+            copied = Image.Exif()  # the other one is the caller's
+            copied.load(raw)
+            if ORIENTATION in copied:
+                del copied[ORIENTATION]
+            raw = copied.tobytes()
     except (
         Exception
     ):  # a damaged block raises struct.error, KeyError, SyntaxError and others; the pixels are still good

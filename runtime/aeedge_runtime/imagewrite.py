@@ -30,6 +30,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 _MAX_OPTIMISED = 1 << 24  # pixels of a JPEG with Huffman tables of its own, which take all coefficients in memory
 _MAX_JPEG_EXIF = 65_533  # bytes of one APP1 segment, prefix included
+_MAX_PNG_ICC = 1 << 20  # bytes of a profile that Pillow will inflate from a PNG
 
 EXIF_PREFIX = b"Exif\x00\x00"
 """Stands before the TIFF bytes of an EXIF block where Pillow holds one."""
@@ -84,8 +85,10 @@ def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
         if exif and len(exif) > _MAX_JPEG_EXIF:
             notes.append(f"EXIF of {len(exif)} bytes was dropped: JPEG holds at most {_MAX_JPEG_EXIF}")
             exif = None
-    if icc:
-        options["icc_profile"] = icc
+    if kind == "PNG" and icc and len(icc) > _MAX_PNG_ICC:
+        notes.append(f"the ICC profile of {len(icc)} bytes was dropped: Pillow opens a PNG with at most {_MAX_PNG_ICC}")
+        icc = None
+    options["icc_profile"] = icc  # none, too: Pillow would take the one in `info`
     if exif:
         options["exif"] = exif
     buffer = BytesIO()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,17 @@ def test_score_prints_csv_with_classes(aeedge, gray, calibrated, tmp_path):
     ]
     assert "1 of 2 images above the threshold of 0.001, calibrated for a false-positive rate of 0.05" in done.stderr
     assert "AUROC 1.0000" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_a_class_whose_name_is_not_utf8(aeedge, gray, calibrated, tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        gray(os.path.join(os.fsdecode(b"k\xff"), name), noise=5)
+    done = aeedge("score", calibrated, tmp_path / "in", "-o", tmp_path / "scores.csv")
+    assert done.code == 0, done.stderr
+    assert {row["class"] for row in rows_of((tmp_path / "scores.csv").read_text())} == {"k\\xff"}
+    done = aeedge("encode", calibrated, tmp_path / "in", "-o", tmp_path / "f.npz", "--picture", tmp_path / "f.png")
+    assert done.code == 0, done.stderr
 
 
 def test_score_without_a_threshold_says_so(aeedge, gray, dense, tmp_path):

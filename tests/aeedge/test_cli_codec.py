@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aeedge import compression
+from aeedge import compression, restoration
 from aeedge_runtime import Codec, stream_info
+from aeedge_runtime.container import Stream, write_stream
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -303,3 +305,30 @@ def test_an_option_is_no_name_of_a_packed_stream(aeedge, draw, conv, tmp_path, m
     assert (done.code, len(done.errors)) == (2, 1)
     assert "--pack: found -o, expected the name of the stream to write" in done.errors[0]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_forged_count_is_refused_before_places_are_made(aeedge, conv, tmp_path, monkeypatch):
+    stream_id = Codec.load(conv).bundle.stream_id
+    for wanted, code in ((stream_id, 3), (bytes(8), 4)):
+        place = tmp_path / "bomb.aee"
+        place.write_bytes(write_stream(Stream(wanted, 50, 1 << 24, 65535, 65535, False, [b"x"], 0)))
+        monkeypatch.setattr(restoration, "places_to_restore", lambda *_: pytest.fail("made places"))
+        done = aeedge("decompress", place, "-m", conv, "-o", tmp_path / "out")
+        assert (done.code, len(done.errors)) == (code, 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_packing_prints_nothing_but_json_where_that_is_asked_for(aeedge, draw, conv, tmp_path):
+    draw(tmp_path / "a.png")
+    done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--pack", tmp_path / "all.aee", "--json")
+    assert done.json["command"] == "compress"
+
+
+def test_without_a_model_a_folder_called_so_is_not_taken(aeedge, draw, conv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(conv, tmp_path / "photo")
+    draw(tmp_path / "a.png")
+    assert aeedge("compress", "a.png").code == 0
+    assert stream_info("a.png.aee").stream_id == Codec.load().bundle.stream_id.hex()
+    assert aeedge("compress", "a.png", "-m", "photo", "--force").code == 0
+    assert stream_info("a.png.aee").stream_id == Codec.load(conv).bundle.stream_id.hex()

@@ -187,3 +187,13 @@ def test_a_link_is_kept_and_its_file_overwritten(tmp_path) -> None:
         assert (tmp_path / name).is_symlink()
         assert (tmp_path / place).read_bytes() == b"new"
     assert left(tmp_path) == ["dangling", "folder", "link"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="no /dev/fd here")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_pipe_by_its_name_is_written_to(overwrite) -> None:
+    read, write = os.pipe()
+    atomic_write(f"/dev/fd/{write}", b"data", overwrite=overwrite)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"data"

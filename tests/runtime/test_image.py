@@ -11,7 +11,7 @@ from tiny import picture
 
 from aeedge_runtime import AeedgeWarning, ArgumentError, ImageError, LimitError, Picture, load_image, save_picture
 from aeedge_runtime.image import to_gray
-from aeedge_runtime.imagewrite import picture_bytes
+from aeedge_runtime.imagewrite import finished, image_bytes, picture_bytes
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION, ARTIST = 0x0112, 0x013B
@@ -353,3 +353,27 @@ def test_a_large_jpeg_is_written_without_the_memory_that_better_tables_take(monk
     large = picture_bytes(saved, ".jpg")[0]
     assert len(small) < len(large)
     assert np.array_equal(np.asarray(Image.open(BytesIO(small))), np.asarray(Image.open(BytesIO(large))))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_image_of_the_caller_is_left_as_it_is(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x112], exif[0x10F] = 6, "maker"
+    buffer = BytesIO()
+    Image.new("RGB", (30, 20)).save(buffer, kind, exif=exif)
+    image = Image.open(buffer)
+    found = [load_image(image) for _ in range(3)]
+    assert [picture.pixels.shape for picture in found] == [(30, 20, 3)] * 3
+    assert found[0].exif == found[2].exif
+    assert image.getexif()[0x112] == 6
+    assert (
+        0x112 not in Image.open(BytesIO(image_bytes(finished(image, None, None, found[0].exif), ".png")[0])).getexif()
+    )
+
+
+def test_a_profile_that_no_png_can_be_opened_with_is_dropped() -> None:
+    image = finished(Image.new("RGB", (3, 2)), None, bytes((1 << 20) + 1), None)
+    data, notes = image_bytes(image, ".png")
+    assert "ICC profile of 1048577 bytes was dropped" in notes[0]
+    assert Image.open(BytesIO(data)).size == (3, 2)
+    assert image_bytes(image, ".jpg")[1] == ()
