@@ -106,7 +106,7 @@ def test_score_prints_csv_with_classes(aeedge, gray, calibrated, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
 def test_a_class_whose_name_is_not_utf8(aeedge, gray, calibrated, tmp_path):
     for name in ("a.png", "b.png", "c.png"):
-        gray(os.path.join(os.fsdecode(b"k\xff"), name), noise=5)
+        gray(f"{os.fsdecode(bytes([107, 255]))}/{name}", noise=5)
     done = aeedge("score", calibrated, tmp_path / "in", "-o", tmp_path / "scores.csv")
     assert done.code == 0, done.stderr
     assert {row["class"] for row in rows_of((tmp_path / "scores.csv").read_text())} == {"k\\xff"}

@@ -189,7 +189,7 @@ def test_a_link_is_kept_and_its_file_overwritten(tmp_path) -> None:
     assert left(tmp_path) == ["dangling", "folder", "link"]
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="no /dev/fd here")
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no /dev/fd here")
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_pipe_by_its_name_is_written_to(overwrite) -> None:
     read, write = os.pipe()
