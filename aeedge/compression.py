@@ -16,6 +16,7 @@ from aeedge_runtime import (
     AeedgeError,
     ArgumentError,
     Codec,
+    LimitError,
     Picture,
     load_image,
     stream_info,
@@ -74,7 +75,7 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        frames = _frames(data, self.max_pixels) if self.all_frames else 1
+        frames = self._frames(data) if self.all_frames else 1
         pictures = [self._load(data, frame=frame) for frame in range(frames)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self.codec.compress_batch(
@@ -115,6 +116,18 @@ class Compressor:
             if path is not None and not quiet:
                 say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
         return outcomes
+
+    def _frames(self, data: bytes) -> int:
+        """Return how many frames an image has, all of which a stream can hold."""
+        most = self.codec.bundle.manifest.limits.max_pixels if self.max_pixels is None else self.max_pixels
+        first = load_image(data, max_pixels=most)
+        height, width = first.pixels.shape[:2]
+        if first.frames * height * width > most:
+            raise LimitError(
+                f"{first.frames} frames of {width}x{height} have {first.frames * height * width} pixels, the limit is "
+                f"{most}; leave out --all-frames, or raise --max-pixels"
+            )
+        return first.frames
 
     def _load(self, data: bytes, frame: int = 0) -> Picture:
         channels = self.codec.bundle.manifest.image.channels
@@ -159,11 +172,6 @@ class Compressor:
         whole = "decoder" in self.codec.bundle.manifest.halves
         decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
         decode(stream, max_pixels=self.max_pixels)
-
-
-def _frames(data: bytes, max_pixels: int | None) -> int:
-    limit = {} if max_pixels is None else {"max_pixels": max_pixels}
-    return load_image(data, **limit).frames
 
 
 def _check_one_size(loaded: Mapping[Source, Picture]) -> None:

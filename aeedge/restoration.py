@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from aeedge.console import printable, write_stdout
 from aeedge.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, restored_folder
 from aeedge.packing import places_to_restore
 from aeedge.pipeline import Room
-from aeedge.sources import STDIN
+from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, StreamError, StreamInfo, stream_info
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.imagewrite import image_bytes, picture_bytes
@@ -32,6 +32,7 @@ class Restorer:
         max_pixels: most pixels of a stream; None for the codec's own limit.
         jobs: how many streams at once.
         room: pixels that may be at work at once.
+        owners: place -> the stream that is restored to it.
     """
 
     codec: Codec
@@ -40,6 +41,7 @@ class Restorer:
     max_pixels: int | None
     jobs: int = 1
     room: Room = field(default_factory=lambda: Room(ROOM_PIXELS))
+    owners: dict[Path, Source] = field(default_factory=dict)
 
     @classmethod
     def load(cls, guard: OutputGuard, folder: Path | None, options: Mapping[str, Any], inputs: int) -> Self:
@@ -56,8 +58,19 @@ class Restorer:
         data = job.source.read()
         info = stream_info(data)
         if info.count > 1 or "names" in info.section_bytes:
-            return self._restore_folder(data, info, self._folder(job))
+            return self._restore_folder(data, info, self._folder(job), job.source)
+        if job.output is not None:
+            self._claim([job.output], job.source)
         return self._restore_file(data, info, job.output)
+
+    def _claim(self, places: Iterable[Path], source: Source) -> None:
+        """Keep places for a stream: where the images of a packed one go is known only now, and may be another's."""
+        for place in places:
+            owner = self.owners.setdefault(place, source)  # one operation, whatever other threads do
+            if owner is not source:
+                raise ArgumentError(
+                    f"{printable(place)} is what {owner.name} is restored to; give them different output folders"
+                )
 
     def _restore_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
         if path is not None and not self.guard.wants(path):
@@ -90,10 +103,11 @@ class Restorer:
             )
         return folder
 
-    def _restore_folder(self, data: bytes, info: StreamInfo, folder: Path) -> Result | None:
+    def _restore_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
         self.codec.check(data, max_pixels=self.max_pixels)  # the count may be forged
         names = self.codec.names(data)
         places = places_to_restore([os.fsencode(name) for name in names] if names else None, info.count)
+        self._claim([folder / place for place in places], source)
         wanted = {place for place in places if self.guard.wants(folder / place)}
         if not wanted:
             return None

@@ -98,7 +98,8 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
     elif isinstance(source, str | os.PathLike):
         picture = _from_path(Path(source), max_pixels, frame)
     elif isinstance(source, bytes | bytearray | memoryview):
-        picture = _from_file(BytesIO(source), "image bytes", max_pixels, frame)
+        data = bytes(source) if isinstance(source, memoryview) else source  # it may have gaps
+        picture = _from_file(BytesIO(data), "image bytes", max_pixels, frame)
     elif type(source).__module__.partition(".")[0] == "PIL" and hasattr(source, "getbands"):
         picture = _from_opened(source, "PIL image", max_pixels)
     else:
@@ -109,6 +110,14 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
 def _check_picture(picture: Picture, max_pixels: int) -> None:
     """A caller may have made it: nothing would open a stream whose alpha is of another size."""
     pixels, alpha = picture.pixels, picture.alpha
+    for name, value, kind in (
+        ("pixels", pixels, np.ndarray),
+        ("alpha", alpha, np.ndarray | None),
+        ("icc", picture.icc, bytes | None),
+        ("exif", picture.exif, bytes | None),
+    ):
+        if not isinstance(value, kind):
+            raise ArgumentError(f"Picture: {name} is {type(value).__name__}, expected an array, or bytes for metadata")
     check_array(pixels, "[H, W, C]")
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise ArgumentError(f"Picture: pixels are {pixels.shape}, expected [H, W, C] with C of 1 or 3")
@@ -216,7 +225,11 @@ def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
     try:
         with _open(file, name) as image:
             if frame:
-                image.seek(frame)
+                check_size(*image.size, max_pixels, name)
+                try:
+                    image.seek(frame)
+                except EOFError as error:
+                    raise ImageError(f"{name}: found no frame {frame}; it has fewer, or is cut short") from error
             return _from_opened(image, name, max_pixels)
     except (ImageError, LimitError, MemoryError):
         raise

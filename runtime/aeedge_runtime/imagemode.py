@@ -88,7 +88,8 @@ def _convert(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[I
         notes.append(f"{mode} was converted to sRGB through its ICC profile")
         return converted, None
     if mode.startswith(("I", "F")):
-        plain = Image.fromarray(_scaled(np.asarray(image), mode, notes))
+        deep = "I;16" if mode == "I" and image.format == "PPM" else mode  # which Pillow scales to 16 bits
+        plain = Image.fromarray(_scaled(np.asarray(image), deep, notes))
         if "transparency" in image.info:
             notes.append("the transparent colour was dropped")
     elif mode == "P" or (mode in ("1", "L", "RGB") and "transparency" in image.info):

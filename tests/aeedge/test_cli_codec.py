@@ -332,3 +332,24 @@ def test_without_a_model_a_folder_called_so_is_not_taken(aeedge, draw, conv, tmp
     assert stream_info("a.png.aee").stream_id == Codec.load().bundle.stream_id.hex()
     assert aeedge("compress", "a.png", "-m", "photo", "--force").code == 0
     assert stream_info("a.png.aee").stream_id == Codec.load(conv).bundle.stream_id.hex()
+
+
+@pytest.mark.parametrize("more", [["--force"], ["--skip-existing"], ["--jobs", "2"]])
+def test_two_streams_are_not_restored_to_one_place(aeedge, draw, conv, tmp_path, more):
+    draw(tmp_path / "in" / "1.png")
+    aeedge("compress", tmp_path / "in", "-m", conv, "--pack", tmp_path / "st" / "p.aee")
+    aeedge("compress", tmp_path / "in", "-m", conv, "-o", tmp_path / "st" / "p")
+    assert tree(tmp_path / "st") == ["p.aee", "p/1.png.aee"]
+    done = aeedge("decompress", tmp_path / "st", "-m", conv, "-o", tmp_path / "out", *more)
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert "give them different output folders" in done.errors[0]
+    assert tree(tmp_path / "out") == ["p/1.png"]
+
+
+def test_frames_beyond_the_limit_are_not_decoded(aeedge, conv, tmp_path, monkeypatch):
+    first, *others = [Image.new("L", (20, 20), shade) for shade in range(0, 250, 25)]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others)
+    monkeypatch.setattr(compression.Compressor, "_load", lambda *_, **__: pytest.fail("decoded"))
+    done = aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames", "--max-pixels", 3999)
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert "10 frames of 20x20 have 4000 pixels, the limit is 3999" in done.errors[0]

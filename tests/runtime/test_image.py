@@ -377,3 +377,28 @@ def test_a_profile_that_no_png_can_be_opened_with_is_dropped() -> None:
     assert "ICC profile of 1048577 bytes was dropped" in notes[0]
     assert Image.open(BytesIO(data)).size == (3, 2)
     assert image_bytes(image, ".jpg")[1] == ()
+
+
+@pytest.mark.parametrize("brightest", [255, 256, 65535])
+def test_deep_gray_of_a_pgm_is_scaled_by_its_depth_whatever_it_holds(brightest: int) -> None:
+    data = b"P5\n3 1\n65535\n" + struct.pack(">3H", 0, 100, brightest)
+    found = load_image(data)
+    assert found.pixels.ravel().tolist() == [0, 0, round(brightest / 257)]
+    assert found.notes == ("16-bit gray was scaled to 8 bits",)
+
+
+def test_bytes_with_gaps_and_frames_that_are_not_there() -> None:
+    data = encoded(Image.new("RGB", (4, 3)))
+    gaps = np.repeat(np.frombuffer(data, np.uint8), 2)
+    assert load_image(memoryview(gaps)[::2]).pixels.shape == (3, 4, 3)
+    with pytest.raises(ImageError, match="found no frame 5; it has fewer"):
+        load_image(encoded(Image.new("L", (4, 3)), "GIF"), frame=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("pixels", [[1]]), ("alpha", [[1]]), ("icc", "text"), ("exif", bytearray(3)), ("icc", 3)]
+)
+def test_fields_of_a_picture_of_another_type(name: str, value: Any) -> None:
+    facts = {"pixels": np.zeros((3, 4, 3), np.uint8), name: value}
+    with pytest.raises(ArgumentError, match=f"Picture: {name} is {type(value).__name__}"):
+        load_image(Picture(**facts))
