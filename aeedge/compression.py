@@ -96,12 +96,22 @@ class Compressor:
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources]
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
+        pixels, most = 0, self._most_pixels()
 
         def load(job: Job) -> Result:
-            loaded[job.source] = self._load(job.source.read())
+            nonlocal pixels
+            picture = self._load(job.source.read())
+            pixels += picture.pixels[..., 0].size
+            if pixels <= most:  # no more than that is kept in memory
+                loaded[job.source] = picture
             return Result(output, "packed")
 
         outcomes = run_batch([Job(source, path) for source in sources], load, quiet=True)
+        if pixels > most:
+            raise LimitError(
+                f"--pack: the images have {pixels} pixels, the limit is {most}; put fewer in one stream, or raise "
+                "--max-pixels"
+            )
         if loaded:
             _check_one_size(loaded)
             stream = self.codec.compress_batch(
@@ -119,7 +129,7 @@ class Compressor:
 
     def _frames(self, data: bytes) -> int:
         """Return how many frames an image has, all of which a stream can hold."""
-        most = self.codec.bundle.manifest.limits.max_pixels if self.max_pixels is None else self.max_pixels
+        most = self._most_pixels()
         first = load_image(data, max_pixels=most)
         height, width = first.pixels.shape[:2]
         if first.frames * height * width > most:
@@ -128,6 +138,9 @@ class Compressor:
                 f"{most}; leave out --all-frames, or raise --max-pixels"
             )
         return first.frames
+
+    def _most_pixels(self) -> int:
+        return self.codec.bundle.manifest.limits.max_pixels if self.max_pixels is None else self.max_pixels
 
     def _load(self, data: bytes, frame: int = 0) -> Picture:
         channels = self.codec.bundle.manifest.image.channels

@@ -55,6 +55,9 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
     except ArgumentError:
         if selection.taken or not selection.codes:
             raise
+        if options["as_json"]:
+            nothing = {"shape": None, "output": None, "picture": None}
+            print_json({"command": "encode", **nothing, "failed": len(selection.codes)})
         return selection.exit_code  # none could be read, and each was named
     title = f"latents of {count(len(features.names), 'image')}, {codec.bundle.manifest.name}"
     drawn = draw_features(features, title) if picture else b""

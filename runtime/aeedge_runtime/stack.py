@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,7 +56,10 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
             f"images: found {type(images).__name__}, expected a list of images or an array [N, H, W, C]"
         )
     pictures: list[Picture] = []
+    kept = isinstance(images, Sequence)
     for image in images:
+        if not kept and isinstance(image, np.ndarray):
+            image = image.copy()  # what makes them may fill one array again and again
         # Notes of a Picture are its maker's: they were there to read before it came here.
         known = len(image.notes) if isinstance(image, Picture) else 0
         picture = load_image(image, channels, max_pixels=max_pixels)

@@ -310,3 +310,10 @@ def test_applications_never_load_torch(command):
     text = f"import {imports}, aeedge.training.data, aeedge.commands.{command}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert {"torch", "onnx", "torchvision", "lightning", "matplotlib"}.isdisjoint(done.stdout.split())
+
+
+def test_encode_of_nothing_that_can_be_read_prints_json_too(aeedge, dense, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    done = aeedge("encode", dense, tmp_path / "a.png", "-o", tmp_path / "f.npz", "--json")
+    assert (done.code, done.json["failed"], done.json["output"]) == (3, 1, None)
+    assert not (tmp_path / "f.npz").exists()

@@ -353,3 +353,13 @@ def test_frames_beyond_the_limit_are_not_decoded(aeedge, conv, tmp_path, monkeyp
     done = aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames", "--max-pixels", 3999)
     assert (done.code, len(done.errors)) == (3, 1)
     assert "10 frames of 20x20 have 4000 pixels, the limit is 3999" in done.errors[0]
+
+
+def test_packing_keeps_no_more_in_memory_than_a_stream_may_hold(aeedge, draw, conv, tmp_path, monkeypatch):
+    for number in range(4):
+        draw(tmp_path / "in" / f"{number}.png", 10, 10)
+    monkeypatch.setattr(compression, "_check_one_size", lambda *_: pytest.fail("kept"))
+    done = aeedge("compress", tmp_path / "in", "-m", conv, "--pack", tmp_path / "p.aee", "--max-pixels", 399)
+    assert (done.code, len(done.errors)) == (3, 1)
+    assert "the images have 400 pixels, the limit is 399" in done.errors[0]
+    assert not (tmp_path / "p.aee").exists()

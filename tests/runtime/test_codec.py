@@ -543,3 +543,15 @@ def test_encode_counts_the_padding_too(tmp_path):
 def test_a_picture_that_a_caller_made_wrong_is_refused(pixels, alpha, message):
     with pytest.raises(ArgumentError, match=message):
         Codec.load(BUNDLES / "tiny-conv", threads=1).compress(Picture(pixels, alpha=alpha))
+
+
+def test_images_of_a_generator_may_share_one_array(conv):
+    buffer = np.zeros((8, 8, 3), np.uint8)
+
+    def frames():
+        for shade in (0, 120, 250):
+            buffer[:] = shade
+            yield buffer
+
+    expected = conv.compress_batch([np.full_like(buffer, shade) for shade in (0, 120, 250)])
+    assert conv.compress_batch(frames()) == expected
