@@ -118,14 +118,14 @@ def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> Non
     for text in outcome.warnings:
         warn(f"{job.source.name}: {text}")
     if outcome.error is not None:
-        complain(_with_name(job.source.name, outcome.error))
+        complain(with_name(job.source.name, outcome.error))
     elif outcome.result and not quiet:
         say(f"{job.source.name} -> {printable(outcome.result.output)}: {outcome.result.line}")
     elif outcome.status == "skipped":
         note(f"{job.source.name}: skipped, its output exists")
 
 
-def _with_name(name: str, message: str) -> str:
+def with_name(name: str, message: str) -> str:
     """Put the input's name in front, in place of what the library calls bytes that have no name."""
     for prefix in ("image bytes: ", "stream: "):
         message = message.removeprefix(prefix)

@@ -75,8 +75,7 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        frames = self._frames(data) if self.all_frames else 1
-        pictures = [self._load(data, frame=frame) for frame in range(frames)]
+        pictures = self._frames(data) if self.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self.codec.compress_batch(
                 pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
@@ -127,17 +126,20 @@ class Compressor:
                 say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
         return outcomes
 
-    def _frames(self, data: bytes) -> int:
-        """Return how many frames an image has, all of which a stream can hold."""
-        most = self._most_pixels()
-        first = load_image(data, max_pixels=most)
+    def _frames(self, data: bytes) -> list[Picture]:
+        """Return all frames of an image, which are counted before the second is decoded.
+
+        Raises:
+            LimitError: they have more pixels than a stream may.
+        """
+        first, most = self._load(data), self._most_pixels()
         height, width = first.pixels.shape[:2]
         if first.frames * height * width > most:
             raise LimitError(
                 f"{first.frames} frames of {width}x{height} have {first.frames * height * width} pixels, the limit is "
                 f"{most}; leave out --all-frames, or raise --max-pixels"
             )
-        return first.frames
+        return [first, *(self._load(data, frame=frame) for frame in range(1, first.frames))]
 
     def _most_pixels(self) -> int:
         return self.codec.bundle.manifest.limits.max_pixels if self.max_pixels is None else self.max_pixels

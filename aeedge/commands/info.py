@@ -50,13 +50,13 @@ def _read_stream(thing: str) -> bytes | None:
 def _stream_facts(thing: str, data: bytes) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from aeedge.batch import with_name
     from aeedge_runtime import stream_info
 
     try:
         return {"stream": asdict(stream_info(data))}
     except InputError as error:  # its class and exit code stay
-        message = str(error).removeprefix("stream: ")
-        raise type(error)(f"{'stdin' if thing == STDIN else printable(thing)}: {message}") from error
+        raise type(error)(with_name("stdin" if thing == STDIN else printable(thing), str(error))) from error
 
 
 def _bundle_facts(place: str) -> dict[str, Any]:

@@ -109,6 +109,10 @@ def _config(options: dict[str, Any]) -> Any:
         raise click.UsageError(
             "--decoder-only and --from RUN belong together; --init-from RUN starts from all its weights"
         )
+    if options["resume"] and options["force"]:
+        raise click.UsageError(
+            "found --resume and --force, expected one of them: to go on with the run, or to replace it"
+        )
     if options["resume"]:
         recover(options["out"])
         values = read_config(options["out"]).to_dict()

@@ -16,7 +16,7 @@ from aeedge.evaluation.bdrate import Difference, Range, compare_curves
 from aeedge.evaluation.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.measure import Plan, measure_image, warm_up
-from aeedge.evaluation.points import AEEDGE, Curve, Point, average, rates_and_ms_ssim, rates_and_psnr
+from aeedge.evaluation.points import AEEDGE, EXACT_DB, Curve, Point, average, rates_and_ms_ssim, rates_and_psnr
 from aeedge.evaluation.small import FILES, SHEET, Match, SetMeasurement, measure_set
 from aeedge.progress import Progress
 from aeedge_runtime import Codec
@@ -204,7 +204,7 @@ def _rival(points: Sequence[Point], ours: Curve, classic: ClassicCodec, span: Ra
     for point in points:
         rates, values = by_image.setdefault((point.codec, point.image), ([], []))
         rates.append(point.rate_bpp)
-        values.append(point.psnr_db)
+        values.append(min(point.psnr_db, EXACT_DB))  # as in the mean: no curve goes through infinity
     images = {name: compare_curves(by_image[AEEDGE, name], by_image[classic.key, name], span).percent for name in names}
     return Rival(curve, psnr, ms_ssim, images)
 

@@ -15,7 +15,7 @@ from aeedge.training.batches import Batch, BatchSource, StepInfo, sample_size
 from aeedge.training.checkpoint import load_weights
 from aeedge.training.config import RunConfig
 from aeedge.training.corruption import Corruption
-from aeedge.training.data import open_dataset
+from aeedge.training.data import run_images
 from aeedge.training.objectives import build_objective
 from aeedge.training.validation import Validator
 from aeedge_runtime.errors import ArgumentError
@@ -83,11 +83,10 @@ def open_data(config: RunConfig, model: Any, fabric: Any) -> tuple[BatchSource, 
     """
     training, data = config.training, config.data
     corruption = Corruption.parse(training.corrupt) if training.corrupt else None
-    images = open_dataset(data, model.channels, "train", seed=training.seed)
-    held_out = open_dataset(data, model.channels, "held-out", seed=training.seed)
+    images, held_out = run_images(config, "train"), run_images(config, "held-out")
     coarsest = getattr(model, "hyper_stride", 1)
     stride = model.stride[0] * coarsest, model.stride[1] * coarsest
-    size = sample_size(images, data.crop, stride, model.patched)
+    size = sample_size((images, held_out), data.crop, stride, model.patched)
     augmentation = Augmentation(size, data.flip, data.turn, data.shrink)
     source = BatchSource(images, augmentation, training.batch_size, training.seed, corruption=corruption)
     validator = Validator(fabric, held_out, size, training, corruption)

@@ -5,7 +5,7 @@ s * B .. s * B + B - 1 of it. Nothing is left over at the end of an epoch, and n
 """
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -263,15 +263,18 @@ def validation_batches(
 
 
 def sample_size(
-    images: ImageSet, crop: tuple[int, int] | None, stride: tuple[int, int], patched: bool
+    splits: Sequence[ImageSet], crop: tuple[int, int] | None, stride: tuple[int, int], patched: bool
 ) -> tuple[int, int]:
     """Return rows and columns of a training sample: the crop, a patch, or whole images of one size.
 
     Raises:
         ArgumentError: images differ in size and there is no crop, or a size is too small or no multiple of the stride.
     """
-    looked_at = range(len(images)) if crop is None else range(1)  # with a crop a folder leaves out smaller images
-    sizes = {images.image(index).shape[:2] for index in looked_at}
+    sizes = {
+        images.image(index).shape[:2]
+        for images in splits
+        for index in (range(len(images)) if crop is None else range(1))  # with a crop a folder leaves out smaller ones
+    }
     if crop is None and patched:
         crop = stride
     if crop is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aeedge.training import randomness, synthetic
 from aeedge.training.config import DataConfig, RunConfig
-from aeedge.training.folder import FolderImages, held_out_paths, image_paths, is_usable
+from aeedge.training.folder import FolderImages, class_names, held_out_paths, image_paths, is_usable
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 
 Split = Literal["train", "held-out", "test"]
@@ -79,7 +79,9 @@ class Subset:
         return self.whole.label(int(self.indices[index]))
 
 
-def open_dataset(data: DataConfig, channels: int, split: Split = "train", *, seed: int = 0) -> ImageSet:
+def open_dataset(
+    data: DataConfig, channels: int, split: Split = "train", *, seed: int = 0, smallest: tuple[int, int] | None = None
+) -> ImageSet:
     """Open one split of a data source; the same arguments give the same images in the same order.
 
     A folder with the folders `train` and `test` in it is split by them; in any other the test images are the held-out
@@ -90,6 +92,7 @@ def open_dataset(data: DataConfig, channels: int, split: Split = "train", *, see
         channels: 1 or 3; images are converted, with a warning where colour is lost.
         split: "train", "held-out" (validation, never trained on) or "test".
         seed: of the run; decides what is held out.
+        smallest: rows and columns that an image of a folder must have; None for those of `data.crop`, if any.
 
     Raises:
         ArgumentError: there is no such source, or no usable image in it.
@@ -99,13 +102,27 @@ def open_dataset(data: DataConfig, channels: int, split: Split = "train", *, see
     elif data.source in TORCHVISION:
         images = _torchvision(data, channels, split, seed)
     else:
-        images = _folder(data, channels, split, seed)
+        images = _folder(data, channels, split, seed, smallest or data.crop or (1, 1))
     if data.only_label is not None and split != "test":
         indices = [index for index in range(len(images)) if images.label(index) == data.only_label]
         images = Subset(images, indices)
     if not len(images):
         raise ArgumentError(f"data.source {data.source}: no images are left for the {split} split")
     return images
+
+
+def run_images(config: RunConfig, split: Split) -> ImageSet:
+    """Open one split of a run's data: images that its model takes, and large enough for a sample.
+
+    Raises:
+        ArgumentError: the data is not there, or none of it can be used.
+    """
+    from aeedge.models import model_config  # torch, which reading data does not need
+
+    model = model_config(config.model)
+    patch = (model.height, model.width) if hasattr(model, "height") else None
+    smallest = config.data.crop or patch
+    return open_dataset(config.data, model.channels, split, seed=config.training.seed, smallest=smallest)
 
 
 def calibration_images(config: RunConfig, count: int) -> list[NDArray[np.uint8]]:
@@ -122,9 +139,7 @@ def calibration_images(config: RunConfig, count: int) -> list[NDArray[np.uint8]]
 
 def sample_images(config: RunConfig, split: Split, count: int) -> list[NDArray[np.uint8]]:
     """Return up to `count` images of any split of a run's data; see `calibration_images`."""
-    from aeedge.models import model_config  # torch, which reading data does not need
-
-    images = open_dataset(config.data, model_config(config.model).channels, split, seed=config.training.seed)
+    images = run_images(config, split)
     order = randomness.generator(config.training.seed, "sample").permutation(len(images))[:count]
     side = LARGEST_CALIBRATION_SIDE
     return [centre_crop(picture, (side, side)) for picture in (images.image(int(index)) for index in order)]
@@ -175,12 +190,13 @@ def _torchvision(data: DataConfig, channels: int, split: Split, seed: int) -> Im
     return _split(images, data, split, seed)
 
 
-def _folder(data: DataConfig, channels: int, split: Split, seed: int) -> ImageSet:
-    root = Path(data.source)
-    smallest = data.crop or (1, 1)
+def _folder(data: DataConfig, channels: int, split: Split, seed: int, smallest: tuple[int, int]) -> ImageSet:
+    root, classes = Path(data.source), None
     if (root / "train").is_dir() and (root / "test").is_dir():
+        parts = [(root / name, image_paths(root / name)) for name in ("train", "test")]
+        classes = sorted({name for part in parts for name in class_names(*part)})
         if split == "test":
-            return FolderImages(root / "test", image_paths(root / "test"), channels, smallest)
+            return FolderImages(*parts[1], channels, smallest, classes)
         root = root / "train"
     elif not root.is_dir() and "/" not in data.source and not root.exists():
         names = ", ".join(["synthetic", "synthetic-photos", *TORCHVISION])
@@ -193,7 +209,7 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int) -> ImageSe
     chosen = [path for path in paths if (path in held) == (split != "train")]
     if data.count and split == "train":
         chosen = chosen[: data.count]
-    return FolderImages(root, chosen, channels, smallest)
+    return FolderImages(root, chosen, channels, smallest, classes or class_names(root, paths))
 
 
 def _with_channels(images: NDArray[np.uint8], channels: int, source: str) -> NDArray[np.uint8]:

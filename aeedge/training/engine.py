@@ -184,7 +184,7 @@ class Engine:
             found.append({name: value.detach().clone() for name, value in parts.items()})
         found.append({"norm": self._clip()})
         *values, last = _as_numbers(found)  # the one moment at which a step waits for its device
-        checked = [*((part["loss"], prepared) for part, prepared in zip(values, batches, strict=True))]
+        checked = [(part["loss"], prepared) for part, prepared in zip(values, batches, strict=True)]
         checked.append((last["norm"], batches[-1]))
         failed = next((_Failed(value, prepared) for value, prepared in checked if not math.isfinite(value)), None)
         return {name: sum(part[name] / len(batches) for part in values) for name in values[0]}, failed

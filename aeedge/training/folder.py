@@ -34,7 +34,7 @@ def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
 
 
 def image_paths(root: Path) -> list[Path]:
-    """Return the image files below a folder, in sorted order, hidden ones left out.
+    """Return the image files below a folder, in sorted order, hidden ones and those of hidden folders left out.
 
     Raises:
         ArgumentError: the folder does not exist or holds no image file.
@@ -42,11 +42,16 @@ def image_paths(root: Path) -> list[Path]:
     if not root.is_dir():
         kind = "a file" if root.exists() else "nothing"
         raise ArgumentError(f"{root}: found {kind}, expected a folder of images or a data set's name")
-    named = (path for path in root.rglob("*") if not path.name.startswith("."))
-    found = [path for path in named if path.suffix.lower() in IMAGE_SUFFIXES]
+    named = [path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in named if not any(part.startswith(".") for part in path.relative_to(root).parts)]
     if not found:
         raise ArgumentError(f"{root}: found no image files, expected some ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return sorted(found)
+
+
+def class_names(root: Path, paths: Sequence[Path]) -> list[str]:
+    """Return the folders right below `root` that files lie in, in sorted order."""
+    return sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
 
 
 def held_out_paths(
@@ -79,12 +84,20 @@ class FolderImages:
         paths: files below it.
         channels: 1 or 3; images are converted.
         smallest: rows and columns an image must have; smaller ones are named and skipped.
+        classes: class folders in the order of their numbers, the same for every split; None for those of `paths`.
 
     Raises:
         ArgumentError: no image is left.
     """
 
-    def __init__(self, root: Path, paths: Sequence[Path], channels: int, smallest: tuple[int, int] = (1, 1)) -> None:
+    def __init__(
+        self,
+        root: Path,
+        paths: Sequence[Path],
+        channels: int,
+        smallest: tuple[int, int] = (1, 1),
+        classes: Sequence[str] | None = None,
+    ) -> None:
         self.root, self.channels = root, channels
         sizes = [_size(path) for path in paths]
         broken = [path for path, size in zip(paths, sizes, strict=True) if size is None]
@@ -103,7 +116,7 @@ class FolderImages:
             self._load()
         if not self.paths:
             raise ArgumentError(f"{root}: no usable image is left of {len(paths)}; see the warnings")
-        names = sorted({path.relative_to(root).parts[0] for path in self.paths if path.parent != root})
+        names = class_names(root, paths) if classes is None else classes
         self._classes = {name: label for label, name in enumerate(names)}
 
     def __len__(self) -> int:

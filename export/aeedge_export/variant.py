@@ -108,7 +108,7 @@ def derive(
         ExportError: a graph cannot be quantised.
     """
     _check(bundle, calibration, held_out)
-    feeds = Feeding(bundle, calibration[:CALIBRATION])
+    feeds = Feeding(bundle, calibration)
     graphs = {}
     for role in request.graphs:
         say(f"{role}: to {request.precision}")
@@ -140,7 +140,7 @@ class Feeding:
 
     Args:
         bundle: in float32.
-        images: uint8 `[H, W, C]`.
+        images: uint8 `[H, W, C]`; as many of them, or runs of patches, as are calibrated on.
         side: rows and columns of an image that are used, at most.
     """
 
@@ -151,7 +151,7 @@ class Feeding:
             patches = np.concatenate([cut_patches(image, facts.stride) for image in padded])
             padded = [patches[first : first + PATCHES] for first in range(0, len(patches), PATCHES)]
         self._bundle = bundle
-        self._images = padded
+        self._images = padded[:CALIBRATION]
 
     def of(self, role: str) -> list[dict[str, NDArray[Any]]]:
         """Inputs of "encoder" or "decoder"."""
@@ -162,9 +162,10 @@ class Feeding:
         return [{"latent": self._in_use(encoder.run(feed)[0], place)} for place, feed in enumerate(feeds)]
 
     def _in_use(self, latent: NDArray[np.float32], place: int) -> NDArray[np.float32]:
-        """The latent after quantisation, without shrink and predicted means, which move it by less than a step."""
-        tables, quality = self._bundle.tables, FEED_QUALITIES[place % len(FEED_QUALITIES)]
-        step, offset = (values[:, None, None] for values in (tables.steps[quality - 1], tables.offsets))
+        """Latents `[N, c, h, w]` after quantisation; shrink and predicted means, left out, move them by less than a step."""
+        tables, turns = self._bundle.tables, (place + np.arange(len(latent))) % len(FEED_QUALITIES)
+        step = tables.steps[np.array(FEED_QUALITIES)[turns] - 1][:, :, None, None]
+        offset = tables.offsets[:, None, None]
         restored: NDArray[np.float32] = (np.rint((latent - offset) / step) * step + offset).astype(np.float32)
         return restored
 

@@ -349,10 +349,14 @@ def test_two_streams_are_not_restored_to_one_place(aeedge, draw, conv, tmp_path,
 def test_frames_beyond_the_limit_are_not_decoded(aeedge, conv, tmp_path, monkeypatch):
     first, *others = [Image.new("L", (20, 20), shade) for shade in range(0, 250, 25)]
     first.save(tmp_path / "a.gif", save_all=True, append_images=others)
-    monkeypatch.setattr(compression.Compressor, "_load", lambda *_, **__: pytest.fail("decoded"))
+    load, loaded = compression.load_image, []
+    monkeypatch.setattr(compression, "load_image", lambda *words, **more: loaded.append(0) or load(*words, **more))
     done = aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames", "--max-pixels", 3999)
     assert (done.code, len(done.errors)) == (3, 1)
     assert "10 frames of 20x20 have 4000 pixels, the limit is 3999" in done.errors[0]
+    assert len(loaded) == 1
+    assert aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames").code == 0
+    assert len(loaded) == 1 + 10
 
 
 def test_packing_keeps_no_more_in_memory_than_a_stream_may_hold(aeedge, draw, conv, tmp_path, monkeypatch):

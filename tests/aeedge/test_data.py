@@ -16,7 +16,7 @@ from aeedge.training.augmentation import Augmentation
 from aeedge.training.batches import BatchSource, StepInfo, prepare, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
-from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset
+from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset, run_images
 from aeedge.training.folder import FolderImages, held_out_paths, image_paths
 from aeedge_runtime.errors import AeedgeError, AeedgeWarning, ArgumentError
 
@@ -144,6 +144,33 @@ def test_held_out_files_are_pinned():
     names = ("a.png", "b/ä.png", "b/日本.png", "c.jpg", "d d.png", "e.png")
     chosen = held_out_paths(Path("root"), [Path("root") / name for name in names], 3, 7)
     assert chosen == {Path("root") / name for name in ("b/ä.png", "b/日本.png", "d d.png")}
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_classes_have_the_same_numbers_in_every_split(tmp_path, divided):
+    for name in "abcdef":
+        write_images(tmp_path / ("train" if divided else "") / name, [(8, 8)] * 3)
+    for name in ("a0", "f") if divided else ():
+        write_images(tmp_path / "test" / name, [(8, 8)] * 3)
+    order = ["a", "a0", "b", "c", "d", "e", "f"] if divided else list("abcdef")
+    for split in ("train", "held-out", "test"):
+        images = open_dataset(DataConfig(source=str(tmp_path), held_out=0.2), 3, split)
+        for index, path in enumerate(images.paths):
+            assert order[images.label(index)] == path.parent.name
+
+
+def test_files_of_hidden_folders_are_left_out(tmp_path):
+    write_images(tmp_path / ".hidden" / "set", [(8, 8)])  # a hidden folder above is nobody's business
+    write_images(tmp_path / ".hidden" / "set" / ".ipynb_checkpoints", [(8, 8)])
+    assert image_paths(tmp_path / ".hidden" / "set") == [tmp_path / ".hidden" / "set" / "0.png"]
+
+
+def test_files_smaller_than_a_patch_are_named_and_skipped(tmp_path):
+    write_images(tmp_path, [(28, 28)] * 9 + [(20, 28)])
+    config = RunConfig(model={"family": "dense"}, data=DataConfig(source=str(tmp_path), held_out=0.2))
+    with pytest.warns(AeedgeWarning, match=r"smaller than the training crop of 28x28: .*9\.png"):
+        trained = run_images(config, "train")
+    assert len(trained) + len(run_images(config, "held-out")) == 9
 
 
 @pytest.mark.parametrize("fault", ["broken", "cut", "small"])
@@ -297,17 +324,22 @@ class Mixed:
         return np.zeros((16, 16 * (index + 1), 1), np.uint8)
 
 
+def test_held_out_images_of_another_size_are_found_before_training():
+    with pytest.raises(ArgumentError, match=r"the images differ in size; set data\.crop"):
+        sample_size([number_images(3, 32), number_images(1, 16)], None, (16, 16), False)
+
+
 def test_sample_size():
-    assert sample_size(number_images(3, 16), None, (16, 16), False) == (16, 16)
-    assert sample_size(number_images(3, 40), None, (16, 16), True) == (16, 16)
+    assert sample_size([number_images(3, 16)], None, (16, 16), False) == (16, 16)
+    assert sample_size([number_images(3, 40)], None, (16, 16), True) == (16, 16)
     with pytest.raises(ArgumentError, match="multiples of the model's stride"):
-        sample_size(number_images(3, 20), None, (16, 16), False)
+        sample_size([number_images(3, 20)], None, (16, 16), False)
     with pytest.raises(ArgumentError, match=r"differ in size; set data\.crop"):
-        sample_size(Mixed(), None, (16, 16), False)
-    assert sample_size(number_images(3, 32), (32, 32), (16, 16), False) == (32, 32)
+        sample_size([Mixed()], None, (16, 16), False)
+    assert sample_size([number_images(3, 32)], (32, 32), (16, 16), False) == (32, 32)
     for side, crop in ((10, None), (16, (32, 16)), (16, (16, 32))):
         with pytest.raises(ArgumentError, match="smaller than the training sample"):
-            sample_size(number_images(3, side), crop, (16, 16), crop is None)
+            sample_size([number_images(3, side)], crop, (16, 16), crop is None)
 
 
 def test_centre_crop():

@@ -137,3 +137,14 @@ def test_the_evaluation_never_loads_torch():
     text = f"import {names}\nimport sys\nprint(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()).isdisjoint({"torch", "onnx", "torchmetrics", "lightning"})
+
+
+def test_a_classic_codec_that_returns_an_image_exactly_is_compared_too(aeedge, tmp_path):
+    levels = np.random.default_rng(0).integers(110, 140, (6, 6, 1), np.uint8)
+    (tmp_path / "flat").mkdir()
+    Image.fromarray(np.kron(levels, np.ones((32, 32, 3), np.uint8))).save(tmp_path / "flat" / "a.png")
+    options = ("--qualities", "1,50,100", "--against", "jpeg", "--psnr-range", "40:44", "--no-ms-ssim", "--threads", 1)
+    done = aeedge("eval", "photo", "--data", tmp_path / "flat", "-o", tmp_path / "out", *options)
+    assert done.code == 0, done.stderr
+    with (tmp_path / "out" / "results.csv").open() as file:
+        assert "inf" in {row["psnr_db"] for row in csv.DictReader(file) if row["codec"] == "jpeg"}

@@ -74,6 +74,7 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
         (("dense-mnist", "--decoder-only", "--out", "x"), 2, "belong together"),
         (("dense-mnist", "--tables-from", "b", "--out", "x"), 2, "--tables-from belongs to --decoder-only"),
         (("photo", "--from-pretrained", "--init-from", "w", "--out", "x"), 2, "--from-pretrained starts a run"),
+        (("--resume", "--force", "--out", "x"), 2, "found --resume and --force, expected one of them"),
         (("dense-mnist", "--set", "training.epoch=1", "--out", "x"), 2, 'did you mean "epochs"'),
         (("dense-mnist", "--set", "training.epochs", "--out", "x"), 2, "expected KEY=VALUE"),
         (("dense-mnist", "--set", "model.latnt=3", "--out", "x"), 2, 'did you mean "latent"'),

@@ -345,6 +345,24 @@ def test_every_limit_can_be_missed(found, missed):
     assert isinstance(parity.checks[0], Check)
 
 
+def test_a_decoder_sees_patches_of_every_quality(made, source):
+    bundle = Bundle.load(made("dense", "fp32").path)
+    (feed,) = variant_module.Feeding(bundle, source("dense").calibration[:6]).of("decoder")
+    found = feed["latent"][:, :, 0, 0]
+    assert len(found) == 6
+    for place, latent in enumerate(found):
+        steps = bundle.tables.steps[variant_module.FEED_QUALITIES[place % 3] - 1]
+        scaled = (latent - bundle.tables.offsets) / steps
+        np.testing.assert_allclose(scaled, np.rint(scaled), atol=1e-3)
+
+
+def test_no_more_patches_are_calibrated_on_than_asked_for(made, source, monkeypatch):
+    monkeypatch.setattr(variant_module, "PATCHES", 10)
+    monkeypatch.setattr(variant_module, "CALIBRATION", 3)
+    feeding = variant_module.Feeding(Bundle.load(made("dense", "fp32").path), source("dense").calibration)
+    assert [len(feed["image"]) for feed in feeding.of("encoder")] == [10, 10, 10]
+
+
 def test_two_exports_are_equal(source, made, tmp_path):
     images = [*source("hyperprior").calibration, *source("hyperprior").held_out]
     place = made("hyperprior", "fp32").path
