@@ -162,7 +162,7 @@ class Feeding:
         return [{"latent": self._in_use(encoder.run(feed)[0], place)} for place, feed in enumerate(feeds)]
 
     def _in_use(self, latent: NDArray[np.float32], place: int) -> NDArray[np.float32]:
-        """Latents `[N, c, h, w]` after quantisation; shrink and predicted means, left out, move them by less than a step."""
+        """Quantised latents `[N, c, h, w]`, without shrink and predicted means, which move them by less than a step."""
         tables, turns = self._bundle.tables, (place + np.arange(len(latent))) % len(FEED_QUALITIES)
         step = tables.steps[np.array(FEED_QUALITIES)[turns] - 1][:, :, None, None]
         offset = tables.offsets[:, None, None]
