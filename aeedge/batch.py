@@ -141,7 +141,14 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 def report(
-    command: str, codec: "Codec", outcomes: Sequence[Outcome], seconds: float, *, as_json: bool, quiet: bool
+    command: str,
+    codec: "Codec",
+    outcomes: Sequence[Outcome],
+    seconds: float,
+    *,
+    as_json: bool,
+    quiet: bool,
+    packed: Mapping[str, Any] | None = None,
 ) -> int:
     """Print the end of a batch and return its exit code.
 
@@ -152,12 +159,13 @@ def report(
         seconds: how long that took.
         as_json: print the one object of `--json`.
         quiet: print nothing, as stdout carries the result.
+        packed: facts of the one stream that all inputs went into, for JSON.
     """
     states = [outcome.status for outcome in outcomes]
     totals = {state: states.count(state) for state in ("written", "skipped", "failed")}
     if as_json:
         results = [outcome.to_json() for outcome in outcomes]
-        summary = totals | {"seconds": round(seconds, 3)}
+        summary = {**totals, "seconds": round(seconds, 3), **(packed or {})}
         manifest = codec.bundle.manifest
         model = {"name": manifest.name, "stream_id": manifest.stream_id, "device": codec.options.device}
         print_json({"command": command, "model": model, "results": results, "summary": summary})

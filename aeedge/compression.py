@@ -1,7 +1,7 @@
 """What `aeedge compress` does with each image: read, compress, check, write."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from aeedge_runtime import (
     Codec,
     LimitError,
     Picture,
+    load_frames,
     load_image,
     stream_info,
 )
@@ -75,7 +76,7 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        pictures = self._frames(data) if self.all_frames else [self._load(data)]
+        pictures = list(map(_told, self._frames(data))) if self.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self.codec.compress_batch(
                 pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
@@ -84,15 +85,18 @@ class Compressor:
             self._check(stream)
         return self._finish(stream, job.output)
 
-    def pack(self, sources: Sequence[Source], output: str, *, quiet: bool) -> list[Outcome]:
+    def pack(self, sources: Sequence[Source], output: str, *, quiet: bool) -> tuple[list[Outcome], Mapping[str, Any]]:
         """Put images of one size into one stream at `output` (`-` is stdout); those that cannot be read are left out.
+
+        Returns:
+            What became of the images, and the facts of the stream for `--json`; none where there is none.
 
         Raises:
             ArgumentError: images of several sizes, or names that would meet.
         """
         path = None if output == STDIN else Path(output)
         if path is not None and not self.guard.wants(path):
-            return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources]
+            return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
         pixels, most = 0, self._most_pixels()
@@ -111,6 +115,7 @@ class Compressor:
                 f"--pack: the images have {pixels} pixels, the limit is {most}; put fewer in one stream, or raise "
                 "--max-pixels"
             )
+        facts: Mapping[str, Any] = {}
         if loaded:
             _check_one_size(loaded)
             stream = self.codec.compress_batch(
@@ -124,34 +129,18 @@ class Compressor:
             result = self._finish(stream, path)
             if path is not None and not quiet:
                 say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
-        return outcomes
+            facts = result.facts
+        return outcomes, facts
 
-    def _frames(self, data: bytes) -> list[Picture]:
-        """Return all frames of an image, which are counted before the second is decoded.
+    def _frames(self, data: bytes) -> Iterator[Picture]:
+        return load_frames(data, self.codec.bundle.manifest.image.channels, max_pixels=self._most_pixels())
 
-        Raises:
-            LimitError: they have more pixels than a stream may.
-        """
-        first, most = self._load(data), self._most_pixels()
-        height, width = first.pixels.shape[:2]
-        if first.frames * height * width > most:
-            raise LimitError(
-                f"{first.frames} frames of {width}x{height} have {first.frames * height * width} pixels, the limit is "
-                f"{most}; leave out --all-frames, or raise --max-pixels"
-            )
-        return [first, *(self._load(data, frame=frame) for frame in range(1, first.frames))]
+    def _load(self, data: bytes) -> Picture:
+        channels = self.codec.bundle.manifest.image.channels
+        return _told(load_image(data, channels, max_pixels=self._most_pixels()))
 
     def _most_pixels(self) -> int:
         return self.codec.bundle.manifest.limits.max_pixels if self.max_pixels is None else self.max_pixels
-
-    def _load(self, data: bytes, frame: int = 0) -> Picture:
-        channels = self.codec.bundle.manifest.image.channels
-        limit = {} if self.max_pixels is None else {"max_pixels": self.max_pixels}
-        picture = load_image(data, channels, frame=frame, **limit)
-        for note in picture.notes:
-            if not (self.all_frames and note.startswith(f"{picture.frames} frames")):
-                remark(note)
-        return picture
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
         if path is None:
@@ -187,6 +176,12 @@ class Compressor:
         whole = "decoder" in self.codec.bundle.manifest.halves
         decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
         decode(stream, max_pixels=self.max_pixels)
+
+
+def _told(picture: Picture) -> Picture:
+    for note in picture.notes:
+        remark(note)
+    return picture
 
 
 def _check_one_size(loaded: Mapping[Source, Picture]) -> None:

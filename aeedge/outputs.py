@@ -84,7 +84,7 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
             raise click.UsageError(
                 "found - among several inputs, expected -o with it, as its result would go to stdout"
             )
-        return _distinct([_beside(source, rename) for source in sources])
+        return distinct([_beside(source, rename) for source in sources])
     if output == STDIN:
         if not single:
             raise click.UsageError("found several inputs for -o -, expected one; name a folder with -o")
@@ -101,7 +101,7 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
         )
     if any(source.path is None for source in sources):
         raise click.UsageError("standard input has no name to use in a folder; name a file with -o")
-    return _distinct([Job(source, _below(Path(output), source, rename)) for source in sources])
+    return distinct([Job(source, _below(Path(output), source, rename)) for source in sources])
 
 
 def _beside(source: Source, rename: Callable[[str], str]) -> Job:
@@ -116,7 +116,12 @@ def _below(folder: Path, source: Source, rename: Callable[[str], str]) -> Path:
     return folder / source.relative.with_name(rename(source.relative.name))
 
 
-def _distinct(jobs: list[Job]) -> list[Job]:
+def distinct(jobs: list[Job]) -> list[Job]:
+    """Return the jobs if no two of them would write to one place.
+
+    Raises:
+        ArgumentError: two would, or an input is named twice.
+    """
     first: dict[Path, Source] = {}
     for job in jobs:
         if job.output is None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aeedge.console import printable
 from aeedge.outputs import restored_name
@@ -14,7 +14,7 @@ def names_to_pack(sources: Sequence[Source]) -> list[bytes]:
     """Return the name of each source in a packed stream: its place below the folder, parts separated by `/`.
 
     Raises:
-        ArgumentError: two of them, or the images they would be restored to, are the same.
+        ArgumentError: two of them, or the images they would be restored to, are the same, or one lies below another.
     """
     first: dict[str, Source] = {}
     for source in sources:
@@ -25,6 +25,13 @@ def names_to_pack(sources: Sequence[Source]) -> list[bytes]:
                 f"{other.name} and {source.name} would be restored under one name, {printable(restored_name(name))}; "
                 "rename one, or compress without --pack"
             )
+    for name, source in first.items():
+        for folder in PurePosixPath(name).parents:
+            if above := first.get(folder.as_posix()):
+                raise ArgumentError(
+                    f"{above.name} would be restored to {printable(folder)}, a folder of {source.name}; "
+                    "rename one, or compress without --pack"
+                )
     return [os.fsencode(source.relative.as_posix()) for source in sources]
 
 

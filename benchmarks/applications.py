@@ -21,8 +21,7 @@ from aeedge.applications.anomaly import auroc, heat_map, squared_errors
 from aeedge.applications.generation import grid
 from aeedge.applications.reconstruction import psnr_db, reconstruct
 from aeedge.training.corruption import Corruption
-from aeedge.training.start import initial_weights
-from aeedge_export import run_tables
+from aeedge_export import decoder_start
 
 DAMAGES = ("gaussian:0.3", "salt-pepper:0.1", "mask:0.5")
 DENOISER_STEPS, DIGIT_STEPS, DECODER_STEPS = 4000, 800, 4000
@@ -110,8 +109,8 @@ def decoder_only(data_dir: str, runs: Path, _pictures: Path) -> dict[str, Any]:
     first = require_run(runs.parent / "dense-mnist-deep", config)
     later = replace(config, training=replace(config.training, trainable="decoder", max_steps=DECODER_STEPS))
     old = require_bundle(first)
-    tables = run_tables(first, first / "bundle.aeb")
-    second = require_run(runs / "dense-mnist-deep-decoder", later, initial_weights(first), tables)
+    start = decoder_start(first, first / "bundle.aeb")
+    second = require_run(runs / "dense-mnist-deep-decoder", later, start.weights, start.tables)
     new = require_bundle(second)
     if old.bundle.stream_id != new.bundle.stream_id:
         raise RuntimeError(f"found the stream ids {old.bundle.stream_id.hex()} and {new.bundle.stream_id.hex()}")

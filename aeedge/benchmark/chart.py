@@ -1,12 +1,13 @@
 """A picture of a report: one bar per case, cut into its stages; needs the `report` extra."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.tables import number, words
-from aeedge_runtime.errors import AeedgeError
+from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 ROW_INCHES = 0.45
 
@@ -25,21 +26,36 @@ COLOURS = {
 """Both directions of one idea have one colour."""
 
 
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def require_chart(suffix: str) -> None:
+    """Refuse, before anything is measured, a picture that could not be drawn.
+
+    Raises:
+        ArgumentError: a suffix of no known format.
+        AeedgeError: matplotlib is missing.
+    """
+    if suffix.lower() not in FORMATS:
+        raise ArgumentError(f"--picture: found {suffix or 'no suffix'}, expected one of {', '.join(FORMATS)}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise AeedgeError('found no matplotlib, which pictures need; run: pip install "aeedge[report]"')
+
+
 def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, suffix: str) -> bytes:
     """Return the bytes of a PNG, SVG or PDF.
 
     Args:
         results: of a report; each bar is as long as the median of a call, a line ends at its 95th percentile.
         caption: machine and software.
-        suffix: of the file, such as `.png`; it decides the format.
+        suffix: of the file, one of FORMATS.
 
     Raises:
-        AeedgeError: matplotlib is missing, or does not know the format.
+        ArgumentError, AeedgeError: see `require_chart`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise AeedgeError('found no matplotlib, which pictures need; run: pip install "aeedge[report]"') from error
+    require_chart(suffix)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 1.8 + ROW_INCHES * len(results)), layout="constrained")
     axes = figure.add_subplot()
     for row, result in enumerate(results):
@@ -53,10 +69,7 @@ def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, suffix: str) 
     axes.legend(unique.values(), unique.keys(), fontsize=7, ncols=6, loc="lower center", bbox_to_anchor=(0.4, 1.0))
     figure.supxlabel(caption, fontsize=6, color="0.4")
     buffer = BytesIO()
-    try:
-        figure.savefig(buffer, dpi=150, format=suffix.removeprefix(".") or None)
-    except ValueError as error:
-        raise AeedgeError(f"{error}; name a .png, .svg or .pdf") from error
+    figure.savefig(buffer, dpi=150, format=suffix.lower().removeprefix("."))
     return buffer.getvalue()
 
 

@@ -172,4 +172,8 @@ def _notes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ids = [report.get("bundle", {}).get("hash") for report in (before, now)]
     if ids[0] != ids[1]:
         notes.append("the bundles differ")
+    if before.get("gpus") != now.get("gpus"):
+        notes.append("the GPUs, or their drivers, differ")
+    if before.get("pictures") != now.get("pictures"):
+        notes.append("the pictures differ")
     return notes

@@ -34,7 +34,9 @@ class AeedgeEngine:
     def load(self) -> None:
         """Load the bundle and open the graphs that the operation runs."""
         self.codec = Codec.load(self.bundle, device=self.case.device, threads=self.case.threads)
-        self._providers = {role: self.codec.provider(role) for role in self._roles()}
+        rows, columns = self.codec.bundle.geometry.latent_size(self.case.height, self.case.width)
+        patches = self.case.batch * rows * columns
+        self._providers = {role: self.codec.provider(role, patches) for role in self._roles()}
 
     def prepare(self, items: list[Item]) -> None:
         """Read streams, latents or images."""

@@ -15,7 +15,7 @@ from aeedge_runtime import Codec, load_image
 Pixels = NDArray[np.uint8]
 
 MOST_ITEMS = 8
-"""Calls with different pictures; further pictures are left out."""
+"""Calls with different pictures; more of them are not needed for a median, and are left out."""
 
 
 class Item:

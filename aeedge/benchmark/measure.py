@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from aeedge.benchmark.case import CLASSICS, Case, Grid
 from aeedge.benchmark.compare import common_cases
@@ -86,7 +89,13 @@ def benchmark(
         pictures, source = usual_pictures(codec)
     facts = environment(command)
     with tempfile.TemporaryDirectory(prefix="aeedge-bench-") as folder:
-        requests = _requests(codec, bundle, grid, pictures, effort, run, Path(folder))
+        try:
+            requests = _requests(codec, bundle, grid, pictures, effort, run, Path(folder))
+        except OSError as error:
+            raise AeedgeError(
+                f"{folder}: what is to be measured could not be written there ({error}); make room, or set TMPDIR to "
+                "another folder"
+            ) from error
         if before:
             common_cases(before, [request.case for request in requests])  # now, not after minutes of work
         replies: dict[Case, list[Reply]] = {request.case: [] for request in requests}
@@ -98,9 +107,17 @@ def benchmark(
     manifest = codec.bundle.manifest
     facts["bundle"] = {"name": manifest.name, "stream_id": manifest.stream_id, "hash": codec.bundle.hash}
     facts["effort"] = vars(effort)
-    facts["pictures"] = {"count": len(pictures), "source": source}
+    facts["pictures"] = {"count": len(pictures), "source": source, "digest": digest(pictures)}
     warnings = dict.fromkeys(text for group in replies.values() for reply in group for text in reply.warnings)
     return Report(facts, [summarize(case, group) for case, group in replies.items()], list(warnings))
+
+
+def digest(pictures: Sequence[Pixels]) -> str:
+    """Return eight hexadecimal digits by which a comparison knows the same pictures again: the CRC-32 of them all."""
+    value = 0
+    for picture in pictures:
+        value = zlib.crc32(np.ascontiguousarray(picture), zlib.crc32(repr(picture.shape).encode(), value))
+    return f"{value:08x}"
 
 
 def _interleaved(requests: Sequence[Request], repeats: int) -> list[Request]:

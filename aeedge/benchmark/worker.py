@@ -56,7 +56,7 @@ def measure(request: Request) -> Reply:
     import_ms = _milliseconds(lambda: _import(request.case))
     engine = _open(request)
     load_ms = _milliseconds(engine.load)
-    items = _items(request)
+    items = _items(request)[: request.effort.samples]  # so that every one of them is timed
     engine.prepare(items)
     base = resident_bytes()
     reset_peak()
@@ -74,7 +74,7 @@ def measure(request: Request) -> Reply:
         base_bytes=base,
         peak_bytes=peak,
         providers=dict(engine.providers()),
-        facts=_mean_facts(facts),
+        facts=_mean_facts(facts[: len(samples)]),
     )
 
 

@@ -1,5 +1,6 @@
 """`aeedge bench`: how fast a bundle is on this machine, stage by stage, without PyTorch."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -121,13 +122,13 @@ def bench(bundle: str, **options: Any) -> int:
         content["comparison"] = comparison.as_dict()
     if options["output"]:
         _write(options["output"], content, overwrite=options["force"])
+    _show(report, comparison, content, options)
     if options["picture"]:
         from aeedge.benchmark.chart import draw_chart
         from aeedge.benchmark.tables import facts
 
         chart = draw_chart(report.results, ", ".join(facts(report.environment)), options["picture"].suffix)
         _publish(options["picture"], chart, overwrite=options["force"])
-    _show(report, comparison, content, options)
     return _judge(comparison)
 
 
@@ -145,10 +146,31 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("found --quick with --repeats or --samples, expected one or the other")
     if options["output"] == Path(STDIN):
         raise click.UsageError("found -o -, expected a file; --json prints the same on stdout")
+    if STDIN in options["images"]:
+        raise click.UsageError("--images: found -, expected a file or a folder")
+    _check_operations(options["against"], options["operations"])
     guard = OutputGuard((), force=options["force"], skip_existing=None)
     for path in (options["output"], options["picture"]):
         if path:  # before minutes of work, not after
             guard.wants(path)
+    if picture := options["picture"]:
+        if options["output"] and os.path.realpath(options["output"]) == os.path.realpath(picture):
+            raise click.UsageError(f"found {printable(picture)} for both -o and --picture, expected two files")
+        from aeedge.benchmark.chart import require_chart
+
+        require_chart(picture.suffix)
+
+
+def _check_operations(against: Sequence[str], operations: Sequence[str]) -> None:
+    """Refuse an engine that does nothing of what is to be measured; for PyTorch, encode and decode are added."""
+    from aeedge.benchmark.case import CLASSICS, operations_of
+
+    for name in against:
+        if name in CLASSICS and not set(operations_of(name)) & set(operations):
+            raise click.UsageError(
+                f"--against {name}: found --operation {','.join(operations)}, expected one of "
+                f"{', '.join(operations_of(name))} among them, as {name} does nothing else"
+            )
 
 
 def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]) -> "Report":
@@ -156,15 +178,19 @@ def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]
 
     from aeedge.benchmark.compare import cases_of
     from aeedge.benchmark.exchange import QUICK, Effort
+    from aeedge.benchmark.material import MOST_ITEMS
     from aeedge.benchmark.measure import benchmark
     from aeedge.benchmark.pictures import load_pictures
+    from aeedge.evaluation.data import spread
     from aeedge.sources import IMAGE_SUFFIXES, find_sources
     from aeedge_runtime import Bundle
 
     loaded = Bundle.load(bundle)
     changes = {name: options[name] for name in ("repeats", "samples") if options[name]}
     sources = find_sources(options["images"], IMAGE_SUFFIXES)
-    pictures = load_pictures([source.path for source in sources if source.path], loaded.manifest.image.channels)
+    chosen = spread(len(sources), MOST_ITEMS * max(options["batches"]))
+    paths = [sources[index].path for index in chosen]
+    pictures = load_pictures([path for path in paths if path], loaded.manifest.image.channels)
     return benchmark(
         bundle,
         _grid(loaded.manifest.image, options),

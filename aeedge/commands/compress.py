@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from aeedge.batch import report, run_batch
-from aeedge.options import codec_options
-from aeedge.outputs import OutputGuard, compressed_name, plan
+from aeedge.console import printable
+from aeedge.options import Number, codec_options
+from aeedge.outputs import OutputGuard, compressed_name, is_folder, plan
 from aeedge.sources import IMAGE_SUFFIXES, STDIN, find_sources
 
 RATES = ("quality", "max_bytes", "target_bpp", "target_psnr")
@@ -36,13 +37,13 @@ RATES = ("quality", "max_bytes", "target_bpp", "target_psnr")
 @click.option(
     "--target-bpp",
     metavar="R",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="The same, as bits per pixel, header included.",
 )
 @click.option(
     "--target-psnr",
     metavar="DB",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Lowest quality that reaches this PSNR.",
 )
 @click.option("--verify", is_flag=True, help="Decode and read back what was written before reporting success.")
@@ -56,8 +57,12 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
     """
     if pack and pack.startswith("-") and pack != STDIN:
         raise click.UsageError(f"--pack: found {pack}, expected the name of the stream to write")
+    if pack and is_folder(pack):
+        raise click.UsageError(f"--pack {printable(pack)}: found a folder, expected the name of the stream to write")
     if pack and (output or options["all_frames"]):
         raise click.UsageError("found --pack with -o or --all-frames, expected --pack alone")
+    if pack and options["jobs"]:
+        raise click.UsageError("found --pack with --jobs, expected one of them: images of one stream are read in turn")
     to_stdout = STDIN in (output, pack) or (images == (STDIN,) and not (output or pack))
     if as_json and to_stdout:
         raise click.UsageError("found --json and a stream for stdout, expected one of them; name a file with -o")
@@ -76,8 +81,9 @@ def compress(images: tuple[str, ...], output: str | None, pack: str | None, as_j
     compressor = Compressor.load(guard, options, 1 if pack else len(sources))
     start = time.monotonic()
     if pack:
-        outcomes = compressor.pack(sources, pack, quiet=as_json)
+        outcomes, facts = compressor.pack(sources, pack, quiet=as_json)
     else:
+        facts = {}
         outcomes = run_batch(tasks, compressor.compress, quiet=as_json or to_stdout, jobs=compressor.jobs)
     seconds = time.monotonic() - start
-    return report("compress", compressor.codec, outcomes, seconds, as_json=as_json, quiet=to_stdout)
+    return report("compress", compressor.codec, outcomes, seconds, as_json=as_json, quiet=to_stdout, packed=facts)

@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from aeedge.console import count, note, print_json, say, size
+from aeedge.options import Number
 
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
@@ -37,7 +38,7 @@ MOST_IMAGES = 64
 @click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
 @click.option(
     "--false-positive-rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
     help="Of the threshold that `aeedge score` uses.",

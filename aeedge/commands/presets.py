@@ -20,12 +20,12 @@ def presets(name: str | None, as_json: bool) -> None:
     if name is not None:
         config = find_preset(name).config().to_dict()
         if as_json:
-            print_json({"config": config})
+            print_json({"command": "presets", "config": config})
         else:
             say(json.dumps(config, indent=2))
         return
     if as_json:
-        print_json({"presets": [_entry(preset) for preset in PRESETS.values()]})
+        print_json({"command": "presets", "presets": [_entry(preset) for preset in PRESETS.values()]})
         return
     say(f"{'preset':18}{'parameters':>12}  {'MACs per pixel':>16}  {'input':18}{'latent':14}")
     for preset in PRESETS.values():

@@ -24,7 +24,13 @@ COUNTS = {"prior": 64, "interpolation": 10, "posterior": 15}
 @click.command()
 @click.argument("bundle")
 @click.option("-o", "--output", metavar="GRID.png", type=PATH, required=True, help="The picture to write.")
-@click.option("-n", "--number", "number", type=click.IntRange(1, 10_000), help="Images.  [default: 64]")
+@click.option(
+    "-n",
+    "--number",
+    "number",
+    type=click.IntRange(1, 10_000),
+    help="Images.  [default: 64; on the way 10, taken for the same 15]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
 @click.option("--interpolate", nargs=2, metavar="A B", help="Images on the way from image A to image B.")
 @click.option("--posterior", metavar="IMG", help="Images that the model takes for the same as IMG.")

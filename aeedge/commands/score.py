@@ -2,8 +2,7 @@
 
 import csv
 import io
-import math
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,8 @@ import click
 from aeedge.applications.outlet import Outlet
 from aeedge.applications.selection import Selection, data_options
 from aeedge.console import count, note, print_json, printable, say
-from aeedge.options import device_option, force_option, json_option, threads_option
+from aeedge.options import Number, device_option, force_option, json_option, threads_option
+from aeedge.outputs import Job, distinct
 from aeedge.sources import STDIN
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PATH = click.Path(path_type=Path)
 @click.argument("images", metavar="[IMG]...", nargs=-1)
 @data_options
 @click.option("-o", "--output", metavar="FILE.csv", type=PATH, help="Instead of standard output.")
-@click.option("--threshold", type=click.FloatRange(min=0), help="Instead of the one calibrated at export.")
+@click.option("--threshold", type=Number(min=0), help="Instead of the one calibrated at export.")
 @click.option("--heat-maps", metavar="DIR", type=PATH, help="Write a picture of the differences for each image.")
 @click.option("--normal", metavar="CLASS", help="Tell how well scores separate this class from the others (AUROC).")
 @device_option
@@ -41,14 +41,16 @@ def score(bundle: str, images: tuple[str, ...], as_json: bool, **options: Any) -
     output, maps = options["output"], options["heat_maps"]
     if as_json and output:
         raise click.UsageError("found --json and -o, expected one of them")
-    if options["threshold"] is not None and not math.isfinite(options["threshold"]):
-        raise click.UsageError(f"--threshold: found {options['threshold']}, expected a finite number")
     if output == Path(STDIN):
         raise click.UsageError("found -o -, expected a file; without -o the scores go to stdout")
     selection = Selection(images, options)
     outlet = Outlet(selection.sources, force=options["force"])
     if output:
         outlet.check(output)
+    if maps:
+        jobs = distinct([Job(source, _map_place(maps, source.relative)) for source in selection.sources])
+        for place in (job.output for job in jobs if job.output):
+            outlet.check(place)
 
     from aeedge.applications.anomaly import score_images
     from aeedge_runtime import Codec
@@ -84,7 +86,11 @@ def _write_map(outlet: Outlet, folder: Path, scored: "Scored") -> None:
     from aeedge_runtime.imagewrite import picture_bytes
 
     data, _ = picture_bytes(Picture(heat_map(scored.image.pixels, scored.restored)), ".png")
-    outlet.write(folder / PurePosixPath(f"{scored.image.name}.png"), data)
+    outlet.write(_map_place(folder, PurePosixPath(scored.image.name)), data)
+
+
+def _map_place(folder: Path, name: PurePath) -> Path:
+    return folder / name.with_name(f"{name.name}.png")
 
 
 def _summary(

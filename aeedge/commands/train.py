@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from aeedge.console import note, say
+from aeedge.options import Number
 
 PATH = click.Path(path_type=Path)
 
@@ -24,9 +25,9 @@ UNFINISHED = ("interrupted", "time is up")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one key; may be repeated.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the images.")
 @click.option("--max-steps", type=click.IntRange(1), help="Optimiser steps in all, instead of epochs.")
-@click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time; --resume goes on.")
+@click.option("--max-minutes", type=Number(0, min_open=True), help="Stop after this time; --resume goes on.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images per step, over all devices.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Peak learning rate.")
+@click.option("--learning-rate", type=Number(0, min_open=True), help="Peak learning rate.")
 @click.option("--seed", type=int, help="Of the split, the weights, the batches and the noise.")
 @click.option("--corrupt", metavar="KIND:STRENGTH", help="Train to undo gaussian:0.3, salt-pepper:0.1 or mask:0.5.")
 @click.option("--init-from", type=PATH, help="Start from the weights of a run or checkpoint.")
@@ -69,14 +70,15 @@ def train(**options: Any) -> None:
         compile=options["compile"],
     )
     config = _config(options)
+    weights, tables = _start(options, config.preset)
     reason = run_training(
         config,
         options["out"],
         hardware=hardware,
         resume=options["resume"],
         force=options["force"],
-        weights=_weights(options, config.preset),
-        tables=_tables(options),
+        weights=weights,
+        tables=tables,
         max_minutes=options["max_minutes"] or 0.0,
         reporter=Display(),
     )
@@ -152,24 +154,22 @@ def _with_options(values: dict[str, Any], options: dict[str, Any]) -> dict[str, 
     return values
 
 
-def _tables(options: dict[str, Any]) -> bytes | None:
-    if not options["decoder_only"]:
-        if options["tables_from"]:
-            raise click.UsageError("--tables-from belongs to --decoder-only --from RUN")
-        return None
-    from aeedge_export import run_tables
-
-    return run_tables(options["from_run"], options["tables_from"], note)
-
-
-def _weights(options: dict[str, Any], preset: str) -> Any:
+def _start(options: dict[str, Any], preset: str) -> tuple[Any, bytes | None]:
+    """Return the initial weights that the options ask for, and the tables where a decoder is trained alone."""
     from aeedge.training.start import initial_weights, pretrained_weights
 
-    place = options["from_run"] or options["init_from"]
-    if options["from_pretrained"] and (place or options["resume"]):
+    run, place = options["from_run"], options["init_from"]
+    if options["tables_from"] and not run:
+        raise click.UsageError("--tables-from belongs to --decoder-only --from RUN")
+    if options["from_pretrained"] and (run or place or options["resume"]):
         raise click.UsageError("--from-pretrained starts a run; leave out --init-from, --from and --resume")
-    if options["init_from"] and (options["from_run"] or options["resume"]):
+    if place and (run or options["resume"]):
         raise click.UsageError("--init-from starts a run; leave out --from and --resume")
+    if run:
+        from aeedge_export import decoder_start
+
+        start = decoder_start(run, options["tables_from"], note)
+        return start.weights, start.tables
     if options["from_pretrained"]:
-        return pretrained_weights(preset)
-    return initial_weights(place) if place else None
+        return pretrained_weights(preset), None
+    return initial_weights(place) if place else None, None

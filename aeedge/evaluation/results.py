@@ -31,9 +31,9 @@ def to_csv(evaluation: Evaluation) -> bytes:
 
 
 def to_summary(evaluation: Evaluation) -> dict[str, Any]:
-    """Averages, differences and verdict, without the single measurements."""
+    """Averages, differences and verdict, without the single measurements; null where a figure is infinite."""
     measured = evaluation.measured_set
-    return {
+    content = {
         "model": dict(evaluation.model),
         "data": dict(evaluation.data),
         "environment": dict(evaluation.environment),
@@ -53,6 +53,8 @@ def to_summary(evaluation: Evaluation) -> dict[str, Any]:
         else {"matches": [match.to_json() for match in measured.matches], "lossless_bytes": measured.lossless},
         "verdict": [{"kind": sentence.kind, "text": sentence.text} for sentence in verdict(evaluation)],
     }
+    finite: dict[str, Any] = _finite(content)
+    return finite
 
 
 def to_json(evaluation: Evaluation) -> bytes:

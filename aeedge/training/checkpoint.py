@@ -40,6 +40,7 @@ class Counters(Configuration):
         stale: validations since then.
         sums: running sums of the training metrics since the last validation.
         summed: optimiser steps in these sums.
+        images: what a resumed run knows its images by, see `aeedge.training.data.traits`; empty in old checkpoints.
     """
 
     schema: int = CHECKPOINT_SCHEMA
@@ -51,6 +52,7 @@ class Counters(Configuration):
     stale: int = 0
     sums: Mapping[str, float] | None = None
     summed: int = 0
+    images: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that nothing was counted below 0.

@@ -24,6 +24,9 @@ SYNTHETIC_DIGITS = 12000
 SYNTHETIC_PHOTOS = 400
 """Images of the synthetic sources when the config asks for no number."""
 
+LOOKED_AT = 8
+"""Images of a set that tell it from others."""
+
 LARGEST_CALIBRATION_SIDE = 768
 """Calibration images are cut to at most so many rows and columns, which bounds the memory of an export."""
 
@@ -123,6 +126,16 @@ def run_images(config: RunConfig, split: Split) -> ImageSet:
     patch = (model.height, model.width) if hasattr(model, "height") else None
     smallest = config.data.crop or patch
     return open_dataset(config.data, model.channels, split, seed=config.training.seed, smallest=smallest)
+
+
+def traits(images: ImageSet) -> tuple[float, ...]:
+    """Return what tells these images from others: how many there are, and the mean sample, 0..255, of some of them.
+
+    Means and not hashes: another machine's JPEG decoder may be off by a level here and there.
+    """
+    count = len(images)
+    looked_at = sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)})
+    return (count, *(round(float(images.image(place).mean()), 3) for place in looked_at))
 
 
 def calibration_images(config: RunConfig, count: int) -> list[NDArray[np.uint8]]:

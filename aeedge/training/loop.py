@@ -73,7 +73,7 @@ def train(
         force: replace an earlier run in `out`.
         weights: initial weights of the model by name; drawn from the seed when None.
         tables: content of a bundle's `entropy.npz`; needed where the decoder is trained alone, for the streams of that
-            bundle (see `aeedge_export.run_tables`). The run keeps them.
+            bundle (see `aeedge_export.decoder_start`). The run keeps them.
         max_minutes: stop after so many minutes, to be resumed; 0 for no limit.
         reporter: told what happens.
 

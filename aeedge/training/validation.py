@@ -73,13 +73,16 @@ class Validator:
         return metrics.compute()
 
     def _batches(self) -> Any:
-        share = self.fabric.world_size
-        count = len(self.images)
-        per_process = -(-count // share)
-        start = min(self.fabric.global_rank * per_process, count - 1)  # nobody is left with nothing
-        places = list(range(start, min(start + per_process, count)))
+        places = held_out_places(self.fabric.global_rank, self.fabric.world_size, len(self.images))
         size = LARGEST_BATCH_SMALL if self.size[0] * self.size[1] <= SMALL_SAMPLE else LARGEST_BATCH
         return validation_batches(self.images, self.size, places, size, self.corruption, self.training.seed)
+
+
+def held_out_places(rank: int, processes: int, count: int) -> list[int]:
+    """Return which of `count` images a process measures: none is left with nothing, and all images count alike."""
+    if count < processes:
+        return list(range(count))
+    return list(range(count * rank // processes, count * (rank + 1) // processes))
 
 
 def _rows(batch: Batch, image: Tensor) -> list[np.ndarray[Any, np.dtype[np.float32]]]:

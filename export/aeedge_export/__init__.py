@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING
 from aeedge_export.errors import ExportError, ParityError
 
 if TYPE_CHECKING:
-    from aeedge_export.exporter import ExportReport, Source, export_bundle, export_model, export_run, run_tables
+    from aeedge_export.exporter import (
+        DecoderStart,
+        ExportReport,
+        Source,
+        decoder_start,
+        export_bundle,
+        export_model,
+        export_run,
+    )
 
 __all__ = [
+    "DecoderStart",
     "ExportError",
     "ExportReport",
     "ParityError",
     "Source",
+    "decoder_start",
     "export_bundle",
     "export_model",
     "export_run",
-    "run_tables",
 ]
 
 

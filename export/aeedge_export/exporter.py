@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from aeedge.applications.anomaly import DEFAULT_RATE
 from aeedge.applications.anomaly import calibrate as calibrate_anomaly
@@ -153,7 +154,7 @@ def export_run(
         force: replace a bundle that is there.
         checkpoint: "best" or "last".
         half_weights: round the weights to float16 first: the graphs take half the space, arithmetic stays float32, and
-            the stream id is another. A decoder that is trained alone for such streams must be exported the same way.
+            the stream id is another.
         tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept. A run that trained its
             decoder alone has the tables of its streams, and they are kept without this.
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
@@ -333,12 +334,26 @@ def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -
     )
 
 
-def run_tables(run: Path | str, tables_from: Place | None = None, progress: Progress | None = None) -> bytes:
-    """Return the tables of a run's streams, as `entropy.npz`: what a decoder that is trained later has to go by.
+@dataclass(frozen=True)
+class DecoderStart:
+    """What a decoder that is trained alone begins with.
+
+    Attributes:
+        weights: of the whole model, by name; the encoder's and the prior's are those that wrote the streams.
+        tables: of these streams, as `entropy.npz`.
+    """
+
+    weights: Mapping[str, Tensor]
+    tables: bytes
+
+
+def decoder_start(run: Path | str, tables_from: Place | None = None, progress: Progress | None = None) -> DecoderStart:
+    """Return what a new decoder for a run's streams begins with; exported, it has the stream id of the old one.
 
     Args:
         run: folder that `aeedge train` wrote.
-        tables_from: the bundle that wrote the streams; None for the tables that an export of the run gives.
+        tables_from: the bundle that wrote the streams; None for what an export of the run gives. Weights are rounded
+            where that bundle's were (`--half-weights`).
         progress: called with one line per stage.
 
     Raises:
@@ -350,7 +365,7 @@ def run_tables(run: Path | str, tables_from: Place | None = None, progress: Prog
     if tables_from is not None and _is_rounded(Bundle.load(tables_from), source.model):
         source = replace(source, model=with_half_weights(source.model))
     arrays = kept_tables(source, tables_from) or build_draft(source, None, progress or (lambda line: None))[0].arrays
-    return array_bytes(arrays)
+    return DecoderStart(source.model.state_dict(), array_bytes(arrays))
 
 
 def kept_tables(source: Source, tables_from: Place | None) -> dict[str, NDArray[np.generic]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .codec import Codec
     from .doctor import Diagnosis, diagnose
-    from .image import Picture, load_image
+    from .image import Picture, load_frames, load_image
     from .imagewrite import save_picture
     from .streaminfo import StreamInfo, stream_info, stream_names
     from .verify import Verification, verify_bundle
@@ -60,6 +60,7 @@ __all__ = [
     "WrongModelError",
     "__version__",
     "diagnose",
+    "load_frames",
     "load_image",
     "save_picture",
     "stream_info",
@@ -75,6 +76,7 @@ _LAZY = {
     "StreamInfo": "streaminfo",
     "Verification": "verify",
     "diagnose": "doctor",
+    "load_frames": "image",
     "load_image": "image",
     "save_picture": "imagewrite",
     "stream_info": "streaminfo",

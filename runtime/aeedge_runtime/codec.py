@@ -265,14 +265,19 @@ class Codec:
         """Names of a stream's images, or None where it keeps none; see `stream_names`, errors included."""
         return stream_names(data)
 
-    def provider(self, role: str) -> str:
+    def provider(self, role: str, patches: int | None = None) -> str:
         """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be.
+
+        Args:
+            role: which graph.
+            patches: how many go through it at once, where it is a network of patches: for few of them it is opened for
+                one thread. None for many.
 
         Raises:
             BundleError: the bundle has no such graph, or its file has changed.
             DeviceError: onnxruntime is missing, or the device fails.
         """
-        return self._networks.session(role).provider
+        return self._networks.session(role, patches).provider
 
     def __repr__(self) -> str:
         """Bundle and device."""

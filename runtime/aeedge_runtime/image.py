@@ -1,7 +1,8 @@
 """Pictures in: files, bytes, PIL images and arrays become 8-bit gray or RGB planes, and what changed is said.
 
 Rules: the EXIF orientation is applied and cleared; alpha and the ICC profile are kept; deeper samples are scaled, not
-clipped; of several frames the first is taken. Every change beyond that is a note in plain words.
+clipped; of a file with several frames the first is taken, or all (`load_frames`), and of an opened PIL image the one
+that it is at. Every change beyond that is a note in plain words.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import contextlib
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +36,19 @@ KINDS = (
     "DIB",
     "PPM",
     *("WEBP", "TIFF", "AVIF", "JPEG2000"),
-    "ICO",
     "PCX",
     "QOI",
     "SGI",
     "TGA",
 )
-"""Kinds of files, by Pillow's names. EPS is not among them: it is a program, and Pillow starts Ghostscript on it."""
+"""Kinds of files, by Pillow's names. EPS is not among them: it is a program, and Pillow starts Ghostscript on it. Nor
+is ICO: Pillow decodes what is inside before its size can be asked."""
 
 _EARLY_KINDS = 6
 """So many of them come with Pillow's first few plugins; the others are imported when none of those fits."""
+
+MOST_PAGES = 10_000
+"""Pages of a TIFF file that are read at most: Pillow compares the place of each with those of all before."""
 
 LUMA = (19595, 38470, 7471)
 """ITU-R 601 luma of R, G, B in 1/65536, as Pillow has it."""
@@ -60,7 +65,6 @@ class Picture:
         exif: EXIF block (TIFF bytes, orientation cleared), or None.
         gray: whether the source was gray, also where `pixels` repeat it as RGB.
         notes: what was changed or dropped while reading, one sentence each.
-        frames: frames of the source; one of them is here.
     """
 
     pixels: Pixels
@@ -69,13 +73,12 @@ class Picture:
     exif: bytes | None = None
     gray: bool = False
     notes: tuple[str, ...] = ()
-    frames: int = 1
 
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image | NDArray[Any] | Picture"
 
 
-def load_image(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS, frame: int = 0) -> Picture:
+def load_image(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads one picture.
 
     Args:
@@ -83,7 +86,6 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
             or 4 channels is alpha).
         channels: 1 or 3, what the model takes; None for what the picture is.
         max_pixels: most pixels; checked before any pixel is decoded.
-        frame: which frame of a file with several.
 
     Raises:
         ImageError: damaged, cut short, not an image, or of an unsupported kind.
@@ -95,16 +97,58 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
         return match_channels(source, channels)
     if isinstance(source, np.ndarray):
         picture = _from_array(source, max_pixels)
-    elif isinstance(source, str | os.PathLike):
-        picture = _from_path(Path(source), max_pixels, frame)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source) if isinstance(source, memoryview) else source  # it may have gaps
-        picture = _from_file(BytesIO(data), "image bytes", max_pixels, frame)
+    elif isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        with _opened(source) as (image, name):
+            picture = _from_opened(image, name, max_pixels)
+            if getattr(image, "is_animated", False):
+                note = "the first of several frames was taken"
+                picture = replace(picture, notes=(*picture.notes, note))
     elif type(source).__module__.partition(".")[0] == "PIL" and hasattr(source, "getbands"):
         picture = _from_opened(source, "PIL image", max_pixels)
     else:
         raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")
     return match_channels(picture, channels)
+
+
+def load_frames(
+    source: str | os.PathLike[str] | bytes, channels: int | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Iterator[Picture]:
+    """Reads every frame of an animation, or every page of a TIFF file, one after the other.
+
+    Args:
+        source: path, or bytes of a file.
+        channels: as for `load_image`.
+        max_pixels: most pixels of all frames together; checked before the first is decoded.
+
+    Raises:
+        ImageError, LimitError: as `load_image`, also in the middle of the frames.
+    """
+    with _opened(source) as (image, name):
+        count = _count_frames(image, name)
+        width, height = image.size
+        if count > 1 and count * width * height > max_pixels:
+            raise LimitError(
+                f"{name}: {count} frames of {width}x{height} have {count * width * height} pixels, the limit is "
+                f"{max_pixels}; raise max_pixels (--max-pixels), or take the first frame alone"
+            )
+        left = max_pixels
+        for number in range(count):
+            image.seek(number)
+            picture = _from_opened(image, name, left)  # pages differ in size
+            left -= picture.pixels[..., 0].size
+            yield match_channels(picture, channels)
+
+
+def _count_frames(image: Image, name: str) -> int:
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    for number in range(MOST_PAGES + 1):
+        try:
+            image.seek(number)
+        except EOFError:
+            image.seek(0)
+            return number
+    raise LimitError(f"{name}: more than {MOST_PAGES} pages, which is the limit; split the file")
 
 
 def _check_picture(picture: Picture, max_pixels: int) -> None:
@@ -207,30 +251,19 @@ def split_alpha(planes: Pixels) -> tuple[Pixels, Pixels | None]:
     return planes, None
 
 
-def _from_path(path: Path, max_pixels: int, frame: int) -> Picture:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ImageError(f"{path}: not a plain file, expected an image; read a pipe yourself and pass its bytes")
-    with os.fdopen(descriptor, "rb") as file:
-        return _from_file(file, str(path), max_pixels, frame)
-
-
-def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Iterator[tuple[Image, str]]:
+    """An image file of one of KINDS, not decoded yet, and what to call it; what Pillow raises becomes our error."""
     from PIL import UnidentifiedImageError
 
+    if isinstance(source, bytes | bytearray | memoryview):
+        file: BinaryIO = BytesIO(bytes(source) if isinstance(source, memoryview) else source)  # it may have gaps
+        name = "image bytes"
+    else:
+        file, name = _open_path(Path(source)), os.fspath(source)
     try:
-        with _open(file, name) as image:
-            if frame:
-                check_size(*image.size, max_pixels, name)
-                try:
-                    image.seek(frame)
-                except EOFError as error:
-                    raise ImageError(f"{name}: found no frame {frame}; it has fewer, or is cut short") from error
-            return _from_opened(image, name, max_pixels)
+        with file, _open(file, name) as image:
+            yield image, name
     except (ImageError, LimitError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -241,7 +274,18 @@ def _from_file(file: Any, name: str, max_pixels: int, frame: int) -> Picture:
         raise _fault(name, error) from error
 
 
-def _open(file: Any, name: str) -> Image:
+def _open_path(path: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImageError(f"{path}: not a plain file, expected an image; read a pipe yourself and pass its bytes")
+    return os.fdopen(descriptor, "rb")
+
+
+def _open(file: BinaryIO, name: str) -> Image:
     """Opens a file as `PIL.Image.open` does, but KINDS only, and within `max_pixels` instead of Pillow's own limit.
 
     Raises:
@@ -270,15 +314,12 @@ def _from_opened(image: Image, name: str, max_pixels: int) -> Picture:
     check_size(*image.size, max_pixels, name)
     try:
         planes, icc, exif, notes = read_plain(image)
-        frames = int(getattr(image, "n_frames", 1))
-    except (ImageError, MemoryError):
+    except (ImageError, LimitError, MemoryError):
         raise
-    except Exception as error:  # as in _from_file
+    except Exception as error:  # as in _opened
         raise _fault(name, error) from error
-    if frames > 1:
-        notes = (*notes, f"{frames} frames: frame {image.tell() + 1} was taken")
     pixels, alpha = split_alpha(planes)
-    return Picture(pixels, alpha, icc, exif, pixels.shape[2] == 1, notes, frames)
+    return Picture(pixels, alpha, icc, exif, pixels.shape[2] == 1, notes)
 
 
 def _fault(name: str, error: Exception) -> ImageError | LimitError:

@@ -16,6 +16,12 @@ from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 ORIENTATION = 0x0112
 """EXIF tag."""
 
+DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+"""TIFF tags that EXIF has too: description, make, model, software, time, artist, copyright."""
+
+DESCRIPTIVE_FOLDERS = (0x8769, 0x8825)
+"""TIFF tags that lead to more of them: how the photo was taken, and where."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,9 +56,11 @@ def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, byt
         ImageError: a kind of image that is not supported. Pillow's own errors pass through.
     """
     deep = _deep_samples(image)
-    image.load()
     notes: list[str] = []
+    described = _tiff_tags(image, notes)
+    image.load()
     turn, exif = _read_exif(image, notes)
+    exif = exif or described
     icc = _read_icc(image, notes)
     plain, icc = _convert(image, icc, notes)
     if deep:
@@ -79,7 +87,10 @@ def _deep_samples(image: Image.Image) -> bool:
     """Whether Pillow reduces 16-bit colour to 8 bits while it decodes."""
     if image.mode not in _PLAIN:
         return False
-    return any(";16" in str(getattr(tile, "args", tile[-1])) for tile in getattr(image, "tile", ()))
+    parts = [getattr(tile, "args", tile[-1]) for tile in getattr(image, "tile", ())]
+    if image.format == "PPM":  # mode and largest sample
+        return any(isinstance(part, tuple) and part[-1] > 255 for part in parts)
+    return any(";16" in str(part) for part in parts)
 
 
 def _convert(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Image.Image, bytes | None]:
@@ -161,6 +172,27 @@ def _read_icc(image: Image.Image, notes: list[str]) -> bytes | None:
         notes.append(f"the ICC profile of {len(icc)} bytes was dropped: expected 128 bytes to 16 MiB")
         return None
     return icc
+
+
+def _tiff_tags(image: Image.Image, notes: list[str]) -> bytes | None:
+    """What TIFF tags tell of a photo, as an EXIF block; None where there is nothing, or the image is no TIFF.
+
+    Before the pixels are loaded: Pillow may close the file then.
+    """
+    if image.format != "TIFF":
+        return None
+    try:
+        found, kept = image.getexif(), Image.Exif()
+        for tag in DESCRIPTIVE_TAGS:
+            if tag in found:
+                kept[tag] = found[tag]
+        for tag in DESCRIPTIVE_FOLDERS:
+            if values := found.get_ifd(tag):
+                kept[tag] = dict(values)
+        return kept.tobytes().removeprefix(_EXIF_PREFIX) if len(kept) else None
+    except Exception:  # as below
+        notes.append("the EXIF tags are damaged, or their file is closed, and were dropped")
+        return None
 
 
 def _read_exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:

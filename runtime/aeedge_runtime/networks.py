@@ -71,20 +71,23 @@ class Networks:
         self._options = options
         self._sessions = _Sessions(os.getpid())
 
-    def session(self, role: str) -> Session:
+    def session(self, role: str, patches: int | None = None) -> Session:
         """The session of a graph, opened at first use.
+
+        Args:
+            role: which graph.
+            patches: how many go through it at once: where they are few, the session has a single thread.
 
         Raises:
             DeviceError: the device cannot be used.
             BundleError: the graph is damaged or not accepted.
         """
-        return self._opened(role, self._options.threads)
-
-    def _session_for(self, role: str, count: int) -> Session:
-        """The session of a graph for so many images or patches at once: where they are few, one of a single thread."""
-        weights = self._bundle.manifest.files[f"{role}.onnx"].bytes // 4  # each is used once a patch
-        few = self._bundle.manifest.image.patched and count * weights <= FEW_PRODUCTS
-        return self._opened(role, 1 if few and self._options.device == "cpu" else self._options.threads)
+        manifest = self._bundle.manifest
+        if patches is None or not manifest.image.patched or self._options.device != "cpu":
+            return self._opened(role, self._options.threads)
+        graph = manifest.files.get(f"{role}.onnx")
+        weights = graph.bytes // 4 if graph else 0  # each is used once a patch
+        return self._opened(role, 1 if patches * weights <= FEW_PRODUCTS else self._options.threads)
 
     def _opened(self, role: str, threads: int | None) -> Session:
         state, key = self._own_sessions(), (role, threads)
@@ -228,7 +231,7 @@ class Networks:
     def _run_encoder(self, pixels: Pixels, output: str) -> Floats:
         facts = self._bundle.manifest
         feeds = {"image": np.ascontiguousarray(pixels)}
-        session = self._session_for("encoder", len(pixels))
+        session = self.session("encoder", len(pixels))
         if output != "latent" and output not in session.outputs:
             raise BundleError(f"encoder.onnx gives {', '.join(session.outputs)}, expected {output} too; export again")
         with stage("encoder_graph"):
@@ -246,7 +249,7 @@ class Networks:
         facts = self._bundle.manifest.image
         feeds = {"latent": np.ascontiguousarray(latents)}
         with stage("decoder_graph"):
-            pixels = self._session_for("decoder", len(latents)).run(feeds)[0]
+            pixels = self.session("decoder", len(latents)).run(feeds)[0]
         count, _, h, w = latents.shape
         expected = (count, h * facts.stride[0], w * facts.stride[1], facts.channels)
         if pixels.shape != expected or pixels.dtype != np.uint8:

@@ -6,14 +6,15 @@ import sys
 import numpy as np
 import pytest
 
-from aeedge.benchmark import measure
+from aeedge.benchmark import chart, measure, worker
+from aeedge.benchmark import pictures as bench_pictures
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_db
+from aeedge.benchmark.engine_aeedge import AeedgeEngine
 from aeedge.benchmark.engine_classic import ClassicEngine
-from aeedge.benchmark.exchange import QUICK, Request
+from aeedge.benchmark.exchange import QUICK, Effort, Request
 from aeedge.benchmark.material import make_material, usual_pictures
 from aeedge.benchmark.pictures import draw_picture, fit
-from aeedge.benchmark.worker import main
 from aeedge.commands import bench
 from aeedge_runtime import Codec
 
@@ -68,6 +69,11 @@ def test_a_batch_of_arrays_against_jpeg(aeedge, dense):
         (("--fail-over", "nan"), "--fail-over"),
         (("--operation", "compres"), "compres"),
         (("-o", "-"), "found -o -"),
+        (("--images", "-"), "--images: found -, expected a file or a folder"),
+        (("--picture", "stages.gif"), "--picture: found .gif, expected one of .png, .svg, .pdf"),
+        (("--picture", "stages"), "--picture: found no suffix"),
+        (("-o", "./same.svg", "--picture", "same.svg"), "for both -o and --picture, expected two files"),
+        (("--against", "jpeg", "--operation", "encode,decode"), "--against jpeg: found --operation encode,decode"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(aeedge, conv, words, message):
@@ -85,6 +91,57 @@ def test_what_is_no_report_is_refused_and_nothing_measured(aeedge, conv, tmp_pat
         assert message in done.errors[0]
 
 
+def test_a_picture_without_matplotlib_is_refused_and_nothing_measured(aeedge, conv, monkeypatch):
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(chart.importlib.util, "find_spec", lambda _: None)
+    done = aeedge("bench", conv, *OPTIONS, "--picture", "stages.PNG")
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert "found no matplotlib, which pictures need" in done.errors[0]
+
+
+def test_of_many_pictures_some_are_read_and_each_is_timed(aeedge, conv, draw, tmp_path, monkeypatch):
+    for number in range(20):
+        draw(tmp_path / "in" / f"{number:02}.png", 48 + number, 40)
+    read, made = bench_pictures.load_image, []
+    monkeypatch.setattr(bench_pictures, "load_image", lambda *words: made.append(words[0].name) or read(*words))
+    words = ("--images", tmp_path / "in", "--json", "--operation", "encode")
+    done = aeedge("bench", conv, *OPTIONS, *words)
+    assert done.json["environment"]["pictures"]["count"] == 8
+    assert done.json["results"][0]["checked"] == 3
+    assert (made[0], made[-1], len(made)) == ("00.png", "19.png", 8)
+    assert (
+        aeedge("bench", conv, *OPTIONS, *words).json["environment"]["pictures"] == done.json["environment"]["pictures"]
+    )
+
+
+def test_facts_are_of_the_pictures_that_were_timed(conv, tmp_path):
+    codec = Codec.load(conv)
+    case = Case("aeedge", "compress", "cpu", 1, 1, 48, 40, 50, "array")
+    drawn = [np.full((40, 48, 3), 90, np.uint8)] * 3 + [draw_picture(3)] * 3
+    material = make_material(codec, case, drawn, tmp_path / "material")
+    request = Request(case, str(conv), None, str(material.folder), Effort(1, 1, 3, 9.0))
+    assert worker.measure(request).facts["bytes"] == len(material.items()[0].stream())
+
+
+def test_a_full_disk_is_named_with_its_remedy(aeedge, conv, monkeypatch):
+    def full(*_, **__):
+        raise OSError("12288 requested and 8064 written")
+
+    monkeypatch.setattr(measure, "make_material", full)
+    done = aeedge("bench", conv, *OPTIONS)
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert "could not be written there (12288 requested and 8064 written); make room, or set TMPDIR" in done.errors[0]
+
+
+@pytest.mark.parametrize(("batch", "threads"), [(1, 1), (2000, 2)])
+def test_the_graph_that_will_run_is_opened_while_loading(dense, batch, threads):
+    """Few patches go through a session of one thread, which is part of the load, not of the first run."""
+    engine = AeedgeEngine(Case("aeedge", "encode", "cpu", 2, batch, 8, 8, 50, "array"), str(dense))
+    engine.load()
+    engine.codec.encode_batch(np.zeros((batch, 8, 8, 1), np.uint8))
+    assert [key for key in engine.codec._networks._sessions.opened if key[0] == "encoder"] == [("encoder", threads)]
+
+
 @pytest.mark.parametrize("flag", ["-o", "--picture"])
 def test_an_existing_file_is_kept_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch, flag):
     monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
@@ -100,7 +157,7 @@ def test_an_existing_file_is_kept_and_nothing_measured(aeedge, conv, tmp_path, m
 def test_a_place_that_cannot_be_written_to_is_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch, flag):
     monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
     (tmp_path / "file").touch()
-    done = aeedge("bench", conv, *OPTIONS, flag, tmp_path / "file" / "x.json")
+    done = aeedge("bench", conv, *OPTIONS, flag, tmp_path / "file" / "x.svg")
     assert (done.code, len(done.errors)) == (2, 1)
 
 
@@ -128,7 +185,7 @@ def test_a_wrong_result_is_an_error(conv, tmp_path):
     np.save(place, np.load(place) // 2)
     request = Request(case, str(conv), None, str(material.folder), QUICK)
     (tmp_path / "request.json").write_text(json.dumps(request.to_dict()))
-    main(str(tmp_path / "request.json"), str(tmp_path / "reply.json"))
+    worker.main(str(tmp_path / "request.json"), str(tmp_path / "reply.json"))
     answer = json.loads((tmp_path / "reply.json").read_text())
     assert "differ by" in answer["error"]
     assert answer["exit_code"] == 1

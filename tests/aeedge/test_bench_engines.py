@@ -1,13 +1,10 @@
 """What makes a measurement be refused: a wrong result, a missing codec, a process that died."""
 
-import sys
-
 import numpy as np
 import pytest
 
 from aeedge.benchmark import engine_classic, measure, worker
 from aeedge.benchmark.case import Case
-from aeedge.benchmark.chart import draw_chart
 from aeedge.benchmark.engine import WrongResultError, open_engine
 from aeedge.benchmark.engine_aeedge import AeedgeEngine
 from aeedge.benchmark.engine_classic import ClassicEngine
@@ -16,7 +13,7 @@ from aeedge.benchmark.material import make_material
 from aeedge.benchmark.measure import ProcessError
 from aeedge.benchmark.pictures import draw_picture
 from aeedge_runtime import Codec
-from aeedge_runtime.errors import AeedgeError, ArgumentError
+from aeedge_runtime.errors import ArgumentError
 
 
 def case(engine, operation):
@@ -92,9 +89,3 @@ def test_two_results_of_one_input_are_refused():
     worker._check(7, 7)
     with pytest.raises(WrongResultError, match="gave different results"):
         worker._check(7, 8)
-
-
-def test_a_chart_without_matplotlib(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(AeedgeError, match="found no matplotlib, which pictures need"):
-        draw_chart([], "nothing", ".png")

@@ -10,7 +10,7 @@ from aeedge.benchmark.exchange import Reply
 from aeedge.benchmark.meters import EnergyMeter, peak_bytes, resident_bytes
 from aeedge.benchmark.summary import LEAST_FOR_P99, noise_percent, percentile, summarize
 from aeedge.benchmark.tables import as_csv, as_markdown, comparison_table, tables
-from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
+from aeedge_runtime.errors import ArgumentError, InputError
 
 MS = 1_000_000
 CASE = Case("aeedge", "compress", "cpu", 2, 1, 64, 48, 50, "jpeg")
@@ -119,6 +119,8 @@ def test_a_tiny_stage_may_double():
 def test_other_machines_are_noted_and_other_cases_refused():
     found = compare(report(reply(1), cpu="a"), report(reply(1), cpu="b"), 10)
     assert found.notes == ["cpu was a, is b"]
+    found = compare(report(reply(1), gpus=[{"driver": 1}], pictures={"count": 1}), report(reply(1), gpus=[]), 10)
+    assert found.notes == ["the GPUs, or their drivers, differ", "the pictures differ"]
     other = report(reply(1))
     other["results"][0]["config"]["threads"] = 7
     with pytest.raises(ArgumentError, match="in common"):
@@ -154,7 +156,7 @@ def test_the_picture_is_drawn():
 
     results = report(reply(1, 2), reply(1, 3))["results"]
     assert draw_chart(results, "machine", ".png").startswith(b"\x89PNG")
-    with pytest.raises(AeedgeError, match=r"name a \.png, \.svg or \.pdf"):
+    with pytest.raises(ArgumentError, match=r"expected one of \.png, \.svg, \.pdf"):
         draw_chart(results, "machine", ".bmp")
 
 

@@ -135,6 +135,19 @@ def test_score_to_a_file_with_heat_maps(aeedge, gray, calibrated, tmp_path):
     assert aeedge(*words, "--force").code == 0
 
 
+def test_heat_maps_of_one_name_are_refused_before_the_work(aeedge, gray, calibrated, tmp_path):
+    images = gray("a/x.png"), gray("b/x.png")
+    done = aeedge("score", calibrated, *images, "--heat-maps", tmp_path / "m", "--force")
+    assert (done.code, done.text) == (2, "")
+    assert "would both be written to" in done.errors[0]
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "x.png.png").write_bytes(b"kept")
+    done = aeedge("score", calibrated, images[0], "--heat-maps", tmp_path / "m")
+    assert (done.code, done.text) == (1, "")
+    assert aeedge("score", calibrated, "-", "--heat-maps", tmp_path / "m", stdin=images[0].read_bytes()).code == 0
+    assert sorted(place.name for place in (tmp_path / "m").iterdir()) == ["stdin.png", "x.png.png"]
+
+
 def test_score_of_files_that_are_no_images(aeedge, calibrated, tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"no image")

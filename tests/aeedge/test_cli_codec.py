@@ -10,6 +10,7 @@ from PIL import Image
 
 from aeedge import compression, restoration
 from aeedge_runtime import Codec, stream_info
+from aeedge_runtime import image as image_files
 from aeedge_runtime.container import Stream, write_stream
 
 
@@ -273,11 +274,11 @@ def test_all_frames(aeedge, conv, tmp_path):
     frames = [Image.new("RGB", (16, 8), (value, 0, 0)) for value in (0, 128, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     done = aeedge("compress", tmp_path / "a.gif", "-m", conv)
-    assert "3 frames" in done.stderr
+    assert "the first of several frames was taken" in done.stderr
     assert stream_info(tmp_path / "a.gif.aee").count == 1
     done = aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames", "--force")
     assert done.code == 0
-    assert "3 frames" not in done.stderr
+    assert "several frames" not in done.stderr
     assert len(set(done.warnings)) == len(done.warnings)
     assert "found a file, expected a folder" in aeedge("decompress", tmp_path / "a.gif.aee", "-m", conv).stderr
     assert aeedge("decompress", tmp_path / "a.gif.aee", "-m", conv, "-o", tmp_path / "frames").code == 0
@@ -322,6 +323,22 @@ def test_packing_prints_nothing_but_json_where_that_is_asked_for(aeedge, draw, c
     draw(tmp_path / "a.png")
     done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--pack", tmp_path / "all.aee", "--json")
     assert done.json["command"] == "compress"
+    facts = stream_info(tmp_path / "all.aee")
+    expected = {"images": 1, "width": facts.width, "quality": 50, "bytes": (tmp_path / "all.aee").stat().st_size}
+    assert expected.items() <= done.json["summary"].items()
+
+
+def test_packing_takes_neither_a_folder_nor_jobs(aeedge, draw, conv, tmp_path):
+    image = draw(tmp_path / "a.png")
+    for words, message in (
+        (("--pack", f"{tmp_path}/new/"), "/new/: found a folder, expected the name of the stream to write"),
+        (("--pack", tmp_path), "found a folder, expected the name of the stream to write"),
+        (("--pack", tmp_path / "all.aee", "--jobs", 2), "found --pack with --jobs, expected one of them"),
+    ):
+        done = aeedge("compress", image, "-m", conv, *words)
+        assert (done.code, len(done.errors)) == (2, 1)
+        assert message in done.errors[0]
+    assert tree(tmp_path) == ["a.png"]
 
 
 def test_without_a_model_a_folder_called_so_is_not_taken(aeedge, draw, conv, tmp_path, monkeypatch):
@@ -349,14 +366,14 @@ def test_two_streams_are_not_restored_to_one_place(aeedge, draw, conv, tmp_path,
 def test_frames_beyond_the_limit_are_not_decoded(aeedge, conv, tmp_path, monkeypatch):
     first, *others = [Image.new("L", (20, 20), shade) for shade in range(0, 250, 25)]
     first.save(tmp_path / "a.gif", save_all=True, append_images=others)
-    load, loaded = compression.load_image, []
-    monkeypatch.setattr(compression, "load_image", lambda *words, **more: loaded.append(0) or load(*words, **more))
+    read, decoded = image_files._from_opened, []
+    monkeypatch.setattr(image_files, "_from_opened", lambda *words: decoded.append(0) or read(*words))
     done = aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames", "--max-pixels", 3999)
     assert (done.code, len(done.errors)) == (3, 1)
     assert "10 frames of 20x20 have 4000 pixels, the limit is 3999" in done.errors[0]
-    assert len(loaded) == 1
+    assert not decoded
     assert aeedge("compress", tmp_path / "a.gif", "-m", conv, "--all-frames").code == 0
-    assert len(loaded) == 1 + 10
+    assert len(decoded) == 10
 
 
 def test_packing_keeps_no_more_in_memory_than_a_stream_may_hold(aeedge, draw, conv, tmp_path, monkeypatch):

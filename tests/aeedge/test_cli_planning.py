@@ -216,6 +216,11 @@ def test_packed_names_keep_every_byte():
 def test_packed_names_that_would_meet_are_refused():
     with pytest.raises(ArgumentError, match=r"under one name, a\.png"):
         names_to_pack([Source(Path("a"), Path("a")), Source(Path("a.png"), Path("a.png"))])
+    inside = Source(Path("d/a.png/x/b.png"), Path("a.png/x/b.png"))
+    with pytest.raises(
+        ArgumentError, match=r"^a would be restored to a\.png, a folder of d/a\.png/x/b\.png; rename one"
+    ):
+        names_to_pack([inside, Source(Path("a"), Path("a"))])
     with pytest.raises(StreamError, match="images 1 and 2"):
         places_to_restore([b"a", b"a.png"], 2)
 

@@ -41,6 +41,17 @@ def test_a_packed_stream_has_one_limit(aeedge, conv, draw, tmp_path):
     assert pack.stat().st_size <= 400
 
 
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize("option", ["--target-bpp", "--target-psnr"])
+def test_targets_that_are_no_numbers_are_usage_errors_of_several_images_too(
+    aeedge, conv, draw, tmp_path, option, number
+):
+    images = [draw(tmp_path / name) for name in ("a.png", "b.png")]
+    done = aeedge("compress", *images, "-m", conv, option, number)
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert f"found {number}, expected a finite number" in done.errors[0]
+
+
 def test_two_targets_are_a_usage_error(aeedge, conv, draw, tmp_path):
     done = aeedge("compress", draw(tmp_path / "a.png"), "-m", conv, "-q", 40, "--max-bytes", 900)
     assert done.code == 2

@@ -24,8 +24,8 @@ from aeedge.training.objectives import build_objective
 from aeedge.training.pictures import save_curves
 from aeedge.training.run import checkpoint_path, load_run
 from aeedge.training.start import initial_weights
-from aeedge.training.validation import Validator
-from aeedge_export import run_tables
+from aeedge.training.validation import Validator, held_out_places
+from aeedge_export import decoder_start
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 from aeedge_runtime.files import atomic_write
 
@@ -338,7 +338,7 @@ def test_decoder_only_keeps_the_encoder(tmp_path):
     settings = config(trainable="decoder", checkpoint_steps=1)
     with pytest.raises(ArgumentError, match="--decoder-only --from RUN"):
         train(settings, tmp_path / "second", hardware=CPU, weights=start)
-    tables = run_tables(tmp_path / "first")
+    tables = decoder_start(tmp_path / "first").tables
     train(settings, tmp_path / "second", hardware=CPU, weights=start, tables=tables)
     after = initial_weights(tmp_path / "second")
     for name, value in start.items():
@@ -347,6 +347,44 @@ def test_decoder_only_keeps_the_encoder(tmp_path):
         train(settings, tmp_path / "pieces", hardware=CPU, weights=start, tables=tables, reporter=KillAt(5))
     train(settings, tmp_path / "pieces", hardware=CPU, resume=True)  # the tables are the run's own now
     assert_same(weights(tmp_path / "second"), weights(tmp_path / "pieces"))
+
+
+def image_folder(place, seed, count=12):
+    random = np.random.default_rng(seed)
+    place.mkdir()
+    for number in range(count):
+        pixels = random.integers(0, 256 // random.integers(1, 8), (28, 28)).astype(np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:02}.png")
+    return str(place)
+
+
+def test_a_resumed_run_knows_its_images(tmp_path):
+    def on(folder, max_steps):
+        return config({**DENSE, "data": {"source": folder, "held_out": 0.2}}, max_steps=max_steps)
+
+    train(on(image_folder(tmp_path / "images", 0), 3), tmp_path / "run", hardware=CPU)
+    before = weights(tmp_path / "run")
+    others = [image_folder(tmp_path / "others", 1), image_folder(tmp_path / "more", 0, 13)]
+    for folder in (*others, "synthetic"):
+        with pytest.raises(ArgumentError, match=f"data.source {folder}: found other images, or more or fewer"):
+            train(on(folder, 6), tmp_path / "run", hardware=CPU, resume=True)
+        assert_same(before, weights(tmp_path / "run"))
+    (tmp_path / "images").rename(tmp_path / "moved")
+    assert train(on(str(tmp_path / "moved"), 6), tmp_path / "run", hardware=CPU, resume=True) == "finished"
+    tensors, counters = read_checkpoint(checkpoint_path(tmp_path / "run", "last"))
+    assert counters.images[0] == 10
+    old = {name: value for name, value in counters.to_dict().items() if name != "images"}
+    save_file(tensors, checkpoint_path(tmp_path / "run", "last"), {"aeedge": json.dumps(old)})
+    train(on(str(tmp_path / "moved"), 7), tmp_path / "run", hardware=CPU, resume=True)  # as older versions wrote it
+    assert read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1].images == counters.images
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 7])
+def test_held_out_images_count_alike_whatever_the_number_of_processes(processes):
+    for count in range(1, 12):
+        shares = [held_out_places(rank, processes, count) for rank in range(processes)]
+        assert all(shares)
+        assert len({sum(share.count(image) for share in shares) for image in range(count)}) == 1
 
 
 def test_folder_in_use(tmp_path):

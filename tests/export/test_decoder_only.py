@@ -9,9 +9,8 @@ import torch
 from aeedge.training.config import DataConfig, OptimizerConfig, RunConfig, TrainingConfig
 from aeedge.training.data import open_dataset
 from aeedge.training.loop import train
-from aeedge.training.start import initial_weights
 from aeedge.training.stream_tables import StreamTables
-from aeedge_export import export_run, run_tables
+from aeedge_export import decoder_start, export_run
 from aeedge_runtime import ArgumentError, Codec
 
 pytestmark = pytest.mark.torch
@@ -29,8 +28,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decoder-only")
     train(CONFIG, folder / "first")
     later = replace(CONFIG, training=replace(CONFIG.training, trainable="decoder", max_steps=500, validate_steps=250))
-    tables = run_tables(folder / "first")
-    train(later, folder / "second", weights=initial_weights(folder / "first"), tables=tables)
+    start = decoder_start(folder / "first")
+    train(later, folder / "second", weights=start.weights, tables=start.tables)
     return folder
 
 
@@ -62,21 +61,23 @@ def test_stream_id_and_symbols_stay(bundles):
 
 def test_the_tables_of_a_bundle_are_those_of_its_run(runs, bundles):
     entropy = bundles[0].bundle.read("entropy.npz")
-    assert run_tables(runs / "first") == run_tables(runs / "first", runs / "first.aeb") == entropy
-    assert run_tables(runs / "second") == entropy  # and of every decoder trained later
+    starts = [decoder_start(runs / "first"), decoder_start(runs / "first", runs / "first.aeb")]
+    starts.append(decoder_start(runs / "second"))  # and of every decoder trained later
+    assert [start.tables for start in starts] == [entropy] * 3
     other = replace(CONFIG, training=replace(CONFIG.training, max_steps=1, seed=5))
     train(other, runs / "other")
     with pytest.raises(ArgumentError, match="of another encoder"):
-        run_tables(runs / "other", runs / "first.aeb")
+        decoder_start(runs / "other", runs / "first.aeb")
 
 
 def test_a_new_decoder_for_streams_of_rounded_weights(runs, bundles):
     report = export_run(runs / "first", runs / "half.aeb", half_weights=True)
     assert report.stream_id != bundles[0].bundle.stream_id.hex()
     later = replace(CONFIG, training=replace(CONFIG.training, trainable="decoder", max_steps=20))
-    tables = run_tables(runs / "first", runs / "half.aeb")
-    train(later, runs / "later", weights=initial_weights(runs / "first"), tables=tables)
-    assert export_run(runs / "later", runs / "later.aeb", half_weights=True).stream_id == report.stream_id
+    start = decoder_start(runs / "first", runs / "half.aeb")
+    train(later, runs / "later", weights=start.weights, tables=start.tables)
+    assert export_run(runs / "later", runs / "later.aeb").stream_id == report.stream_id
+    assert export_run(runs / "later", runs / "later-half.aeb", half_weights=True).stream_id == report.stream_id
     with pytest.raises(ArgumentError, match="exported with --half-weights; give this option again"):
         export_run(runs / "first", runs / "forgot.aeb", tables_from=runs / "half.aeb")
 
@@ -95,4 +96,4 @@ def test_training_sees_the_latents_that_streams_carry(runs, bundles, quality):
 
 def test_tables_of_another_model_are_refused(runs):
     with pytest.raises(ArgumentError, match="tables are of 12 latent channels, the model has 13"):
-        StreamTables(run_tables(runs / "second"), 13)
+        StreamTables(decoder_start(runs / "second").tables, 13)

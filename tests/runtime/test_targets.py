@@ -151,6 +151,26 @@ def test_psnr_that_falls_at_the_high_end_is_still_found() -> None:
     assert len(found) == 99
 
 
+def test_steps_back_in_the_middle_are_found() -> None:
+    """Bisection ends at the first crossing that it meets; the one asked for may lie beyond a step back."""
+    sizes = [10 * quality for quality in range(101)]
+    sizes[61:64] = [606, 606, 599]
+    limit = Target(600, None, "at most 600 bytes")
+    assert len(reach(limit, lambda quality: bytes(sizes[quality]), lambda _: 0.0, "image")) == 599
+    decibels = [0.5 * quality for quality in range(101)]
+    decibels[57:60] = [30.05, 29.85, 29.9]
+    asked: list[int] = []
+
+    def code(quality: int) -> bytes:
+        asked.append(quality)
+        return bytes([quality])
+
+    good = Target(None, 30.0, "a PSNR of 30 dB")
+    assert reach(good, code, lambda data: decibels[data[0]], "image") == bytes([57])
+    assert 56 in asked
+    assert 55 not in asked  # it is far off, and so is all below
+
+
 def test_psnr_of_equal_images_is_infinite() -> None:
     pixels = picture(8, 8, 3)
     assert psnr_db(pixels, pixels) == float("inf")
