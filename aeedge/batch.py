@@ -72,7 +72,22 @@ def load_codec(options: Mapping[str, Any], inputs: int) -> "tuple[Codec, int]":
     jobs, threads = 1, options["threads"]
     if inputs > 1:
         jobs, threads = choose_jobs(options["jobs"], threads, default_threads())
-    return Codec.load(options["model"], device=options["device"], threads=threads), jobs
+    codec = Codec.load(options["model"], device=options["device"], threads=threads)
+    if jobs > 1:
+        _import_early()
+    return codec, jobs
+
+
+def _import_early() -> None:
+    """Import what the threads of a batch need: one that is ended in the middle of an import may leave its lock held."""
+    from PIL import Image
+
+    import aeedge_runtime.imagemode
+    import aeedge_runtime.imagewrite  # noqa: F401
+    from aeedge_runtime.backend import load_backend
+
+    Image.preinit()
+    load_backend()
 
 
 def run_batch(

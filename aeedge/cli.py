@@ -52,6 +52,10 @@ ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 """Signals, where the system has them, after which temporary files go before the process does."""
 
 
+REPEAT_S = 5.0
+"""Such a signal is repeated after this time, as what it raised may have been lost in code that lets nothing through."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in `aeedge.commands.NAME` and are imported when asked for."""
 
@@ -120,13 +124,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     previous = {
         number: signal.signal(number, _terminated) for number in ends if signal.getsignal(number) is not signal.SIG_IGN
     }
+    if previous and hasattr(signal, "SIGALRM"):
+        previous[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     try:
         with aeedge_warnings():
             code = _invoke(words)
             sys.stdout.flush()
     except BaseException as error:  # whatever it is, the user gets one line; AEEDGE_TRACEBACK=1 shows the rest
-        code = _report(error, words)
+        code = _report(_behind(error), words)
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in previous.items():
             signal.signal(number, handler)
     return code
@@ -148,7 +156,21 @@ def _is_empty(word: str) -> bool:
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that temporary files go
+    """End the process, but unwind, so that temporary files go."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: _terminated(number, None))
+        signal.setitimer(signal.ITIMER_REAL, REPEAT_S)
+    raise SystemExit(128 + number)
+
+
+def _behind(error: BaseException) -> BaseException:
+    """Return the signal or Ctrl-C behind an error, or the error: a library that is being loaded wraps it in its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (SystemExit, KeyboardInterrupt)):
+            return cause
+        cause = cause.__cause__
+    return error
 
 
 def _report(error: BaseException, words: Sequence[str]) -> int:

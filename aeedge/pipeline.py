@@ -8,6 +8,7 @@ without queues between them, and no more inputs are in memory than there are thr
 import ctypes
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
@@ -27,6 +28,11 @@ MOST_JOBS = 8
 """Inputs at once unless the user says otherwise: each takes the memory of an image and its work."""
 
 
+PATIENCE_S, PATIENCE_IN_ALL_S = 5.0, 15.0
+"""How long a thread that is to stop may take before it is told again, as what it was told first may have been lost in
+code that lets nothing through; and how long until the process goes on, and ends, without waiting for it."""
+
+
 class Stopped(SystemExit):
     """Raised in a thread whose work nobody waits for any more; as a SystemExit it ends the thread without a word."""
 
@@ -43,6 +49,7 @@ class Pipeline(Generic[Item, Answer]):
     def __init__(self, work: Callable[[Item], Answer], jobs: int, progress: Callable[[int], None]) -> None:
         self._work, self._jobs, self._progress = work, jobs, progress
         self._done = 0
+        self._stopping = threading.Event()
 
     def run(self, items: Sequence[Item]) -> Generator[Answer, None, None]:
         """Yield the answers. When it is left early, by an error or Ctrl-C, work under way is ended first."""
@@ -71,6 +78,7 @@ class Pipeline(Generic[Item, Answer]):
                     break
             yield from self._in_order(items, inbox, outbox)
         except BaseException:
+            self._stopping.set()
             _stop(threads, inbox)
             raise
         for _ in threads:
@@ -84,7 +92,7 @@ class Pipeline(Generic[Item, Answer]):
         outbox: "queue.SimpleQueue[tuple[int, Answer | None, BaseException | None]]",
     ) -> None:
         with suppress(Stopped):
-            while (order := inbox.get()) is not None:
+            while (order := inbox.get()) is not None and not self._stopping.is_set():
                 number, item = order
                 try:
                     outbox.put((number, self._work(item), None))
@@ -120,12 +128,16 @@ def _stop(threads: Sequence[threading.Thread], inbox: "queue.SimpleQueue[tuple[i
     """Ends threads: each at its next step in Python, so that files under temporary names are taken away."""
     for _ in threads:
         inbox.put(None)  # for those that wait for work: they take no step
-    for thread in threads:
-        if thread.ident is not None and thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
-    for thread in threads:
-        if thread.ident is not None:
-            thread.join()
+    running = [thread for thread in threads if thread.ident is not None]
+    deadline = time.monotonic() + PATIENCE_IN_ALL_S
+    while running and time.monotonic() < deadline:
+        for thread in running:
+            if thread.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
+        again = time.monotonic() + PATIENCE_S
+        while running and time.monotonic() < again:
+            running[0].join(POLL_S)
+            running = [thread for thread in running if thread.is_alive()]
 
 
 class Room:

@@ -63,9 +63,3 @@ def test_the_python_example_prints_what_the_readme_says(place):
         kind, expected = blocks[index + 1]
         assert kind == "text"
         assert without_numbers(printed.getvalue()) == without_numbers(expected)
-
-
-def test_links_lead_somewhere():
-    root = Path(__file__).parent.parent
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (root / target).exists(), target

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
+from aeedge.batch import with_name
 from aeedge.console import complain
 from aeedge.failures import explain
-from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
+from aeedge.sources import IMAGE_SUFFIXES, STDIN, Source, find_sources
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,7 +42,7 @@ class Selection:
 
     Attributes:
         sources: the files; none for a data set.
-        codes: exit codes of the files that could not be read.
+        failures: the files that could not be read, as `--json` shows them: input, error, exit_code.
         taken: images that were handed out.
     """
 
@@ -56,7 +57,7 @@ class Selection:
             raise click.UsageError(f"--data: found {data}, expected a folder or one of {', '.join(DATASETS)}")
         files = arguments or [data]
         self.sources: list[Source] = [] if self._dataset else find_sources(files, IMAGE_SUFFIXES)
-        self.codes: list[int] = []
+        self.failures: list[dict[str, Any]] = []
         self.taken = 0
 
     def images(self, channels: int) -> Iterator[Any]:
@@ -83,12 +84,13 @@ class Selection:
     @property
     def exit_code(self) -> int:
         """0, the code of the only input that failed, or 1 where some did."""
-        if not self.codes:
+        if not self.failures:
             return 0
-        return self.codes[0] if len(self.sources) == 1 else 1
+        code: int = self.failures[0]["exit_code"]
+        return code if len(self.sources) == 1 else 1
 
     def _failed(self, source: Source, error: Exception) -> None:
         message, code = explain(error)
-        message = message.removeprefix("image bytes: ")
-        complain(message if message.startswith(f"{source.name}:") else f"{source.name}: {message}")
-        self.codes.append(code)
+        complain(with_name(source.name, message))
+        name = os.fspath(source.path) if source.path else STDIN
+        self.failures.append({"input": name, "error": message, "exit_code": code})

@@ -64,7 +64,7 @@ def open_engine(case: Case, bundle: str, run: Path | None, target_psnr_db: float
     from aeedge.benchmark.engine_classic import ClassicEngine
 
     if target_psnr_db is None:
-        raise ArgumentError("classic codecs are matched to the bundle's PSNR, and a bundle of one half has none")
+        raise ArgumentError("found no PSNR to match, expected the bundle's")
     return ClassicEngine(case, target_psnr_db)
 
 

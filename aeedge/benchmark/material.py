@@ -1,7 +1,7 @@
 """What the processes of a benchmark work on: inputs, and the results to check theirs against, in a folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +127,11 @@ def _is_golden_image(name: str) -> bool:
     return name.endswith(".png") and not name.endswith(".decoded.png")
 
 
-def golden_material(codec: Codec, folder: Path) -> tuple[Material, tuple[int, int, int]]:
+def golden_material(codec: Codec, case: Case, folder: Path) -> tuple[Material, Case]:
     """Write the material of a bundle without an encoder: its largest golden stream.
 
     Returns:
-        The material; images, columns and rows.
+        The material; the case with that stream's images, size and quality.
     """
     from aeedge_runtime import stream_info
 
@@ -142,4 +142,5 @@ def golden_material(codec: Codec, folder: Path) -> tuple[Material, tuple[int, in
     (folder / "000" / "stream.aee").write_bytes(best)
     np.save(folder / "000" / "decoded.npy", codec.decompress_batch(best))
     info = stream_info(best)
-    return Material(folder), (info.count, info.width, info.height)
+    size = replace(case, batch=info.count, width=info.width, height=info.height)
+    return Material(folder), replace(size, quality=info.quality, input="array")

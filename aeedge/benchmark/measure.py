@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aeedge.benchmark.case import CLASSICS, Case, Grid
 from aeedge.benchmark.compare import common_cases
 from aeedge.benchmark.engine import psnr_db
@@ -20,7 +18,7 @@ from aeedge.benchmark.exchange import Effort, Reply, Request
 from aeedge.benchmark.machine import environment
 from aeedge.benchmark.material import Material, Pixels, golden_material, make_material, usual_pictures
 from aeedge.benchmark.summary import summarize
-from aeedge_runtime import AeedgeError, Codec
+from aeedge_runtime import AeedgeError, ArgumentError, Codec
 
 LOSSLESS_DB = 100.0
 """Stands for the PSNR of images that came back without any error."""
@@ -63,7 +61,7 @@ def benchmark(
     effort: Effort | None = None,
     run: Path | None = None,
     command: Sequence[str] = (),
-    before: Collection[Case] = (),
+    before: Collection[Case] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Report:
     """Measure a bundle.
@@ -75,7 +73,7 @@ def benchmark(
         effort: how much.
         run: the run folder that the bundle was exported from, for PyTorch.
         command: the command line, for the record.
-        before: cases of a measurement to compare with; none to compare with none.
+        before: cases of a measurement to compare with, or None.
         progress: told how many processes are done, of how many, and what is next.
 
     Raises:
@@ -84,8 +82,14 @@ def benchmark(
     """
     effort = effort or Effort()
     codec = Codec.load(bundle)
+    warnings: dict[str, None] = {}
     source = "given"
-    if not pictures:
+    if "encoder" not in codec.bundle.manifest.halves:
+        pictures, source = (), "golden"
+        warnings = dict.fromkeys(
+            ["there is no encoder in the bundle: its largest golden stream is timed, and no other"]
+        )
+    elif not pictures:
         pictures, source = usual_pictures(codec)
     facts = environment(command)
     with tempfile.TemporaryDirectory(prefix="aeedge-bench-") as folder:
@@ -96,7 +100,7 @@ def benchmark(
                 f"{folder}: what is to be measured could not be written there ({error}); make room, or set TMPDIR to "
                 "another folder"
             ) from error
-        if before:
+        if before is not None:
             common_cases(before, [request.case for request in requests])  # now, not after minutes of work
         replies: dict[Case, list[Reply]] = {request.case: [] for request in requests}
         total = effort.repeats * len(requests)
@@ -108,7 +112,7 @@ def benchmark(
     facts["bundle"] = {"name": manifest.name, "stream_id": manifest.stream_id, "hash": codec.bundle.hash}
     facts["effort"] = vars(effort)
     facts["pictures"] = {"count": len(pictures), "source": source, "digest": digest(pictures)}
-    warnings = dict.fromkeys(text for group in replies.values() for reply in group for text in reply.warnings)
+    warnings |= dict.fromkeys(text for group in replies.values() for reply in group for text in reply.warnings)
     return Report(facts, [summarize(case, group) for case, group in replies.items()], list(warnings))
 
 
@@ -116,7 +120,7 @@ def digest(pictures: Sequence[Pixels]) -> str:
     """Return eight hexadecimal digits by which a comparison knows the same pictures again: the CRC-32 of them all."""
     value = 0
     for picture in pictures:
-        value = zlib.crc32(np.ascontiguousarray(picture), zlib.crc32(repr(picture.shape).encode(), value))
+        value = zlib.crc32(picture.tobytes(), zlib.crc32(repr(picture.shape).encode(), value))
     return f"{value:08x}"
 
 
@@ -141,14 +145,18 @@ def _requests(
     requests: list[Request] = []
     for case in _possible(codec, grid):
         if "encoder" not in codec.bundle.manifest.halves:
-            material, (batch, width, height) = golden_material(codec, folder / f"material-{len(requests)}")
-            case = replace(case, batch=batch, width=width, height=height, input="array")
+            material, case = golden_material(codec, case, folder / f"material-{len(requests)}")
         else:
             shape = (case.batch, case.width, case.height)
             if shape not in made:
                 made[shape] = make_material(codec, case, pictures, folder / f"material-{len(made)}", latents=latents)
             material = made[shape]
         target = _target_db(material) if case.engine in CLASSICS else None
+        if case.engine in CLASSICS and target is None:
+            raise ArgumentError(
+                f"--against {case.engine}: classic codecs are matched to the bundle's PSNR, and half a bundle has "
+                "none; leave it out, or measure the whole bundle"
+            )
         place = None if run is None else os.fspath(run)
         requests.append(Request(case, bundle, place, os.fspath(material.folder), effort, target))
     return requests

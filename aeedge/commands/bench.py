@@ -198,7 +198,7 @@ def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]
         effort=QUICK if options["quick"] else replace(Effort(), **changes),
         run=options["run"],
         command=["aeedge", *sys.argv[1:]],
-        before=cases_of(before) if before else (),
+        before=cases_of(before) if before else None,
         progress=_progress,
     )
 

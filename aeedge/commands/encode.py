@@ -53,11 +53,11 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
     try:
         features = encode_images(codec, selection.images(codec.bundle.manifest.image.channels), options["pool"])
     except ArgumentError:
-        if selection.taken or not selection.codes:
+        if selection.taken or not selection.failures:
             raise
         if options["as_json"]:
             nothing = {"shape": None, "output": None, "picture": None}
-            print_json({"command": "encode", **nothing, "failed": len(selection.codes)})
+            print_json({"command": "encode", **nothing, "failures": selection.failures})
         return selection.exit_code  # none could be read, and each was named
     title = f"latents of {count(len(features.names), 'image')}, {codec.bundle.manifest.name}"
     drawn = draw_features(features, title) if picture else b""
@@ -67,7 +67,7 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
     shape = list(features.latents.shape)
     if options["as_json"]:
         places = {"output": str(output), "picture": str(picture) if picture else None}
-        print_json({"command": "encode", "shape": shape, **places, "failed": len(selection.codes)})
+        print_json({"command": "encode", "shape": shape, **places, "failures": selection.failures})
     else:
         say(f"{printable(output)}: latents float32 {shape}, names and labels of {count(len(features.names), 'image')}")
     return selection.exit_code

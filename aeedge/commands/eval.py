@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.console import count, note, print_json, printable, say
+from aeedge.console import count, note, print_json, printable, say, warn
 from aeedge.options import device_option, force_option, json_option, threads_option
 from aeedge.outputs import require_place
 from aeedge_runtime.errors import AeedgeError
@@ -116,6 +116,8 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
     if small and options["limit"] is None:
         images = [images[index] for index in spread(len(images), SMALL_LIMIT)]
     note(f"{count(len(images), 'image')}, {len(plan.qualities)} qualities, against {_names(classics)}")
+    if small and options["jobs"] > 1:
+        warn("--jobs: small images are measured as a set, all at once; left aside")
     if small:
         evaluation = evaluate_set(codec, images, plan, span=span, place=place)
     else:

@@ -65,11 +65,11 @@ def score(bundle: str, images: tuple[str, ...], as_json: bool, **options: Any) -
         rows.append(_row(scored, threshold))
         if maps:
             _write_map(outlet, maps, scored)
-    if not rows and selection.codes and not as_json:
+    if not rows and selection.failures and not as_json:
         return selection.exit_code  # none could be read, and each was named
     summary = _summary(rows, threshold, facts if options["threshold"] is None else None, options["normal"])
     if as_json:
-        print_json({"command": "score", "summary": summary, "results": rows, "failed": len(selection.codes)})
+        print_json({"command": "score", "summary": summary, "results": rows, "failures": selection.failures})
     else:
         _print(rows, summary, output, outlet)
     return selection.exit_code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,9 +95,9 @@ def _read_idx(path: Path) -> Pixels:
 
 def _read_npz(path: Path) -> Pixels:
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as error:
+        archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        arrays = {name: archive[name] for name in getattr(archive, "files", ())}  # an .npy has none
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{printable(path)}: cannot be read as .npz ({error})") from error
     images = [array for array in arrays.values() if array.dtype == np.uint8 and array.ndim in (3, 4)]
     if len(images) != 1:

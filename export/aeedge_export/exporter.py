@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aeedge.applications.anomaly import DEFAULT_RATE
+from aeedge.applications.anomaly import DEFAULT_RATE, FEWEST_IMAGES
 from aeedge.applications.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.calibration import Calibration, calibrate, check_outputs
 from aeedge_export.canonical import array_bytes
@@ -205,7 +205,7 @@ def export_model(
     draft.extra["parity.json"] = (json.dumps(parity.as_dict(), indent=2) + "\n").encode()
     draft.extra |= golden_files(codec, source.held_out)
     draft.anomaly = calibrate_anomaly(codec, source.normal, false_positive_rate)
-    facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": threshold_line(draft.anomaly)}
+    facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": threshold_line(draft.anomaly, source)}
     if has_hyperprior(source.model):
         say(f"ladder: {LADDER_IMAGES} images at qualities from 1 to 100")
         facts["ladder"] = check_ladder(codec, ladder_images(source))
@@ -438,10 +438,14 @@ def ladder_images(source: Source) -> Sequence[NDArray[np.uint8]]:
     return crops(source.calibration[:LADDER_IMAGES], source.model, LADDER_IMAGES * LADDER_SIDE**2, LADDER_SIDE)
 
 
-def threshold_line(anomaly: AnomalyFacts | None) -> str:
-    """Return in words what the calibration of anomaly scores found."""
+def threshold_line(anomaly: AnomalyFacts | None, source: Source) -> str:
+    """Return in words what the calibration of anomaly scores found, or why there is no threshold."""
+    if has_hyperprior(source.model):
+        return "none: a hyperprior restores whatever it sees"
     if anomaly is None:
-        return "none"
+        return (
+            f"none: {len(source.normal)} held-out images, {FEWEST_IMAGES} are needed; train with a larger data.held_out"
+        )
     return f"{anomaly.threshold:.4g} at a false-positive rate of {anomaly.false_positive_rate:.3g}"
 
 

@@ -16,7 +16,7 @@ from aeedge.benchmark.exchange import QUICK, Effort, Request
 from aeedge.benchmark.material import make_material, usual_pictures
 from aeedge.benchmark.pictures import draw_picture, fit
 from aeedge.commands import bench
-from aeedge_runtime import Codec
+from aeedge_runtime import Codec, stream_info
 
 HEAVY = {"torch", "onnx", "lightning", "matplotlib"}
 OPTIONS = ("--repeats", 1, "--samples", 3, "--size", "48x40", "--threads", 1)
@@ -84,8 +84,19 @@ def test_options_that_do_not_fit_are_refused(aeedge, conv, words, message):
 
 def test_what_is_no_report_is_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
+    case = Case("aeedge", "compress", "cpu", 1, 1, 8, 8, 50, "png").to_dict()
+    for name, results in {
+        "none": [],
+        "no-total": [{"config": case, "stages": {}}],
+        "no-median": [{"config": case, "stages": {}, "total": {}}],
+        "a-list": [{"config": {**case, "threads": [1]}, "stages": {}, "total": {"p50_ms": 1, "noise_percent": 1}}],
+        "text": [{"config": case, "stages": {}, "total": {"p50_ms": "1", "noise_percent": 1}}],
+    }.items():
+        (tmp_path / name).write_text(json.dumps({"schema": 1, "environment": {}, "results": results}))
+    (tmp_path / "no-machine").write_text(json.dumps({"schema": 1, "results": []}))
     (tmp_path / "old").write_bytes(b"\xff")
-    for name, message in (("old", "found no benchmark in it"), ("missing", "cannot be read: No such file")):
+    wrong = [(place.name, "found no benchmark in it") for place in sorted(tmp_path.iterdir())]
+    for name, message in (*wrong, ("missing", "cannot be read: No such file")):
         done = aeedge("bench", conv, *OPTIONS, "--compare", tmp_path / name)
         assert (done.code, len(done.errors)) == (3, 1)
         assert message in done.errors[0]
@@ -163,7 +174,8 @@ def test_a_place_that_cannot_be_written_to_is_refused_and_nothing_measured(aeedg
 
 def test_reports_without_a_common_case_are_refused_and_nothing_measured(aeedge, conv, tmp_path, monkeypatch):
     case = Case("aeedge", "compress", "cpu", 1, 1, 8, 8, 50, "png")
-    old = {"schema": 1, "environment": {}, "results": [{"config": case.to_dict()}]}
+    total = {"p50_ms": 1.0, "noise_percent": 1.0}
+    old = {"schema": 1, "environment": {}, "results": [{"config": case.to_dict(), "total": total, "stages": {}}]}
     (tmp_path / "old.json").write_text(json.dumps(old))
     monkeypatch.setattr(measure, "_run", lambda *_: pytest.fail("measured"))
     done = aeedge("bench", conv, *OPTIONS, "--compare", tmp_path / "old.json")
@@ -255,7 +267,20 @@ def test_half_a_bundle_is_measured_as_far_as_it_goes(aeedge, conv, tmp_path):
     assert done.code == 0, done.stderr
     (result,) = done.json["results"]
     assert (result["config"]["operation"], result["config"]["width"]) == ("decompress", 27)
+    bundle = Codec.load(conv).bundle
+    infos = [stream_info(bundle.read(name)) for name in bundle.manifest.files if name.endswith(".aee")]
+    assert result["config"]["quality"] == max(infos, key=lambda info: info.width * info.height).quality != 50
+    assert done.json["environment"]["pictures"]["source"] == "golden"
+    assert "its largest golden stream is timed, and no other" in done.stderr
     assert aeedge("bench", decoder, *OPTIONS, "--operation", "compress").code == 1
+
+
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_half_a_bundle_has_no_psnr_for_classic_codecs(aeedge, conv, tmp_path, monkeypatch, half):
+    monkeypatch.setattr(measure, "_run", lambda *_: pytest.fail("measured"))
+    done = aeedge("bench", half_of(conv, half, tmp_path / half), *OPTIONS, "--against", "jpeg")
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "--against jpeg: classic codecs are matched to the bundle's PSNR" in done.errors[0]
 
 
 def test_a_bundle_of_patches_is_measured_with_its_golden_images(dense):

@@ -326,8 +326,18 @@ def test_applications_never_load_torch(command):
     assert {"torch", "onnx", "torchvision", "lightning", "matplotlib"}.isdisjoint(done.stdout.split())
 
 
+def test_score_names_what_could_not_be_read_in_json_too(aeedge, gray, calibrated, tmp_path):
+    done = aeedge("score", calibrated, gray("a.png"), tmp_path / "missing.png", "--json")
+    (failure,) = done.json["failures"]
+    assert (done.code, failure["input"], failure["exit_code"]) == (1, str(tmp_path / "missing.png"), 3)
+    assert "cannot be read" in failure["error"]
+
+
 def test_encode_of_nothing_that_can_be_read_prints_json_too(aeedge, dense, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     done = aeedge("encode", dense, tmp_path / "a.png", "-o", tmp_path / "f.npz", "--json")
-    assert (done.code, done.json["failed"], done.json["output"]) == (3, 1, None)
+    assert (done.code, done.json["output"]) == (3, None)
+    (failure,) = done.json["failures"]
+    assert (failure["input"], failure["exit_code"]) == (str(tmp_path / "a.png"), 3)
+    assert failure["error"].startswith("image bytes: not an image")
     assert not (tmp_path / "f.npz").exists()

@@ -11,11 +11,13 @@ import click
 import pytest
 
 from aeedge import __version__, cli, console
+from aeedge.commands import info
 from aeedge.failures import explain
 from aeedge.progress import Progress, progress_line
 from aeedge_runtime.errors import (
     AeedgeError,
     ArgumentError,
+    BackendError,
     DeviceError,
     ModelNotFoundError,
     NotReachedError,
@@ -197,6 +199,45 @@ def test_a_signal_ends_with_its_code_and_without_a_traceback(name, code):
         process.kill()
     assert process.returncode == code
     assert b"Traceback" not in err
+
+
+LOST = """
+import os, signal, sys, time, aeedge.cli, aeedge.commands.info
+aeedge.cli.REPEAT_S = 0.2
+
+class Deaf:
+    def __del__(self):  # what is raised here, Python prints and drops
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+def work(**_):
+    Deaf()
+    time.sleep(20)
+
+aeedge.commands.info.info.callback = work
+code = aeedge.cli.main(["info", "x"])
+time.sleep(0.4)  # no further signal comes
+sys.exit(code + (signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+def test_a_signal_that_is_lost_comes_again_until_the_command_ends():
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, timeout=15, check=False)
+    assert (done.returncode, b"Exception ignored in" in done.stderr) == (143, True)
+
+
+@pytest.mark.parametrize(("signalled", "code"), [(SystemExit(143), 143), (KeyboardInterrupt(), 130)])
+def test_a_signal_while_a_library_loads_is_no_fault_of_the_library(aeedge, monkeypatch, signalled, code):
+    def loading(**_):
+        try:
+            raise ImportError("initialization failed") from signalled  # as extension modules wrap it
+        except ImportError as error:
+            raise BackendError("onnxruntime is installed but does not load") from error
+
+    monkeypatch.setattr(info.info, "callback", loading)
+    done = aeedge("info", "x")
+    assert (done.code, "onnxruntime" in done.stderr) == (code, False)
 
 
 def test_python_dash_m_is_the_command():

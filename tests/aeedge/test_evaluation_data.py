@@ -44,6 +44,16 @@ def test_npz_holds_one_array_of_images(tmp_path, digits):
     (tmp_path / "c.npz").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"cannot be read as \.npz"):
         open_images(tmp_path / "c.npz", 1, None)
+    whole = (tmp_path / "a.npz").read_bytes()
+    spoilt = bytes([*whole[:200], whole[200] ^ 1, *whole[201:]])
+    for data in (whole[:-100], whole[:4] + b"garbage", spoilt):
+        (tmp_path / "c.npz").write_bytes(data)
+        with pytest.raises(InputError, match=r"cannot be read as \.npz"):
+            open_images(tmp_path / "c.npz", 1, None)
+    with (tmp_path / "d.npz").open("wb") as file:
+        np.save(file, digits)
+    with pytest.raises(InputError, match="found 0 arrays of images"):
+        open_images(tmp_path / "d.npz", 1, None)
 
 
 def test_a_folder_goes_on_past_a_broken_file(draw, tmp_path):

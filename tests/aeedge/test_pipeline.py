@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 from PIL import Image
 
-from aeedge.pipeline import MOST_AHEAD, Pipeline, Room, choose_jobs
+from aeedge import pipeline
+from aeedge.pipeline import MOST_AHEAD, Pipeline, Room, Stopped, choose_jobs
 from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
 from aeedge_runtime.remarks import collected, remark
 
@@ -23,6 +24,67 @@ def silent(_done: int) -> None:
 
 def own_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("aeedge-")]
+
+
+@contextmanager
+def stopped_at_first_answer(work):
+    """Leaves a pipeline of two threads and a hundred items as soon as there is an answer."""
+    with closing(Pipeline(work, 2, silent).run(range(100))) as answers:
+        next(answers)
+        yield
+
+
+def test_a_thread_that_loses_its_stop_takes_no_further_item(monkeypatch):
+    """The exception may arrive where Python lets none through, such as a callback of a weak reference."""
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.2)
+    taken, leave = [], threading.Event()
+
+    def work(number: int) -> int:
+        taken.append(number)
+        if number:
+            try:
+                while not leave.is_set():
+                    time.sleep(0.001)
+            except Stopped:  # lost
+                pass
+        return number
+
+    with stopped_at_first_answer(work):
+        time.sleep(0.05)
+        before = len(taken)
+    assert len(taken) == before
+    assert not own_threads()
+
+
+def test_a_thread_that_takes_no_notice_is_told_again_and_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(pipeline, "PATIENCE_IN_ALL_S", 0.5)
+    told, leave = [], threading.Event()
+
+    def work(number: int) -> int:
+        while number and not leave.is_set():
+            try:
+                time.sleep(0.001)
+            except Stopped:
+                told.append(number)
+        return number
+
+    start = time.monotonic()
+    with stopped_at_first_answer(work):
+        time.sleep(0.05)
+    assert time.monotonic() - start < 5
+    assert len(told) > 2
+    leave.set()
+    for thread in own_threads():
+        thread.join(10)
+
+
+def test_threads_of_a_batch_find_their_modules_imported(conv):
+    options = {"jobs": 2, "threads": None, "model": str(conv), "device": "cpu"}
+    words = f"import sys; from aeedge.batch import load_codec; load_codec({options}, 2); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    needed = {"onnxruntime", "aeedge_runtime.imagemode", "aeedge_runtime.imagewrite", "PIL.JpegImagePlugin"}
+    assert needed <= set(done.stdout.split())
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
