@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 
-OF_RUNS = ("checkpoint", "half_weights", "tables_from", "false_positive_rate")
+OF_RUNS = ("checkpoint", "half_weights", "tables_from", "data", "data_dir", "false_positive_rate")
 """Options that a bundle cannot take: they are about what only a run has."""
 
 MOST_IMAGES = 64
@@ -36,6 +36,8 @@ MOST_IMAGES = 64
     help="Round weights to float16: half the size, float32 arithmetic, a stream id of its own.",
 )
 @click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
+@click.option("--data", metavar="NAME|FOLDER", help="Where the images of RUN lie now, if they have moved.")
+@click.option("--data-dir", metavar="DIR", help="The same for the files of a data set such as mnist.")
 @click.option(
     "--false-positive-rate",
     type=Number(0, 1, min_open=True, max_open=True),

@@ -185,7 +185,7 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.loss.rate_lambda",
         ),
     ),
-    ("at least 1", lambda value: value >= 1, ("training.max_steps", "data.crop")),
+    ("at least 1", lambda value: value >= 1, ("training.max_steps", "data.crop", "data.held_out_most")),
     ("1 to 2^24", lambda value: 1 <= value <= 2**24, ("training.batch_size",)),
     ("0 to 2^40", lambda value: 0 <= value <= 2**40, ("data.count",)),
     (
@@ -201,7 +201,6 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.loss.kl_weight",
             "training.loss.kl_warmup_steps",
             "training.loss.free_bits",
-            "data.held_out_most",
         ),
     ),
     (

@@ -27,8 +27,11 @@ SYNTHETIC_PHOTOS = 400
 LOOKED_AT = 8
 """Images of a set that tell it from others."""
 
-LARGEST_CALIBRATION_SIDE = 768
-"""Calibration images are cut to at most so many rows and columns, which bounds the memory of an export."""
+SAME_LEVEL = 0.5
+"""Means of an image, 0..255, that lie no further apart are of the same image: JPEG decoders differ by less."""
+
+LARGEST_SAMPLE_SIDE = 768
+"""Images for an export are cut to at most so many rows and columns, which bounds its memory."""
 
 
 class ImageSet(Protocol):
@@ -128,33 +131,34 @@ def run_images(config: RunConfig, split: Split) -> ImageSet:
     return open_dataset(config.data, model.channels, split, seed=config.training.seed, smallest=smallest)
 
 
-def traits(images: ImageSet) -> tuple[float, ...]:
+def traits(*sets: ImageSet) -> tuple[float, ...]:
     """Return what tells these images from others: how many there are, and the mean sample, 0..255, of some of them.
 
     Means and not hashes: another machine's JPEG decoder may be off by a level here and there.
     """
+    return tuple(value for images in sets for value in _traits(images))
+
+
+def _traits(images: ImageSet) -> tuple[float, ...]:
     count = len(images)
     looked_at = sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)})
     return (count, *(round(float(images.image(place).mean()), 3) for place in looked_at))
 
 
-def calibration_images(config: RunConfig, count: int) -> list[NDArray[np.uint8]]:
-    """Return up to `count` training images of a run, as uint8 [H, W, C], to fit integer tables on.
+def are_same(before: Sequence[float], now: Sequence[float]) -> bool:
+    """Whether `traits` are of the same images; those of a run that kept none (empty) may be of any."""
+    close = len(before) == len(now) and all(abs(a - b) <= SAME_LEVEL for a, b in zip(before, now, strict=True))
+    return not before or close
 
-    The choice is fixed by the run's seed. Images larger than 768 pixels a side are cut at their centre; otherwise sizes
-    are what the source has, so not always multiples of the stride.
 
-    Raises:
-        ArgumentError: the run's data is not there any more.
+def sample_images(images: ImageSet, seed: int, count: int) -> list[NDArray[np.uint8]]:
+    """Return up to `count` of some images, as uint8 [H, W, C], the choice fixed by the seed.
+
+    Images larger than 768 pixels a side are cut at their centre; otherwise sizes are what the source has, so not always
+    multiples of a model's stride.
     """
-    return sample_images(config, "train", count)
-
-
-def sample_images(config: RunConfig, split: Split, count: int) -> list[NDArray[np.uint8]]:
-    """Return up to `count` images of any split of a run's data; see `calibration_images`."""
-    images = run_images(config, split)
-    order = randomness.generator(config.training.seed, "sample").permutation(len(images))[:count]
-    side = LARGEST_CALIBRATION_SIDE
+    order = randomness.generator(seed, "sample").permutation(len(images))[:count]
+    side = LARGEST_SAMPLE_SIDE
     return [centre_crop(picture, (side, side)) for picture in (images.image(int(index)) for index in order)]
 
 

@@ -27,7 +27,7 @@ from aeedge.training.checkpoint import (
     write_checkpoint,
 )
 from aeedge.training.config import RunConfig
-from aeedge.training.data import traits
+from aeedge.training.data import are_same, traits
 from aeedge.training.logbook import Logbook
 from aeedge.training.optimizers import build_optimizer, learning_rate
 from aeedge.training.pictures import save_curves
@@ -42,9 +42,6 @@ CHECKPOINT_SECONDS = 300.0
 
 MOST_WORKERS = 12
 """Processes that prepare batches for a GPU: 32 crops of `photo` take one of them 40 ms, and an H100 half of that."""
-
-SAME_LEVEL = 0.5
-"""Means of an image, 0..255, that lie no further apart are of the same image: JPEG decoders differ by less."""
 
 CURVES_SECONDS = 20.0
 """The curves are drawn at most so often, and at the end."""
@@ -87,7 +84,7 @@ class Engine:
         self.optimizer = build_optimizer(self.trained, training.optimizer)
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
         self.average = Average(self.module.model, training.ema_decay) if training.ema_decay else None
-        self.counters = Counters(images=(*traits(self.source.images), *traits(self.validator.images)))
+        self.counters = Counters(images=traits(self.source.images, self.validator.images))
         self.places = batch_places(training.batch_size, training.accumulate, fabric)
         self.logbook: Logbook | None = None
         self._saved = self._drawn = time.monotonic()
@@ -105,22 +102,17 @@ class Engine:
             ArgumentError: it was trained on other images.
         """
         tensors, counters = read_checkpoint(path)
-        self._require_same_images(counters.images)
+        if not are_same(counters.images, self.counters.images):
+            raise ArgumentError(
+                f"data.source {self.config.data.source}: found other images, or more or fewer, than those of the run "
+                "that is resumed; name these with --data, or start another run with --init-from"
+            )
         self.counters = replace(counters, images=self.counters.images)
         load_weights(self.module.model, under(tensors, "model"), path)
         load_weights(self.module.objective, under(tensors, "objective"), path)
         if self.average:
             load_weights(self.average.model, under(tensors, "ema"), path)
         load_optimizer(self.optimizer, under(tensors, "optimizer"))
-
-    def _require_same_images(self, before: Sequence[float]) -> None:
-        now = self.counters.images
-        same = len(now) == len(before) and all(abs(a - b) <= SAME_LEVEL for a, b in zip(now, before, strict=True))
-        if before and not same:
-            raise ArgumentError(
-                f"data.source {self.config.data.source}: found other images, or more or fewer, than those of the run "
-                "that is resumed; name these with --data, or start another run with --init-from"
-            )
 
     def save(self) -> None:
         """Write the last checkpoint, in the first process."""

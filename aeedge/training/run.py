@@ -48,12 +48,14 @@ class LoadedRun:
         model: the model in evaluation mode, on the CPU in float32; the averaged weights where an average was kept.
         config: the whole config.
         summary: plain values for the manifest: preset, data source, steps, epochs, loss.
+        images: what its images are known by, see `aeedge.training.data.traits`; empty where an older version wrote it.
     """
 
     path: Path
     model: Autoencoder
     config: RunConfig
     summary: Mapping[str, Any]
+    images: tuple[float, ...]
 
 
 def load_run(path: Path | str, which: Literal["best", "last"] = "best") -> LoadedRun:
@@ -70,7 +72,7 @@ def load_run(path: Path | str, which: Literal["best", "last"] = "best") -> Loade
     tensors, counters = read_checkpoint(place)
     model = build_model(config.model)
     load_weights(model, under(tensors, "ema") or under(tensors, "model"), place)
-    return LoadedRun(path, model.eval(), config, _summary(config, counters))
+    return LoadedRun(path, model.eval(), config, _summary(config, counters), counters.images)
 
 
 def checkpoint_path(run: Path, which: str) -> Path:

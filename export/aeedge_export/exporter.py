@@ -1,6 +1,7 @@
 """From a trained run to a bundle: graphs, calibration, parity gate, golden vectors, files."""
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +42,7 @@ from aeedge_export.variant import Request, Variant, derive, half_of
 from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle import Bundle, Place
 from aeedge_runtime.codec import Codec
-from aeedge_runtime.errors import ArgumentError
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 from aeedge_runtime.manifest import PRECISIONS, AnomalyFacts
 from aeedge_runtime.tables import read_arrays
 
@@ -139,6 +140,8 @@ def export_run(
     checkpoint: Literal["best", "last"] = "best",
     half_weights: bool = False,
     tables_from: Place | None = None,
+    data: str | None = None,
+    data_dir: str | None = None,
     false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -157,6 +160,8 @@ def export_run(
             the stream id is another.
         tables_from: a bundle of the same encoder whose tables, and so its stream id, are kept. A run that trained its
             decoder alone has the tables of its streams, and they are kept without this.
+        data: where the run's images lie now, or the name of their data set; None for where they lay.
+        data_dir: the same for the files of a data set.
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
         progress: called with one line per stage.
 
@@ -168,7 +173,7 @@ def export_run(
     """
     request = request_of(precision, quantise, target)
     check_options(Path(out), only, request, force=force)
-    source = load_source(run, checkpoint)
+    source = load_source(run, checkpoint, data, data_dir)
     if half_weights:
         source = replace(source, model=with_half_weights(source.model))
     return export_model(
@@ -306,28 +311,48 @@ def check_options(target: Path, only: str | None, request: Request | None, *, fo
     check_target(target, force=force)
 
 
-def load_source(run: Path | str, checkpoint: Literal["best", "last"] = "best") -> Source:
-    """Load a run with the images that calibration and gate need.
+def load_source(
+    run: Path | str,
+    checkpoint: Literal["best", "last"] = "best",
+    data: str | None = None,
+    data_dir: str | None = None,
+) -> Source:
+    """Load a run with the images that calibration and gate need; warns where they are not those it was trained on.
+
+    Args:
+        run: folder that `aeedge train` wrote.
+        checkpoint: "best" or "last".
+        data: where its images lie now, or None.
+        data_dir: the same for the files of a data set.
 
     Raises:
         InputError: the run is damaged.
         ArgumentError: its data is not there any more.
     """
-    from aeedge.training.data import calibration_images, sample_images
+    from aeedge.training.data import are_same, run_images, sample_images, traits
     from aeedge.training.run import load_run, read_tables
 
     loaded = load_run(run, checkpoint)
     tables = read_tables(loaded.path)
     model = cast(ExportableModel, loaded.model)
-    config = loaded.config
-    normal = sample_images(config, "held-out", PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
+    lay = loaded.config.data
+    config = replace(loaded.config, data=replace(lay, source=data or lay.source, data_dir=data_dir or lay.data_dir))
+    try:
+        trained, held_out = run_images(config, "train"), run_images(config, "held-out")
+    except ArgumentError as error:
+        raise ArgumentError(f"{error}; if the run's images lie elsewhere now, name the place with --data") from error
+    if not are_same(loaded.images, traits(trained, held_out)):
+        text = "found other images, or more or fewer, than the run was trained on; tables and limits are of these"
+        warnings.warn(f"{config.data.source}: {text}", AeedgeWarning, stacklevel=2)
+    seed = config.training.seed
+    normal = sample_images(held_out, seed, PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
     return Source(
         model=model,
         name=config.preset or str(config.model["family"]),
         family=str(config.model["family"]),
         preset=config.preset,
         training=loaded.summary,
-        calibration=calibration_images(config, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
+        calibration=sample_images(trained, seed, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
         held_out=normal if model.patched else normal[:CHECK_IMAGES],
         normal=() if has_hyperprior(model) else normal,
         tables=read_arrays(tables) if tables is not None else {},
@@ -361,11 +386,16 @@ def decoder_start(run: Path | str, tables_from: Place | None = None, progress: P
         InputError: the run is damaged.
         ExportError: the model cannot be exported.
     """
-    source = load_source(run)
-    if tables_from is not None and _is_rounded(Bundle.load(tables_from), source.model):
-        source = replace(source, model=with_half_weights(source.model))
-    arrays = kept_tables(source, tables_from) or build_draft(source, None, progress or (lambda line: None))[0].arrays
-    return DecoderStart(source.model.state_dict(), array_bytes(arrays))
+    from aeedge.training.run import load_run
+
+    if tables_from is None:
+        source = load_source(run)
+        arrays = dict(source.tables) or build_draft(source, None, progress or (lambda line: None))[0].arrays
+        return DecoderStart(source.model.state_dict(), array_bytes(arrays))
+    model, bundle = cast(ExportableModel, load_run(run).model), Bundle.load(tables_from)
+    if _is_rounded(bundle, model):
+        model = with_half_weights(model)
+    return DecoderStart(model.state_dict(), array_bytes(tables_of(bundle, model)))
 
 
 def kept_tables(source: Source, tables_from: Place | None) -> dict[str, NDArray[np.generic]]:

@@ -16,7 +16,7 @@ from aeedge.training.augmentation import Augmentation
 from aeedge.training.batches import BatchSource, StepInfo, prepare, sample_size
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.corruption import Corruption
-from aeedge.training.data import ArrayImages, _split, calibration_images, centre_crop, open_dataset, run_images
+from aeedge.training.data import ArrayImages, _split, centre_crop, open_dataset, run_images, sample_images
 from aeedge.training.folder import FolderImages, held_out_paths, image_paths
 from aeedge_runtime.errors import AeedgeError, AeedgeWarning, ArgumentError
 
@@ -236,11 +236,18 @@ def test_colour_to_gray_warns():
     assert images.image(0).shape == (320, 320, 1)
 
 
-def test_calibration_images_are_fixed_training_images():
-    config = RunConfig(model={"family": "dense"}, data=DataConfig(source="synthetic", count=30))
-    images = calibration_images(config, 10)
-    assert len(images) == 10
-    assert all(np.array_equal(a, b) for a, b in zip(images, calibration_images(config, 10), strict=True))
+def test_a_sample_of_images_is_fixed_by_the_seed():
+    source = open_dataset(DataConfig(source="synthetic", count=30), 1)
+    chosen = sample_images(source, 0, 10)
+    assert len(chosen) == 10
+    assert all(np.array_equal(a, b) for a, b in zip(chosen, sample_images(source, 0, 10), strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(chosen, sample_images(source, 1, 10), strict=True))
+    assert len(sample_images(source, 0, 31)) == 30
+
+
+def test_large_images_are_cut_for_an_export():
+    (image,) = sample_images(ArrayImages(np.zeros((1, 800, 700, 1), np.uint8)), 0, 1)
+    assert image.shape == (768, 700, 1)
 
 
 def number_images(count, size=4):

@@ -3,11 +3,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aeedge.training.config import RunConfig
 from aeedge.training.hardware import Hardware
 from aeedge.training.loop import train
+from aeedge_export import decoder_start, export_run
+from aeedge_runtime import AeedgeWarning, ArgumentError
 
 pytestmark = pytest.mark.torch
 
@@ -68,3 +72,29 @@ def test_a_bundle_needs_a_precision_and_images_and_takes_no_option_of_a_run(tmp_
     done = aeedge("export", tmp_path, "-o", tmp_path / "bundle", "--calibrate", tmp_path)
     assert done.returncode == 2
     assert "a RUN has its own images" in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:quality")  # forty steps on noise are no training
+def test_images_that_have_moved_are_named_and_other_ones_are_told(tmp_path):
+    random = np.random.default_rng(0)
+    for folder, top in (("images", 255), ("others", 90)):
+        (tmp_path / folder).mkdir()
+        for number in range(40):
+            pixels = random.integers(0, top, (28, 28)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    config = {**CONFIG, "data": {"source": str(tmp_path / "images"), "held_out": 0.3}}
+    train(RunConfig.from_dict(config), tmp_path / "run", hardware=Hardware(accelerator="cpu"))
+    whole = export_run(tmp_path / "run", tmp_path / "whole")
+    (tmp_path / "images").rename(tmp_path / "moved")
+    with pytest.raises(ArgumentError, match=r"found nothing, expected a folder.* name the place with --data"):
+        export_run(tmp_path / "run", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    done = aeedge("export", tmp_path / "run", "-o", tmp_path / "bundle", "--data", tmp_path / "moved")
+    assert (done.returncode, "other images" in done.stderr) == (0, False)
+    assert f"stream id {whole.stream_id}" in done.stdout
+    assert "anomaly threshold: none: 12 held-out images, 20 are needed" in done.stdout
+    with pytest.warns(AeedgeWarning, match="others: found other images, or more or fewer, than the run was trained on"):
+        other = export_run(tmp_path / "run", tmp_path / "other", data=str(tmp_path / "others"))
+    assert other.stream_id != whole.stream_id
+    start = decoder_start(tmp_path / "run", tmp_path / "whole")  # needs no images
+    assert start.tables == (tmp_path / "whole" / "entropy.npz").read_bytes()
