@@ -124,19 +124,24 @@ def load_frames(
         ImageError, LimitError: as `load_image`, also in the middle of the frames.
     """
     with _opened(source) as (image, name):
-        count = _count_frames(image, name)
-        width, height = image.size
-        if count > 1 and count * width * height > max_pixels:
-            raise LimitError(
-                f"{name}: {count} frames of {width}x{height} have {count * width * height} pixels, the limit is "
-                f"{max_pixels}; raise max_pixels (--max-pixels), or take the first frame alone"
-            )
-        left = max_pixels
+        count, before = _count_frames(image, name), 0
         for number in range(count):
             image.seek(number)
-            picture = _from_opened(image, name, left)  # pages differ in size
-            left -= picture.pixels[..., 0].size
+            if count > 1:  # pages differ in size; it is likely that those to come have that of the one at hand
+                _check_frames(image, count - number, before, max_pixels, name)
+            picture = _from_opened(image, name, max_pixels)
+            before += picture.pixels[..., 0].size
             yield match_channels(picture, channels)
+
+
+def _check_frames(image: Image, count: int, before: int, max_pixels: int, name: str) -> None:
+    pixels = before + count * image.width * image.height
+    if pixels > max_pixels:
+        earlier = f", with those before them {pixels}" if before else ""
+        raise LimitError(
+            f"{name}: {count} frames of {image.width}x{image.height} have {pixels - before} pixels{earlier}, the limit "
+            f"is {max_pixels}; raise max_pixels (--max-pixels), or take the first frame alone"
+        )
 
 
 def _count_frames(image: Image, name: str) -> int:
