@@ -1,6 +1,6 @@
 """Pictures in: files, bytes, PIL images and arrays become 8-bit gray or RGB planes, and what changed is said.
 
-Rules: the EXIF orientation is applied and cleared; alpha and the ICC profile are kept; deeper samples are scaled, not
+Rules: the EXIF orientation is applied and set to 1; alpha and the ICC profile are kept; deeper samples are scaled, not
 clipped; of a file with several frames the first is taken, or all (`load_frames`), and of an opened PIL image the one
 that it is at. Every change beyond that is a note in plain words.
 """
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArgumentError, ImageError, LimitError
+from .frames import survey
 from .limits import MAX_DIMENSION, MAX_PIXELS, SLAB_PIXELS
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ is ICO: Pillow decodes what is inside before its size can be asked."""
 _EARLY_KINDS = 6
 """So many of them come with Pillow's first few plugins; the others are imported when none of those fits."""
 
-MOST_PAGES = 10_000
-"""Pages of a TIFF file that are read at most: Pillow compares the place of each with those of all before."""
-
 LUMA = (19595, 38470, 7471)
 """ITU-R 601 luma of R, G, B in 1/65536, as Pillow has it."""
 
@@ -62,7 +60,7 @@ class Picture:
         pixels: uint8 [H, W, C], C is 1 or 3.
         alpha: uint8 [H, W], or None.
         icc: ICC profile that fits the pixels, or None.
-        exif: EXIF block (TIFF bytes, orientation cleared), or None.
+        exif: EXIF block (TIFF bytes, orientation 1), or None.
         gray: whether the source was gray, also where `pixels` repeat it as RGB.
         notes: what was changed or dropped while reading, one sentence each.
     """
@@ -98,7 +96,7 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
     if isinstance(source, np.ndarray):
         picture = _from_array(source, max_pixels)
     elif isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
-        with _opened(source) as (image, name):
+        with _opened(source) as (image, _, name):
             picture = _from_opened(image, name, max_pixels)
             if getattr(image, "is_animated", False):
                 note = "the first of several frames was taken"
@@ -123,37 +121,28 @@ def load_frames(
     Raises:
         ImageError, LimitError: as `load_image`, also in the middle of the frames.
     """
-    with _opened(source) as (image, name):
-        count, before = _count_frames(image, name), 0
+    with _opened(source) as (image, file, name):
+        count, height, width = survey(image, file, name)
+        _check_frames(count, (width, height), 0, max_pixels, name)
+        before = 0
         for number in range(count):
             image.seek(number)
-            if count > 1:  # pages differ in size; it is likely that those to come have that of the one at hand
-                _check_frames(image, count - number, before, max_pixels, name)
+            if image.format == "TIFF":  # pages differ in size; those to come are taken to be as large as this one
+                _check_frames(count - number, image.size, before, max_pixels, name)
             picture = _from_opened(image, name, max_pixels)
             before += picture.pixels[..., 0].size
             yield match_channels(picture, channels)
 
 
-def _check_frames(image: Image, count: int, before: int, max_pixels: int, name: str) -> None:
-    pixels = before + count * image.width * image.height
-    if pixels > max_pixels:
-        earlier = f", with those before them {pixels}" if before else ""
+def _check_frames(count: int, size: tuple[int, int], before: int, max_pixels: int, name: str) -> None:
+    width, height = size
+    pixels = count * width * height
+    if count + before > 1 and before + pixels > max_pixels:  # of a single one `check_size` says it
+        earlier = f", with those before them {before + pixels}" if before else ""
         raise LimitError(
-            f"{name}: {count} frames of {image.width}x{image.height} have {pixels - before} pixels{earlier}, the limit "
-            f"is {max_pixels}; raise max_pixels (--max-pixels), or take the first frame alone"
+            f"{name}: {count} frames of {width}x{height} have {pixels} pixels{earlier}, the limit is {max_pixels}; "
+            "raise max_pixels (--max-pixels), or take the first frame alone"
         )
-
-
-def _count_frames(image: Image, name: str) -> int:
-    if image.format != "TIFF":
-        return int(getattr(image, "n_frames", 1))
-    for number in range(MOST_PAGES + 1):
-        try:
-            image.seek(number)
-        except EOFError:
-            image.seek(0)
-            return number
-    raise LimitError(f"{name}: more than {MOST_PAGES} pages, which is the limit; split the file")
 
 
 def _check_picture(picture: Picture, max_pixels: int) -> None:
@@ -257,8 +246,8 @@ def split_alpha(planes: Pixels) -> tuple[Pixels, Pixels | None]:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Iterator[tuple[Image, str]]:
-    """An image file of one of KINDS, not decoded yet, and what to call it; what Pillow raises becomes our error."""
+def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Iterator[tuple[Image, BinaryIO, str]]:
+    """An image of one of KINDS, not decoded yet, its file and its name; what Pillow raises becomes our error."""
     from PIL import UnidentifiedImageError
 
     if isinstance(source, bytes | bytearray | memoryview):
@@ -268,7 +257,7 @@ def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> 
         file, name = _open_path(Path(source)), os.fspath(source)
     try:
         with file, _open(file, name) as image:
-            yield image, name
+            yield image, file, name
     except (ImageError, LimitError, MemoryError):
         raise
     except UnidentifiedImageError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -11,16 +13,14 @@ from PIL import Image, ImageCms
 
 from .arguments import all_finite
 from .errors import ImageError
+from .exif import DESCRIPTIVE, FOLDERS, ORIENTATION, of_tiff, upright
 from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 
-ORIENTATION = 0x0112
-"""EXIF tag."""
+SRGB_GAMMA = 0.45455
+"""What a PNG says that is meant for sRGB."""
 
-DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-"""TIFF tags that EXIF has too: description, make, model, software, time, artist, copyright."""
-
-DESCRIPTIVE_FOLDERS = (0x8769, 0x8825)
-"""TIFF tags that lead to more of them: how the photo was taken, and where."""
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+"""TIFF tags: bits of each sample; 0 where white is zero; 1 for whole numbers without a sign."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,7 +32,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _EXIF_PREFIX = b"Exif\x00\x00"
-_PLAIN = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
+_PLAIN = ("L", "LA", "RGB", "RGBA")
 _SIMPLE = {
     "La": ("LA", "premultiplied alpha was undone"),
     "RGBa": ("RGBA", "premultiplied alpha was undone"),
@@ -57,11 +57,15 @@ def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, byt
     """
     deep = _deep_samples(image)
     notes: list[str] = []
-    described = _tiff_tags(image, notes)
+    described = _tiff_exif(image, notes)
+    step = _gray_step(image)
     image.load()
     turn, exif = _read_exif(image, notes)
     exif = exif or described
     icc = _read_icc(image, notes)
+    if step > 1 and isinstance(level := image.info.get("transparency"), int):
+        image = image.copy()  # the other one is the caller's
+        image.info["transparency"] = level * step
     plain, icc = _convert(image, icc, notes)
     if deep:
         notes.append("16-bit samples were reduced to 8 bits")
@@ -69,6 +73,9 @@ def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, byt
         plain = plain.transpose(_TURNS[turn])
     if image.info.get("xmp"):
         notes.append("XMP metadata was dropped")
+    gamma = image.info.get("gamma")
+    if isinstance(gamma, float) and not icc and abs(gamma - SRGB_GAMMA) > 0.01:
+        notes.append(f"gamma {gamma:g} was dropped: samples are taken as sRGB")
     return _planes(plain), icc, exif, tuple(notes)
 
 
@@ -93,14 +100,19 @@ def _deep_samples(image: Image.Image) -> bool:
     return any(";16" in str(part) for part in parts)
 
 
+def _gray_step(image: Image.Image) -> int:
+    """Between two levels of gray of 2 or 4 bits: Pillow scales pixels by it, but not the level that is transparent."""
+    raw_modes = [getattr(tile, "args", tile[-1]) for tile in getattr(image, "tile", ())]
+    return {"L;2": 85, "L;4": 17}.get(str(raw_modes[0]), 1) if raw_modes else 1
+
+
 def _convert(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Image.Image, bytes | None]:
     mode = image.mode
     if mode in ("CMYK", "LAB") and (converted := _through_profile(image, icc)) is not None:
         notes.append(f"{mode} was converted to sRGB through its ICC profile")
         return converted, None
     if mode.startswith(("I", "F")):
-        deep = "I;16" if mode == "I" and image.format == "PPM" else mode  # which Pillow scales to 16 bits
-        plain = Image.fromarray(_scaled(np.asarray(image), deep, notes))
+        plain = Image.fromarray(_deep_gray(image, notes))
         if "transparency" in image.info:
             notes.append("the transparent colour was dropped")
     elif mode == "P" or (mode in ("1", "L", "RGB") and "transparency" in image.info):
@@ -130,7 +142,19 @@ def _expand(image: Image.Image, notes: list[str]) -> Image.Image:
     return image.convert("RGB")
 
 
-def _scaled(values: NDArray[Any], mode: str, notes: list[str]) -> NDArray[np.uint8]:
+def _deep_gray(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+    """8-bit gray of an image of deeper gray; what Pillow leaves to be looked up in the tags of a TIFF is looked up."""
+    values, mode, tags = np.asarray(image), image.mode, _tags(image)
+    bits = tags.get(_BITS, (0,))[0]
+    if mode == "I" and bits == 32 and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
+        values = values.view(np.uint32)
+    if mode == "I" and image.format == "PPM":
+        mode = "I;16"  # to which Pillow scales it
+    gray = _scaled(values, mode, notes, 4095 if bits == 12 else 65535)
+    return 255 - gray if tags.get(_PHOTOMETRIC) == 0 else gray
+
+
+def _scaled(values: NDArray[Any], mode: str, notes: list[str], full: int = 65535) -> NDArray[np.uint8]:
     """8-bit gray of 16-bit, 32-bit or float gray: the range is scaled, nothing is clipped.
 
     Raises:
@@ -141,7 +165,7 @@ def _scaled(values: NDArray[Any], mode: str, notes: list[str]) -> NDArray[np.uin
         raise ImageError("gray values hold NaN or infinity")
     low, high = float(exact.min()), float(exact.max())
     if mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
-        low, high, text = 0.0, 65535.0, "16-bit gray was scaled to 8 bits"
+        low, high, text = 0.0, float(full), f"{full.bit_length()}-bit gray was scaled to 8 bits"
     elif mode == "I" and low >= 0 and high <= 255:
         low, high, text = 0.0, 255.0, "32-bit gray within 0..255 was taken as 8-bit"
     elif mode == "F" and low >= 0 and high <= 1:
@@ -174,48 +198,77 @@ def _read_icc(image: Image.Image, notes: list[str]) -> bytes | None:
     return icc
 
 
-def _tiff_tags(image: Image.Image, notes: list[str]) -> bytes | None:
-    """What TIFF tags tell of a photo, as an EXIF block; None where there is nothing, or the image is no TIFF.
-
-    Before the pixels are loaded: Pillow may close the file then.
-    """
-    if image.format != "TIFF":
+def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
+    """What the tags of a TIFF file tell of a photo; before the pixels are loaded, as Pillow may close the file then."""
+    tags = _tags(image)
+    if not any(tag in tags for tag in DESCRIPTIVE | FOLDERS):
         return None
+    file = image.fp  # type: ignore[attr-defined]  # an image of a file has one until it is closed
     try:
-        found, kept = image.getexif(), Image.Exif()
-        for tag in DESCRIPTIVE_TAGS:
-            if tag in found:
-                kept[tag] = found[tag]
-        for tag in DESCRIPTIVE_FOLDERS:
-            if values := found.get_ifd(tag):
-                kept[tag] = dict(values)
-        return kept.tobytes().removeprefix(_EXIF_PREFIX) if len(kept) else None
-    except Exception:  # as below
-        notes.append("the EXIF tags are damaged, or their file is closed, and were dropped")
+        if file is None:
+            raise ValueError("their file is closed")
+        place = file.tell()
+        try:
+            return of_tiff(file, image.tell())
+        finally:
+            file.seek(place)
+    except (OSError, ValueError) as error:
+        notes.append(f"the EXIF tags were dropped: {error}")
         return None
+
+
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """The tags of a TIFF page; none of other images."""
+    tags: Mapping[int, Any] = image.tag_v2 if image.format == "TIFF" and hasattr(image, "tag_v2") else {}
+    return tags
 
 
 def _read_exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
     """Orientation 1..8, and the EXIF block without it."""
-    raw = image.info.get("exif")
+    raw = image.info.get("exif") or _text_exif(image.info)
+    raw = raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else b""
     try:
         exif = image.getexif()
         turn = exif.get(ORIENTATION, 1)
+        if raw and ORIENTATION not in exif:  # as text, not all of which Pillow reads
+            turn = _loaded(raw).get(ORIENTATION, 1)
         if turn in _TURNS and raw:
-            copied = Image.Exif()  # the other one is the caller's
-            copied.load(raw)
-            if ORIENTATION in copied:
-                del copied[ORIENTATION]
-            raw = copied.tobytes()
+            raw = _upright(raw)
     except (
         Exception
     ):  # a damaged block raises struct.error, KeyError, SyntaxError and others; the pixels are still good
         notes.append("the EXIF block is damaged and was dropped")
         return 1, None
-    if not isinstance(raw, bytes) or not raw.removeprefix(_EXIF_PREFIX):
-        return turn, None
-    raw = raw.removeprefix(_EXIF_PREFIX)
     if len(raw) > MAX_SECTION_BYTES:
         notes.append(f"the EXIF block of {len(raw)} bytes was dropped: more than 16 MiB")
         return turn, None
-    return turn, raw
+    return turn, raw or None
+
+
+def _text_exif(info: Mapping[Any, Any]) -> bytes | None:
+    """The EXIF block that ImageMagick writes into a PNG: as hexadecimal text, after three lines of what it is."""
+    for name in ("Raw profile type exif", "Raw profile type APP1"):
+        text = info.get(name)
+        if isinstance(text, str):
+            with contextlib.suppress(ValueError):
+                raw = bytes.fromhex("".join(text.split("\n")[3:]))
+                if raw.startswith((_EXIF_PREFIX, b"II*\0", b"MM\0*")):
+                    return raw
+    return None
+
+
+def _loaded(raw: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(raw)
+    return exif
+
+
+def _upright(raw: bytes) -> bytes:
+    """The block with its orientation cleared: in place, or written anew by Pillow where that is not possible."""
+    try:
+        return upright(raw)
+    except ValueError:
+        exif = _loaded(raw)
+        if ORIENTATION in exif:
+            del exif[ORIENTATION]
+        return exif.tobytes().removeprefix(_EXIF_PREFIX)

@@ -92,6 +92,8 @@ def _stack_array(array: NDArray[Any], channels: int, max_pixels: int) -> Stack:
     if count * height * width > max_pixels:
         raise LimitError(_too_many(count, height, width, max_pixels))
     pixels, alpha = split_alpha(planes)
+    if pixels.shape[3] == channels:
+        return Stack(pixels, alpha, None, None, channels == 1, ())
     # One tall picture of all rows: conversions are per pixel, so they need not know about images.
     tall = match_channels(Picture(pixels.reshape(count * height, width, -1), gray=pixels.shape[3] == 1), channels)
     return Stack(tall.pixels.reshape(count, height, width, channels), alpha, None, None, tall.gray, tall.notes)
