@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from aeedge_runtime.targets import psnr_db
+
 Pixels = NDArray[np.uint8]
 
 HIGHEST_QUALITY = 100
@@ -37,12 +39,6 @@ class Measured:
     encode_ms: float
     decode_ms: float
     restored: Pixels
-
-
-def psnr_db(images: Pixels, restored: Pixels) -> float:
-    """Return the PSNR in dB of the squared error pooled over all pixels, 0..255; infinity if there is none."""
-    error = float(np.mean((images.astype(np.float64) - restored) ** 2))
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def measure(name: str, images: Pixels, encode: Callable[[Image.Image], bytes]) -> Measured:

@@ -99,7 +99,7 @@ class Compressor:
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
-        pixels, most = 0, self._most_pixels()
+        pixels, most = 0, self.codec.limit(self.max_pixels)
 
         def load(job: Job) -> Result:
             nonlocal pixels
@@ -133,14 +133,12 @@ class Compressor:
         return outcomes, facts
 
     def _frames(self, data: bytes) -> Iterator[Picture]:
-        return load_frames(data, self.codec.bundle.manifest.image.channels, max_pixels=self._most_pixels())
+        channels = self.codec.bundle.manifest.image.channels
+        return load_frames(data, channels, max_pixels=self.codec.limit(self.max_pixels))
 
     def _load(self, data: bytes) -> Picture:
         channels = self.codec.bundle.manifest.image.channels
-        return _told(load_image(data, channels, max_pixels=self._most_pixels()))
-
-    def _most_pixels(self) -> int:
-        return self.codec.bundle.manifest.limits.max_pixels if self.max_pixels is None else self.max_pixels
+        return _told(load_image(data, channels, max_pixels=self.codec.limit(self.max_pixels)))
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
         if path is None:

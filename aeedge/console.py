@@ -150,5 +150,11 @@ def size(octets: float) -> str:
     """Return a number of bytes for people: `15 bytes`, `1.23 kB`, `45.6 MB` (powers of 1000)."""
     if octets < 1000:
         return count(round(octets), "byte")
-    power = min(3, math.floor(math.log10(octets) / 3))
-    return f"{octets / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
+    power = min(3, math.floor(math.log10(float(f"{octets:.3g}")) / 3))
+    return f"{figure(octets / 1000**power)} {('kB', 'MB', 'GB')[power - 1]}"
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Return a number for people: some significant digits, and never an exponent for a large one."""
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text else text

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.comparison import Measured, classics, psnr_db, side_by_side
+from aeedge.comparison import Measured, classics, side_by_side
 from aeedge.presets import find_preset
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.data import open_dataset
@@ -18,6 +18,7 @@ from aeedge_export import export_run
 from aeedge_runtime import Codec
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import atomic_write
+from aeedge_runtime.targets import psnr_db
 
 PRESET = "dense-mnist"
 TRAINING_IMAGES = 12_000

@@ -7,22 +7,14 @@ import click
 from aeedge.console import printable
 from aeedge_runtime.errors import AeedgeError
 
-TRAIN_MODULES = frozenset(
-    {
-        "lightning",
-        "matplotlib",
-        "onnx",
-        "onnx_ir",
-        "onnxscript",
-        "rich",
-        "safetensors",
-        "tensorboard",
-        "torch",
-        "torchmetrics",
-        "torchvision",
-    }
+REPORT_MODULES = ("matplotlib", "scipy", "bjontegaard")
+"""What the `report` extra brings, by import name."""
+
+TRAIN_MODULES = (
+    *("torch", "torchvision", "onnx", "onnxscript", "onnx_ir", "lightning", "rich", "torchmetrics", "safetensors"),
+    *("tensorboard", *REPORT_MODULES),
 )
-"""Import names that only the `train` extra brings."""
+"""What the `train` extra brings, by import name."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell would give it."""

@@ -43,7 +43,7 @@ class Pipeline(Generic[Item, Answer]):
     Args:
         work: from item to answer; what it raises ends the whole pipeline.
         jobs: threads, at least 1. With one, the calling thread does the work.
-        progress: told, ten times a second or more often, how many items are finished, whatever their place.
+        progress: told how many items are finished, whatever their place; with several jobs ten times a second.
     """
 
     def __init__(self, work: Callable[[Item], Answer], jobs: int, progress: Callable[[int], None]) -> None:

@@ -3,7 +3,7 @@
 python benchmarks/folders.py --images FOLDER [--quick]
 
 Whole commands, from process start to exit, files written and flushed to the disk; all ways take turns, and each must
-write the same bytes. The photographs are enlarged to --size, unless that is 0.
+write the same bytes. The photographs are resized to --size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def prepare(images: Path, count: int, size: str, folder: Path) -> list[Path]:
         with Image.open(source) as image:
             whole = image.convert("RGB")
         turned = whole if whole.width >= whole.height else whole.transpose(Image.Transpose.ROTATE_90)
-        found.append(folder / f"{source.stem}.jpg")
+        found.append(folder / f"{len(found):04}.jpg")
         turned.resize((width, height), Image.Resampling.LANCZOS).save(found[-1], quality=92)
     return found
 

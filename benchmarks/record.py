@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aeedge.benchmark.exchange import QUICK, Effort
 from aeedge.benchmark.measure import benchmark
 from aeedge.benchmark.pictures import Pixels, load_pictures
 from aeedge.benchmark.tables import Table, facts, tables
+from aeedge.training.idx import read_idx
 from aeedge_runtime import Bundle
 from aeedge_runtime.backend import default_threads
 
@@ -44,15 +43,8 @@ def effort(quick: bool) -> Effort:
 def pictures(chosen: argparse.Namespace, bundle: str) -> list[Pixels]:
     """The pictures that the options name; none for the usual ones."""
     if chosen.mnist:
-        return list(read_idx(chosen.mnist))
+        return list(read_idx(chosen.mnist)[..., None])
     return load_pictures(chosen.images, Bundle.load(bundle).manifest.image.channels) if chosen.images else []
-
-
-def read_idx(path: Path) -> Pixels:
-    """Images of an idx3-ubyte file, uint8 [N, H, W, 1]."""
-    data = path.read_bytes()
-    count, rows, columns = (int.from_bytes(data[place : place + 4], "big") for place in (4, 8, 12))
-    return np.frombuffer(data, np.uint8, offset=16).reshape(count, rows, columns, 1)
 
 
 def save(path: Path, report: Mapping[str, Any]) -> None:

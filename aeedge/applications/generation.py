@@ -9,11 +9,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime import ArgumentError, Codec
+from aeedge_runtime import ArgumentError, Codec, load_image
 from aeedge_runtime.image import Source
-from aeedge_runtime.limits import MAX_PIXELS
-from aeedge_runtime.networks import Networks
-from aeedge_runtime.stack import stack_images
+from aeedge_runtime.remarks import remark
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -63,11 +61,10 @@ def posterior(codec: Codec, image: Source) -> tuple[Floats, Floats, tuple[int, i
         MissingHalfError: the bundle has no encoder.
     """
     require_variational(codec)
-    codec.bundle.require("encoder", "the posterior of an image")
-    pixels = stack_images([image], codec.bundle.manifest.image.channels, MAX_PIXELS).pixels
-    networks = Networks(codec.bundle, codec.options)
-    mean, log_variance = networks.encode(pixels)[0], networks.encode(pixels, "log_variance")[0]
-    return mean, log_variance, (pixels.shape[1], pixels.shape[2])
+    picture = load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit())
+    for note in picture.notes:
+        remark(note)
+    return *codec.encode_distribution(picture), (picture.pixels.shape[0], picture.pixels.shape[1])
 
 
 def sample_posterior(codec: Codec, image: Source, count: int, seed: int) -> Pixels:

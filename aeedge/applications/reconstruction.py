@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from aeedge_runtime import Codec, Picture, load_image
 from aeedge_runtime.image import Source
+from aeedge_runtime.remarks import remark
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +32,9 @@ def reconstruct_picture(codec: Codec, image: Source) -> tuple[Picture, Picture]:
         ImageError: not an image, or a damaged one.
         MissingHalfError: the bundle lacks encoder or decoder.
     """
-    seen = load_image(image, codec.bundle.manifest.image.channels)
+    seen = load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit())
+    for note in seen.notes:
+        remark(note)
     pixels = reconstruct(codec, seen.pixels[None])[0]
     return seen, Picture(pixels=pixels, alpha=seen.alpha, icc=seen.icc, exif=seen.exif, gray=seen.gray)
 
@@ -40,9 +43,3 @@ def side_by_side(left: Pixels, right: Pixels) -> Pixels:
     """Return two images of one size, uint8 [H, W, C], beside each other on white."""
     gap = np.full((left.shape[0], GAP, left.shape[2]), 255, np.uint8)
     return np.concatenate([left, gap, right], axis=1)
-
-
-def psnr_db(images: Pixels, others: Pixels) -> float:
-    """Return the PSNR in dB of the squared error pooled over all samples; infinity where they are equal."""
-    error = float(np.mean((images.astype(np.float32) - others) ** 2, dtype=np.float64))
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))

@@ -21,8 +21,8 @@ def data_options(function: Function) -> Function:
     """Add the options of every command that reads a set of images."""
     options = (
         click.option("--data", metavar="NAME|FOLDER", help=f"{', '.join(DATASETS)}, or a folder of images."),
-        click.option("--data-dir", metavar="DIR", default="data", show_default=True, help="Where data sets lie."),
-        click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True),
+        click.option("--data-dir", metavar="DIR", help="Where data sets lie.  [default: data]"),
+        click.option("--split", type=click.Choice(["test", "train"]), help="Of a data set.  [default: test]"),
         click.option("--count", type=click.IntRange(min=1), help="At most so many images; of files, spread over all."),
     )
     for option in reversed(options):
@@ -55,6 +55,10 @@ class Selection:
         self._options = options
         if data and not self._dataset and not os.path.lexists(data):
             raise click.UsageError(f"--data: found {data}, expected a folder or one of {', '.join(DATASETS)}")
+        for name in ("data_dir", "split"):
+            if options[name] is not None and not self._dataset:
+                flag = f"--{name.replace('_', '-')}"
+                raise click.UsageError(f"{flag}: found files, expected a data set named by --data with it")
         files = arguments or [data]
         self.sources: list[Source] = [] if self._dataset else find_sources(files, IMAGE_SUFFIXES)
         self.failures: list[dict[str, Any]] = []
@@ -62,12 +66,13 @@ class Selection:
 
     def images(self, channels: int) -> Iterator[Any]:
         """Yield the images as `aeedge.applications.images.NamedImage`; a file that is none is named and left out."""
-        from aeedge.applications.images import dataset_images, file_images, limited
+        from aeedge.applications.images import Split, dataset_images, file_images, limited
         from aeedge.evaluation.data import spread
 
         limit = self._options["count"]
         if self._dataset:
-            found = dataset_images(self._dataset, channels, self._options["data_dir"], self._options["split"])
+            split: Split = self._options["split"] or "test"
+            found = dataset_images(self._dataset, channels, self._options["data_dir"] or "data", split)
         else:
             chosen = [self.sources[index] for index in spread(len(self.sources), limit)]
             found = file_images(chosen, channels, self._failed)

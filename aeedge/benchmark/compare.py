@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aeedge.benchmark.case import Case
+from aeedge.console import figure
 from aeedge_runtime.errors import ArgumentError, InputError
 
 SCHEMA = 1
@@ -44,7 +45,7 @@ class Change:
 
     def __str__(self) -> str:
         return (
-            f"{self.case}: {self.figure} {self.before_ms:.3g} -> {self.now_ms:.3g} ms "
+            f"{self.case}: {self.figure} {figure(self.before_ms)} -> {figure(self.now_ms)} ms "
             f"({self.percent:+.1f} %, noise {self.noise_percent:.1f} %)"
         )
 

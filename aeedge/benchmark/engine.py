@@ -10,6 +10,7 @@ import numpy as np
 from aeedge.benchmark.case import AEEDGE, TORCH, Case
 from aeedge.benchmark.material import Item
 from aeedge_runtime.errors import AeedgeError, ArgumentError
+from aeedge_runtime.targets import psnr_db
 
 
 class WrongResultError(AeedgeError):
@@ -74,13 +75,10 @@ def fingerprint(result: Any) -> int:
     return zlib.crc32(data)
 
 
-def psnr_db(first: Any, second: Any) -> float | None:
+def psnr_or_none(first: Any, second: Any) -> float | None:
     """Return the PSNR in dB of uint8 arrays of one shape, pooled over all values; None where they are equal."""
-    squares = sum(
-        float(np.square(one.astype(np.float32) - other).sum(dtype=np.float64))
-        for one, other in zip(first, second, strict=True)
-    )
-    return None if squares == 0 else float(10 * np.log10(255**2 * first.size / squares))
+    found = psnr_db(first, second)
+    return None if found == float("inf") else found
 
 
 def check_pixels(found: Any, expected: Any, *, at_most: int = 1) -> None:
@@ -95,4 +93,6 @@ def check_pixels(found: Any, expected: Any, *, at_most: int = 1) -> None:
         int(np.abs(one.astype(np.int16) - other).max()) for one, other in zip(found, expected, strict=True)
     )
     if difference > at_most:
-        raise WrongResultError(f"the decoded pixels differ by {difference} from the reference, expected {at_most}")
+        raise WrongResultError(
+            f"the decoded pixels differ by {difference} from the reference, expected at most {at_most}"
+        )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from aeedge.benchmark.case import Case
-from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_db
+from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_or_none
 from aeedge.benchmark.material import Item
 from aeedge_runtime import Codec
 
@@ -68,7 +68,7 @@ class AeedgeEngine:
         decoded, pixels = item.decoded(), item.pixels()
         if self.case.operation == "decompress":
             check_pixels(result, decoded)
-            return {"bytes": len(item.stream()), "psnr_db": None if pixels is None else psnr_db(result, pixels)}
+            return {"bytes": len(item.stream()), "psnr_db": None if pixels is None else psnr_or_none(result, pixels)}
         check_pixels(result, item.restored())
         return {}
 

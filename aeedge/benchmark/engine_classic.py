@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aeedge.benchmark.case import Case
-from aeedge.benchmark.engine import WrongResultError, psnr_db
+from aeedge.benchmark.engine import WrongResultError, psnr_or_none
 from aeedge.benchmark.material import Item
 from aeedge_runtime import load_image
 from aeedge_runtime.errors import ArgumentError
@@ -81,7 +81,7 @@ class ClassicEngine:
             if b"".join(files) != result:
                 raise WrongResultError(f"{self.case.engine} made other bytes of the same image")
             return {"bytes": len(result), **facts}
-        found = psnr_db(result, pixels)
+        found = psnr_or_none(result, pixels)
         if found is not None and self.codec_quality < 100 and found < self.target_psnr_db - 3:
             raise WrongResultError(f"{self.case.engine} decoded to {found:.1f} dB, expected {self.target_psnr_db:.1f}")
         return {"bytes": sum(map(len, self._inputs[number])), "psnr_db": found, **facts}
@@ -109,7 +109,7 @@ class ClassicEngine:
         while low < high:
             middle = (low + high) // 2
             restored = np.stack([self._decode(self._encode(image, middle)) for image in pixels])
-            found = psnr_db(restored, pixels)
+            found = psnr_or_none(restored, pixels)
             if found is None or found >= self.target_psnr_db:
                 high = middle
             else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aeedge.benchmark.case import CLASSICS, Case, Grid
 from aeedge.benchmark.compare import common_cases
-from aeedge.benchmark.engine import psnr_db
+from aeedge.benchmark.engine import psnr_or_none
 from aeedge.benchmark.exchange import Effort, Reply, Request
 from aeedge.benchmark.machine import environment
 from aeedge.benchmark.material import Material, Pixels, golden_material, make_material, usual_pictures
@@ -180,7 +180,7 @@ def _target_db(material: Material) -> float | None:
     pixels, decoded = item.pixels(), item.decoded()
     if pixels is None or decoded is None:
         return None
-    found = psnr_db(decoded, pixels)
+    found = psnr_or_none(decoded, pixels)
     return LOSSLESS_DB if found is None else found
 
 

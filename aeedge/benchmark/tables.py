@@ -8,7 +8,7 @@ from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.compare import Change
-from aeedge.console import table
+from aeedge.console import figure, table
 
 Result = Mapping[str, Any]
 
@@ -125,9 +125,7 @@ def number(value: float | None) -> str:
     """Return three significant digits, or a dash."""
     if value is None:
         return "-"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return figure(value)
 
 
 def as_markdown(parts: Sequence[Table], facts: Sequence[str]) -> str:

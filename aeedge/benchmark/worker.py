@@ -1,7 +1,6 @@
-"""A measuring process: `worker.py REQUEST REPLY` times one case in a process of its own; imports nothing early."""
+"""What a measuring process does: times one case, alone; imports nothing early."""
 
 import json
-import sys
 import time
 import traceback
 import warnings
@@ -158,7 +157,3 @@ def _milliseconds(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return (time.perf_counter() - start) * 1e3
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 
+FAIL_OVER_PERCENT = 10.0
+"""What a figure may become slower when nobody says."""
+
 
 class Words(click.ParamType[tuple[Any, ...]]):
     """A list of words separated by commas.
@@ -66,7 +69,9 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return convert
 
 
-def _percent(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def _percent(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
     try:
         number = float(value.rstrip("% "))
     except ValueError as error:
@@ -98,7 +103,7 @@ AGAINST = Words("torch,jpeg,webp,avif", _one_of("torch", "jpeg", "webp", "avif")
 @click.option("--against", type=AGAINST, default=(), help="Also time these on the same images.")
 @click.option("--run", type=PATH, help="The run that BUNDLE was exported from, for --against torch.")
 @click.option("--compare", "before", metavar="OLD.json", type=PATH, help="Compare with an earlier --json.")
-@click.option("--fail-over", metavar="PERCENT", default="10%", show_default=True, callback=_percent)
+@click.option("--fail-over", metavar="PERCENT", callback=_percent, help="With --compare.  [default: 10%]")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one line per configuration and stage.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
@@ -116,7 +121,8 @@ def bench(bundle: str, **options: Any) -> int:
     report = _measure(bundle, before, options)
     for text in report.warnings:
         warn(text)
-    comparison = _compare(report, before, options["fail_over"])
+    limit = FAIL_OVER_PERCENT if options["fail_over"] is None else options["fail_over"]
+    comparison = _compare(report, before, limit)
     content = {"command": "bench", **report.as_dict()}
     if comparison:
         content["comparison"] = comparison.as_dict()
@@ -142,6 +148,8 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("--against torch needs the run that the bundle was exported from; name it with --run")
     if options["run"] and not torch:
         raise click.UsageError("found --run without --against torch, which alone uses it")
+    if options["fail_over"] is not None and not options["before"]:
+        raise click.UsageError("found --fail-over without --compare, which alone uses it")
     if options["quick"] and (options["repeats"] or options["samples"]):
         raise click.UsageError("found --quick with --repeats or --samples, expected one or the other")
     if options["output"] == Path(STDIN):

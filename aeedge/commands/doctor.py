@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from aeedge.console import print_json, say
+from aeedge.failures import TRAIN_MODULES
 from aeedge.options import json_option
 
 if TYPE_CHECKING:
     from aeedge_runtime import Diagnosis
-
-TRAINING = ("torch", "torchvision", "onnx", "onnxscript", "lightning", "torchmetrics", "safetensors", "matplotlib")
-"""What `aeedge train` and `aeedge export` import."""
 
 UNHEALTHY = 5
 """Exit code where not even the CPU works; a device is unavailable."""
@@ -25,7 +23,7 @@ def doctor(as_json: bool) -> int:
     from aeedge_runtime import diagnose
 
     diagnosis = diagnose()
-    missing = [name for name in TRAINING if importlib.util.find_spec(name) is None]
+    missing = [name for name in TRAIN_MODULES if importlib.util.find_spec(name) is None]
     if as_json:
         print_json({"command": "doctor", "diagnosis": diagnosis.as_dict(), "training_missing": missing})
     else:

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from aeedge.console import count, note, print_json, say, size
-from aeedge.options import Number
+from aeedge.options import Number, force_option, json_option
 
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
@@ -45,8 +45,8 @@ MOST_IMAGES = 64
     show_default=True,
     help="Of the threshold that `aeedge score` uses.",
 )
-@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@force_option
+@json_option
 @click.pass_context
 def export(
     context: click.Context, /, run: str, out: Path, as_json: bool, calibrate: Path | None, **options: Any

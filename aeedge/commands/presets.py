@@ -5,11 +5,12 @@ import json
 import click
 
 from aeedge.console import print_json, say
+from aeedge.options import json_option
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def presets(name: str | None, as_json: bool) -> None:
     """List the presets, or print the config of NAME.
 

@@ -47,8 +47,9 @@ def reconstruct(bundle: str, images: tuple[str, ...], output: str, as_json: bool
 
 
 def _reconstruct(codec: "Codec", job: Job, guard: OutputGuard, *, pair: bool) -> Result | None:
-    from aeedge.applications.reconstruction import psnr_db, reconstruct_picture, side_by_side
+    from aeedge.applications.reconstruction import reconstruct_picture, side_by_side
     from aeedge_runtime import Picture, save_picture
+    from aeedge_runtime.targets import psnr_db
 
     if job.output is None or not guard.wants(job.output):
         return None

@@ -31,7 +31,7 @@ COUNTS = {"prior": 64, "interpolation": 10, "posterior": 15}
     type=click.IntRange(1, 10_000),
     help="Images.  [default: 64; on the way 10, taken for the same 15]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the draws.  [default: 0]")
 @click.option("--interpolate", nargs=2, metavar="A B", help="Images on the way from image A to image B.")
 @click.option("--posterior", metavar="IMG", help="Images that the model takes for the same as IMG.")
 @device_option
@@ -45,6 +45,9 @@ def sample(bundle: str, output: Path, as_json: bool, **options: Any) -> None:
     """
     if options["interpolate"] and options["posterior"]:
         raise click.UsageError("found --interpolate and --posterior, expected one of them")
+    if options["interpolate"] and options["seed"] is not None:
+        raise click.UsageError("found --interpolate and --seed, expected one of them: nothing is drawn on the way")
+    seed = options["seed"] or 0
     inputs = [*(options["interpolate"] or ()), *([options["posterior"]] if options["posterior"] else [])]
     outlet = Outlet([Source(Path(name), Path(name)) for name in inputs], force=options["force"])
     require_suffix("-o", output, ".png")
@@ -57,13 +60,11 @@ def sample(bundle: str, output: Path, as_json: bool, **options: Any) -> None:
     codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
     kind = "interpolation" if options["interpolate"] else "posterior" if options["posterior"] else "prior"
     number = options["number"] or COUNTS[kind]
-    images = _draw(codec, kind, inputs, number, options["seed"])
+    images = _draw(codec, kind, inputs, number, seed)
     data, _ = picture_bytes(Picture(grid(images, len(images) if kind == "interpolation" else None)), ".png")
     outlet.write(output, data)
     if as_json:
-        print_json(
-            {"command": "sample", "kind": kind, "images": number, "seed": options["seed"], "output": str(output)}
-        )
+        print_json({"command": "sample", "kind": kind, "images": number, "seed": seed, "output": str(output)})
     else:
         say(f"{printable(output)}: {count(number, 'image')} of the {kind}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import warnings
 import zipfile
@@ -14,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.batch import with_name
 from aeedge.console import printable
 from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
-from aeedge_runtime import AeedgeWarning, ImageError, InputError, Picture, load_image
-from aeedge_runtime.errors import ArgumentError
+from aeedge.training.idx import read_idx
+from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
 
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
 """Names of MNIST's and Fashion-MNIST's test images."""
@@ -48,14 +48,13 @@ def open_images(place: Path, channels: int, limit: int | None) -> list[Evaluatio
         limit: at most so many, spread evenly over the whole; None for all.
 
     Raises:
-        ArgumentError: there is nothing at that place, or nothing in it can be read.
-        InputError: a file is damaged.
+        InputError: there is nothing at that place, nothing in it can be read, or a file of many images is damaged.
     """
     if not place.exists():
-        raise ArgumentError(f"{printable(place)}: found nothing there, expected a folder of images or a file of them")
+        raise InputError(f"{printable(place)}: found nothing there, expected a folder of images or a file of them")
     digits = _idx_file(place)
     if digits is not None:
-        return _from_array(_read_idx(digits), channels, limit)
+        return _from_array(_digits(digits), channels, limit)
     if place.suffix == ".npz":
         return _from_array(_read_npz(place), channels, limit)
     return _from_files(find_sources([str(place)], IMAGE_SUFFIXES), channels, limit)
@@ -81,16 +80,11 @@ def _idx_file(place: Path) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def _read_idx(path: Path) -> Pixels:
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{printable(path)}: cannot be read ({error}); get the file again") from error
-    sizes = np.frombuffer(data[4:16], ">u4").astype(int)
-    if data[:4] != b"\0\0\x08\x03" or len(sizes) != 3 or len(data) != 16 + int(np.prod(sizes)):
-        raise InputError(f"{printable(path)}: not an idx file of images; get the file again")
-    return np.frombuffer(data, np.uint8, offset=16).reshape(sizes)
+def _digits(path: Path) -> Pixels:
+    images = read_idx(path)
+    if images.ndim != 3:
+        raise InputError(f"{printable(path)}: found an array of {images.ndim} dimensions, expected images [N, H, W]")
+    return images
 
 
 def _read_npz(path: Path) -> Pixels:
@@ -125,8 +119,8 @@ def _from_files(sources: Sequence[Source], channels: int, limit: int | None) -> 
         source = sources[index]
         try:
             picture = load_image(source.read(), channels)
-        except (ImageError, InputError) as error:
-            broken.append(f"{source.name}: {error}")
+        except InputError as error:
+            broken.append(with_name(source.name, str(error)))
             continue
         for note in _notes(picture):
             notes[note] = notes.get(note, 0) + 1
@@ -137,7 +131,7 @@ def _from_files(sources: Sequence[Source], channels: int, limit: int | None) -> 
     for note, count in notes.items():
         warnings.warn(f"{count} images: {note}", AeedgeWarning, stacklevel=3)
     if not images:
-        raise ArgumentError("none of the images can be read; see the warnings")
+        raise InputError("none of the images can be read; see the warnings")
     return images
 
 

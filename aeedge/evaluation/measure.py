@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,8 +104,3 @@ def _measured(
         encode_ms=(middle - start) * 1000,
         decode_ms=(end - middle) * 1000,
     )
-
-
-def points_of(points: Sequence[Point], codec: str, image: str) -> list[Point]:
-    """Those of one codec and one image."""
-    return [point for point in points if point.codec == codec and point.image == image]

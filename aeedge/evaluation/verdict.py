@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aeedge.console import count
+from aeedge.console import count, figure
 from aeedge.evaluation.bdrate import Difference, Range
 from aeedge.evaluation.evaluate import Evaluation, Rival
 from aeedge.evaluation.points import Curve
@@ -170,11 +170,11 @@ def _time_advice(evaluation: Evaluation) -> list[Sentence]:
         times = {rival.curve.title: typical_ms(rival.curve, evaluation.span)[index] for rival in evaluation.rivals}
         fastest = min(times, key=lambda title: times[title])
         if ours[index] > times[fastest] * EVEN_TIME:
-            text = f"Where time to {verb} decides, {fastest} is the better choice: {times[fastest]:.3g} ms against "
-            sentences.append(Sentence(NOTE, f"{text}{ours[index]:.3g} ms."))
+            text = f"Where time to {verb} decides, {fastest} is the better choice: {figure(times[fastest])} ms against "
+            sentences.append(Sentence(NOTE, f"{text}{figure(ours[index])} ms."))
         else:
             sentences.append(
-                Sentence(NOTE, f"It takes {ours[index]:.3g} ms to {verb}: no classic codec is clearly faster.")
+                Sentence(NOTE, f"It takes {figure(ours[index])} ms to {verb}: no classic codec is clearly faster.")
             )
     return sentences
 
@@ -185,12 +185,12 @@ def _times(evaluation: Evaluation, rival: Rival) -> str:
 
 
 def _against(ours_ms: float, theirs_ms: float) -> str:
-    times = f"({ours_ms:.3g} against {theirs_ms:.3g} ms)"
+    times = f"({figure(ours_ms)} against {figure(theirs_ms)} ms)"
     if max(ours_ms, theirs_ms) < EVEN_TIME * min(ours_ms, theirs_ms):
         return f"takes about as long {times}"
     if ours_ms < theirs_ms:
-        return f"is {theirs_ms / ours_ms:.2g} times faster {times}"
-    return f"is {ours_ms / theirs_ms:.2g} times slower {times}"
+        return f"is {figure(theirs_ms / ours_ms, 2)} times faster {times}"
+    return f"is {figure(ours_ms / theirs_ms, 2)} times slower {times}"
 
 
 def _course(difference: Difference) -> str:

@@ -1,7 +1,7 @@
 """What every autoencoder of this package offers, whatever its family."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,13 +95,6 @@ class Autoencoder(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """Return the reconstruction of images [N, C, H, W] by way of the unquantised latent."""
         return self.decode(self.encode(image))
-
-
-class Distribution(Protocol):
-    """A model whose encoder gives a distribution of latents."""
-
-    def encode_distribution(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean and the log variance, each [N, c, h, w], of images [N, C, H, W]."""
 
 
 def split_patches(image: Tensor, size: tuple[int, int]) -> Tensor:

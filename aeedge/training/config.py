@@ -86,7 +86,8 @@ class OptimizerConfig(Configuration):
             a run can be made longer before its decay begins).
         warmup_steps: steps of the warm-up.
         decay_share: share of all steps over which a trapezoid falls.
-        final_share: learning rate at the last step of a cosine or trapezoid, as a share of the peak.
+        final_share: what a cosine or trapezoid falls towards and would reach one step after the last, as a share of the
+            peak.
     """
 
     name: str = "adam"

@@ -14,6 +14,7 @@ from aeedge.training import randomness, synthetic
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.folder import FolderImages, class_names, held_out_paths, image_paths, is_usable
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+from aeedge_runtime.image import to_gray
 
 Split = Literal["train", "held-out", "test"]
 
@@ -215,7 +216,7 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int, smallest: 
         if split == "test":
             return FolderImages(*parts[1], channels, smallest, classes)
         root = root / "train"
-    elif not root.is_dir() and "/" not in data.source and not root.exists():
+    elif "/" not in data.source and not root.exists():
         names = ", ".join(["synthetic", "synthetic-photos", *TORCHVISION])
         raise ArgumentError(f'data.source: found "{data.source}", expected a folder of images or one of {names}')
     paths = image_paths(root)
@@ -230,13 +231,11 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int, smallest: 
 
 
 def _with_channels(images: NDArray[np.uint8], channels: int, source: str) -> NDArray[np.uint8]:
-    """Return images [N, H, W, C] with the model's channels: gray is repeated, colour is averaged to gray."""
+    """Return images [N, H, W, C] with the model's channels: gray is repeated, of colour the luma is taken."""
     if images.shape[3] == channels:
         return images
     if channels == 3:
         return np.repeat(images, 3, axis=3)
     message = f"{source} has colour images and the model has 1 channel; they are converted to gray"
     warnings.warn(message, AeedgeWarning, stacklevel=5)
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    gray: NDArray[np.uint8] = np.rint(images @ weights).astype(np.uint8)[..., None]
-    return gray
+    return to_gray(images)

@@ -13,11 +13,6 @@ SMALLEST_LIKELIHOOD = 1e-9
 """Likelihoods are kept above this, about 30 bits."""
 
 
-def round_through(value: Tensor) -> Tensor:
-    """Round half to even; the gradient passes as if nothing had happened ("straight-through", arXiv 1308.3432)."""
-    return value + (value.round() - value).detach()
-
-
 def interval_bits(value: Tensor, width: Tensor, log_weight: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Bits of the interval of a width around each value, under a mixture of logistic densities per channel.
 

@@ -15,10 +15,14 @@ from PIL import Image
 
 from aeedge.sources import IMAGE_SUFFIXES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
+from aeedge_runtime.exif import ORIENTATION
 from aeedge_runtime.image import load_image
 
 MEMORY_LIMIT = 6 * 2**30
 """Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
+
+GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
+"""Pillow's names for gray images, without the depth behind a semicolon."""
 
 NAMED_FILES = 3
 """A warning names so many files and counts the others."""
@@ -99,7 +103,8 @@ class FolderImages:
         classes: Sequence[str] | None = None,
     ) -> None:
         self.root, self.channels = root, channels
-        sizes = [_size(path) for path in paths]
+        found = [_size_and_colour(path) for path in paths]
+        sizes = [facts[:2] if facts else None for facts in found]
         broken = [path for path, size in zip(paths, sizes, strict=True) if size is None]
         small = [
             path
@@ -108,6 +113,9 @@ class FolderImages:
         ]
         dropped = {*broken, *small}
         self.paths = [path for path in paths if path not in dropped]
+        if channels == 1 and (coloured := sum(facts[2] for facts in found if facts)):
+            message = f"{root}: {coloured} colour images, and the model has 1 channel; they are converted to gray"
+            warnings.warn(message, AeedgeWarning, stacklevel=2)
         _warn(broken, "not readable")
         _warn(small, f"smaller than the training crop of {smallest[0]}x{smallest[1]}")
         pixels = sum(size[0] * size[1] for size in sizes if size is not None)
@@ -152,11 +160,13 @@ class FolderImages:
         self.paths, self._loaded = [path for path, _ in kept], [image for _, image in kept]
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size_and_colour(path: Path) -> tuple[int, int, bool] | None:
+    """Rows and columns of an image as it will be read, and whether it has colours; None where it is damaged."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            colour = image.mode.partition(";")[0] not in GRAY_MODES
+            return (image.width, image.height, colour) if turned else (image.height, image.width, colour)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

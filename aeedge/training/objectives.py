@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from aeedge.models import Autoencoder
+from aeedge.models.exact import round_through
 from aeedge.models.hyperprior import HyperpriorAutoencoder
 from aeedge.models.vae import VaeAutoencoder, reparameterise
 from aeedge.training import losses
 from aeedge.training.batches import Batch, StepInfo, uncompiled
 from aeedge.training.config import LossConfig
-from aeedge.training.factorized import FactorizedDensity, round_through
+from aeedge.training.factorized import FactorizedDensity
 from aeedge.training.rate_distortion import SQUARED_RANGE, HyperRate, noise_shapes, rate_distortion
 from aeedge.training.stream_tables import StreamTables
 from aeedge_runtime.errors import ArgumentError

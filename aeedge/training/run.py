@@ -18,7 +18,7 @@ from aeedge.outputs import require_place
 from aeedge.training.checkpoint import Counters, load_weights, read_checkpoint, under
 from aeedge.training.config import RunConfig
 from aeedge.training.logbook import METRICS
-from aeedge_runtime.errors import ArgumentError, InputError
+from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
@@ -35,8 +35,12 @@ MOVING = ".moving"
 FORGOTTEN = ".forgotten"
 """What is about to be removed."""
 
-TEMPORARY = (f".{CONFIG}.*.tmp", f".{TABLES}.*.tmp", ".metrics.csv.*.tmp", "checkpoints/.*.tmp", FORGOTTEN)
-"""What files are called until they are complete, the rest of the name a process id; and what nobody needs any more."""
+TEMPORARY = (
+    *(f".{name}.*tmp" for name in (CONFIG, TABLES, METRICS, "curves.png")),
+    *(f"{folder}/.*.tmp" for folder in ("checkpoints", "reconstructions", NON_FINITE)),
+    FORGOTTEN,
+)
+"""What files are called until they are complete; and what nobody needs any more."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def require_free_folder(path: Path, *, force: bool) -> None:
         force: an earlier run may be there.
 
     Raises:
-        ArgumentError: something is there already.
-        AeedgeError: it may not be written to.
+        ArgumentError: something else is there.
+        AeedgeError: a run is there already, or the folder may not be written to.
     """
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
@@ -131,7 +135,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
                 f"{path}: found other files in it, expected a new or empty folder; choose another --out"
             )
         if not force:
-            raise ArgumentError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
+            raise AeedgeError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
 
 
 def set_aside(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aeedge.configuration import parse, set_key
+from aeedge.configuration import parse, plain, set_key
 from aeedge.models import model_config
 from aeedge.training.checkpoint import read_checkpoint, under
 from aeedge.training.config import RunConfig
@@ -84,8 +84,6 @@ def pretrained_weights(preset: str) -> dict[str, Tensor]:
 
 
 def _full_model(values: Mapping[str, Any]) -> dict[str, Any]:
-    from aeedge.configuration import plain
-
     full: dict[str, Any] = plain(model_config(values))
     return full
 

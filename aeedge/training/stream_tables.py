@@ -32,8 +32,10 @@ class StreamTables(nn.Module):
     def __init__(self, data: bytes, channels: int) -> None:
         super().__init__()
         arrays = read_arrays(data)
+        if "table_index" not in arrays:
+            raise ArgumentError("the tables are of a hyperprior, expected those of a factorised prior")
         found = arrays["steps"].shape[1]
-        if found != channels or "table_index" not in arrays:
+        if found != channels:
             raise ArgumentError(
                 f"the tables are of {found} latent channels, the model has {channels}; use the tables of its own bundle"
             )

@@ -22,15 +22,12 @@ FLOOR = 1e-6
 """Smallest sensitivity relative to the largest: a channel that the decoder ignores keeps a finite step."""
 
 
-def decoder_sensitivity(
-    model: ExportableModel, latent: NDArray[np.float32], noise: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def decoder_sensitivity(model: ExportableModel, latent: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the expected squared change of pixels in 0..1, summed, per squared unit of latent, `[c]`.
 
     Args:
         model: in evaluation mode.
         latent: `[N, c, h, w]` of real images.
-        noise: `[c]` width of uniform noise added first: a quantised latent is where the decoder will be used.
     """
     generator = torch.Generator().manual_seed(0)
     rows, columns = model.stride
@@ -39,9 +36,6 @@ def decoder_sensitivity(
     positions = 0
     for start in range(0, len(latent), batch):
         part = torch.from_numpy(latent[start : start + batch])
-        if noise is not None:
-            width = torch.from_numpy(noise.astype(np.float32))[:, None, None]
-            part = part + (torch.rand(part.shape, generator=generator) - 0.5) * width
         total += _probe(model, part, generator)
         positions += part.shape[0] * part.shape[2] * part.shape[3]
     mean = total.numpy() / max(positions, 1)

@@ -20,8 +20,8 @@ def check_target(target: Path, *, force: bool) -> None:
     """Refuse a target that would lose something, before any work is done.
 
     Raises:
-        ArgumentError: something lies there and `force` is not set, it is no bundle, or a bundle with other files in it.
-        AeedgeError: its folder may not be written to.
+        ArgumentError: what lies there is no bundle, or one with other files in it.
+        AeedgeError: a bundle lies there and `force` is not set, or its folder may not be written to.
     """
     if not target.name:
         raise ArgumentError(f"{target}: found no name, expected a folder or an .aeb file to write")
@@ -35,7 +35,7 @@ def check_target(target: Path, *, force: bool) -> None:
     if files is None or target.is_dir() == (target.suffix == SUFFIX):
         raise ArgumentError(f"{target}: found {kind} that is no bundle of this kind; choose another name")
     if not force:
-        raise ArgumentError(f"{target}: found {kind} there already; replace it with --force")
+        raise AeedgeError(f"{target}: found {kind} there already; replace it with --force")
     others = sorted({path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()} - files)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""

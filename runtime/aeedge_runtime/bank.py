@@ -140,7 +140,7 @@ class FrequencyBank:
     def cost_bits(self, table_index: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.float64]:
         """Model cost of each symbol in bits, raw sign and escape bits included; the same shape as `symbols`.
 
-        For calibration and tests; nothing that is coded depends on it.
+        Nothing that is coded depends on it.
 
         Raises:
             ArgumentError: a table index outside the bank, or a nonzero symbol under a certain table.

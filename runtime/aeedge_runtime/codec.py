@@ -112,7 +112,7 @@ class Codec:
             DeviceError: onnxruntime is missing, or the device fails.
         """
         self.bundle.require("encoder", "compress")
-        limit = self._limit(max_pixels)
+        limit = self.limit(max_pixels)
         stack = stack_images([image], self._channels, limit)
         rate = Rate(quality, max_bytes, target_bpp, target_psnr)
         return self._compress(stack, rate, metadata, None, limit)
@@ -145,7 +145,7 @@ class Codec:
             The errors of `compress`; ArgumentError also for images of several sizes or names that do not fit.
         """
         self.bundle.require("encoder", "compress")
-        limit = self._limit(max_pixels)
+        limit = self.limit(max_pixels)
         stack = stack_images(images, self._channels, limit)
         rate = Rate(quality, max_bytes, target_bpp, target_psnr)
         return self._compress(stack, rate, metadata, names, limit)
@@ -211,20 +211,27 @@ class Codec:
 
     def encode(self, image: Source) -> Floats:
         """Latent of an image, float32 [c, h, w]; `image` and errors as in `compress`, its alpha is ignored."""
-        latent: Floats = self.encode_batch([image])[0]
+        latent: Floats = finite(self.bundle, self._networks.encode(self._stacked([image])))[0]
         return latent
 
     def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
         """Latents of images of one size, float32 [N, c, h, w]; `images` and errors as in `compress_batch`."""
-        self.bundle.require("encoder", "encode")
-        limit = self._limit(None)
-        stack = stack_images(images, self._channels, limit)
-        count, height, width, _ = stack.pixels.shape
-        rows, columns = self.bundle.geometry.stride
-        if height % rows or width % columns:  # else all pixels are counted by now
-            check_size(self.bundle.geometry, count, height, width, limit)
-        _warn(stack)
-        return finite(self.bundle, self._networks.encode(stack.pixels))
+        return finite(self.bundle, self._networks.encode(self._stacked(images)))
+
+    def encode_distribution(self, image: Source) -> tuple[Floats, Floats]:
+        """Mean and log variance of the latent that a variational model gives an image, float32 [c, h, w] each.
+
+        `image` and errors are as in `compress`; ArgumentError also for a model that is not variational.
+        """
+        if self.bundle.manifest.family != "vae":
+            raise ArgumentError(
+                f"{self.bundle} is of family {self.bundle.manifest.family}, expected vae: others give no distribution"
+            )
+        pixels = self._stacked([image])
+        mean, spread = (
+            finite(self.bundle, self._networks.encode(pixels, output))[0] for output in ("latent", "log_variance")
+        )
+        return mean, spread
 
     def decode(self, latent: Floats, size: tuple[int, int]) -> Pixels:
         """Image of a latent.
@@ -238,7 +245,10 @@ class Codec:
 
         Raises:
             ArgumentError: another dtype or shape, or a latent that is not finite.
+            LimitError: more pixels than the bundle's limit.
             MissingHalfError: the bundle has no decoder.
+            BundleError: a file of the bundle has changed since it was loaded.
+            DeviceError: onnxruntime is missing, or the device fails.
         """
         image: Pixels = self.decode_batch(_array(latent)[None], size)[0]
         return image
@@ -248,7 +258,7 @@ class Codec:
         self.bundle.require("decoder", "decode")
         latents = _array(latents)
         height, width = _check_rows_and_columns(size)
-        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self._limit(None))
+        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.limit(None))
         expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
         if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
             wanted = f"float32 [N, {', '.join(map(str, expected))}]"
@@ -258,7 +268,10 @@ class Codec:
         return self._networks.decode(latents, height, width)
 
     def check(self, data: Data, *, max_pixels: int | None = None) -> None:
-        """Refuses what `decompress_batch` would, before anything as large as its images is made. Errors as there."""
+        """Refuses a stream that is damaged, too large or of another model, before anything of its images' size is made.
+
+        Chunks and alpha are looked at only when they are decoded. Errors are those of `decompress_batch`.
+        """
         self._open(data, max_pixels)
 
     def names(self, data: Data) -> list[str] | None:
@@ -302,10 +315,28 @@ class Codec:
     def _channels(self) -> int:
         return self.bundle.manifest.image.channels
 
-    def _limit(self, max_pixels: int | None) -> int:
+    def limit(self, max_pixels: int | None = None) -> int:
+        """Most pixels of one call, padding included: as many as asked for, else as many as the bundle says.
+
+        Raises:
+            ArgumentError: it is no number of pixels.
+        """
         if max_pixels is None:
             return min(self.bundle.manifest.limits.max_pixels, MAX_PIXELS)
         return whole("max_pixels", max_pixels)
+
+    def _stacked(self, images: Iterable[Source] | NDArray[np.uint8]) -> Pixels:
+        """Pixels of images of one size, within the limit, ready for the encoder."""
+        self.bundle.require("encoder", "encode")
+        limit = self.limit()
+        stack = stack_images(images, self._channels, limit)
+        count, height, width, _ = stack.pixels.shape
+        rows, columns = self.bundle.geometry.stride
+        if height % rows or width % columns:  # else all pixels are counted by now
+            check_size(self.bundle.geometry, count, height, width, limit)
+        for note in stack.notes:
+            remark(note, stacklevel=3)
+        return stack.pixels
 
     def _compress(
         self, stack: Stack, rate: Rate, metadata: bool, names: Sequence[str | bytes] | None, limit: int
@@ -346,7 +377,7 @@ class Codec:
     @staged("read_container")
     def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader]:
         """A checked stream, and what decodes its chunks."""
-        limit = self._limit(max_pixels)
+        limit = self.limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole

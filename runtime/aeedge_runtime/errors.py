@@ -13,7 +13,7 @@ AeedgeError                      exit code 1
 │   ├── MissingHalfError         the bundle holds only the other half (encoder or decoder)
 │   └── ModelNotFoundError       no bundle of that name or at that place
 ├── DeviceError                  exit code 5   the requested device cannot be used
-│   └── BackendError             onnxruntime is missing, or installed twice
+│   └── BackendError             onnxruntime is missing, installed twice, or does not load
 └── NotReachedError              exit code 1   a rate or quality target that this image and model cannot meet
 
 Messages say what was found, what was expected and what to do.
@@ -83,7 +83,7 @@ class DeviceError(AeedgeError, RuntimeError):
 
 
 class BackendError(DeviceError):
-    """The onnxruntime package is missing, or two of its distributions are installed over each other."""
+    """The onnxruntime package is missing, does not load, or two of its distributions are installed over each other."""
 
 
 class NotReachedError(AeedgeError):

@@ -113,7 +113,11 @@ def _link(temporary: Path, target: Path) -> None:
         raise FileExistsError(f"{target} exists already") from error
     except OSError:  # a file system without hard links: claim the name, then replace the claim
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except BaseException:
+            target.unlink()
+            raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -73,7 +73,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | Image | NDArray[Any] | Picture"
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[Any] | Picture"
 
 
 def load_image(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -109,7 +109,10 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
 
 
 def load_frames(
-    source: str | os.PathLike[str] | bytes, channels: int | None = None, *, max_pixels: int = MAX_PIXELS
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    channels: int | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Picture]:
     """Reads every frame of an animation, or every page of a TIFF file, one after the other.
 
@@ -120,7 +123,10 @@ def load_frames(
 
     Raises:
         ImageError, LimitError: as `load_image`, also in the middle of the frames.
+        ArgumentError: another type: an image in memory is one frame.
     """
+    if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        raise ArgumentError(f"frames: found {type(source).__name__}, expected a path or the bytes of a file")
     with _opened(source) as (image, file, name):
         count, height, width = survey(image, file, name)
         _check_frames(count, (width, height), 0, max_pixels, name)
@@ -222,7 +228,7 @@ def check_size(width: int, height: int, max_pixels: int, name: str = "image") ->
     if width * height > max_pixels:
         raise LimitError(
             f"{name}: {width}x{height} is {width * height} pixels, the limit is {max_pixels}; "
-            "raise max_pixels (--max-pixels)"
+            "use a smaller image, or raise max_pixels (of compress and decompress: --max-pixels)"
         )
     if max(width, height) > MAX_DIMENSION:
         raise LimitError(f"{name}: {width}x{height}, a side is longer than {MAX_DIMENSION} pixels; cut the image")
@@ -280,7 +286,7 @@ def _open_path(path: Path) -> BinaryIO:
 
 
 def _open(file: BinaryIO, name: str) -> Image:
-    """Opens a file as `PIL.Image.open` does, but KINDS only, and within `max_pixels` instead of Pillow's own limit.
+    """Opens a file as `PIL.Image.open` does, but KINDS only, and without Pillow's own limit of pixels.
 
     Raises:
         ImageError: the file is empty.

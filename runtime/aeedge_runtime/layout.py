@@ -28,10 +28,6 @@ class Geometry:
         """Latent rows and columns of an image of this size in pixels."""
         return -(-height // self.stride[0]), -(-width // self.stride[1])
 
-    def hyper_size(self, rows: int, columns: int) -> tuple[int, int]:
-        """Hyper rows and columns over so many latent rows and columns."""
-        return -(-rows // self.hyper_stride), -(-columns // self.hyper_stride)
-
 
 @dataclass(frozen=True)
 class Span:
@@ -76,7 +72,7 @@ def check_size(geometry: Geometry, count: int, height: int, width: int, max_pixe
     if pixels > max_pixels:
         raise LimitError(
             f"{count} x {width}x{height} is {pixels} pixels with padding, the limit is {max_pixels}; "
-            "use a smaller image or fewer in one stream, or raise max_pixels (--max-pixels)"
+            "use a smaller image or fewer in one stream, or raise max_pixels (of compress and decompress: --max-pixels)"
         )
     _rows_per_chunk(geometry, h, w)
 

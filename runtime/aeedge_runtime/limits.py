@@ -1,4 +1,4 @@
-"""Every limit of the formats and of this reader, with its reason.
+"""Limits of the formats and of this reader, with their reasons; those of one module alone are there.
 
 A reader checks a value against its limit before it allocates anything on the word of that value.
 """

@@ -61,7 +61,7 @@ class PriorFacts:
         channels: hyper-latent channels; 0 for a factorized prior.
         stride: latent rows and columns per hyper-latent position; 1 for a factorized prior.
         passes: over the first group: 1, or 2 for a checkerboard context.
-        groups: latent channels of each group, coded one after the other; all of them in one group where there are none.
+        groups: latent channels of each group, coded one after the other; at least one for a hyperprior.
     """
 
     kind: str

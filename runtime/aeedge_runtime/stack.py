@@ -114,7 +114,7 @@ def _check_same_size(pictures: list[Picture], max_pixels: int) -> None:
 def _too_many(count: int, height: int, width: int, max_pixels: int) -> str:
     return (
         f"{count} images of {width}x{height} have {count * height * width} pixels, the limit is {max_pixels}; "
-        "put fewer in one stream, or raise max_pixels (--max-pixels)"
+        "put fewer in one stream, or raise max_pixels (of compress and decompress: --max-pixels)"
     )
 
 

@@ -157,7 +157,9 @@ def _checked(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tup
 
 def _check_values(found: Mapping[str, NDArray[Any]], tables: int) -> None:
     if (found["steps"] < np.finfo(np.float32).tiny).any():
-        raise BundleError("entropy.npz: a quantiser step is not above 0; export the bundle again")
+        raise BundleError(
+            "entropy.npz: a quantiser step is not above 0, or too small to divide by; export the bundle again"
+        )
     if (found["shrink"] < 0).any() or (found["shrink"] >= 0.5).any():
         raise BundleError("entropy.npz: a shrink outside [0, 0.5); export the bundle again")
     if "dead_zone" in found and ((found["dead_zone"] < 0.5).any() or (found["dead_zone"] >= 1).any()):

@@ -9,10 +9,11 @@ from aeedge.applications.anomaly import auroc, calibrate, conformal_threshold, h
 from aeedge.applications.features import encode_images, principal_components
 from aeedge.applications.generation import grid, interpolate, posterior, sample, sample_posterior
 from aeedge.applications.images import NamedImage, batches, dataset_images, file_images
-from aeedge.applications.reconstruction import psnr_db, reconstruct, side_by_side
+from aeedge.applications.reconstruction import reconstruct, side_by_side
 from aeedge.sources import IMAGE_SUFFIXES, find_sources
 from aeedge_runtime import AeedgeWarning, ArgumentError, BundleError, Codec
 from aeedge_runtime.networks import Networks
+from aeedge_runtime.targets import psnr_db
 
 BUNDLES = Path(__file__).parent.parent / "fixtures" / "bundles"
 

@@ -9,7 +9,7 @@ import pytest
 from aeedge.benchmark import chart, measure, worker
 from aeedge.benchmark import pictures as bench_pictures
 from aeedge.benchmark.case import Case
-from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_db
+from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_or_none
 from aeedge.benchmark.engine_aeedge import AeedgeEngine
 from aeedge.benchmark.engine_classic import ClassicEngine
 from aeedge.benchmark.exchange import QUICK, Effort, Request
@@ -210,8 +210,8 @@ def test_pixels_may_differ_by_one():
         check_pixels(image, image + 2)
     with pytest.raises(WrongResultError, match="expected"):
         check_pixels(image[:, :1], image)
-    assert psnr_db(image, image) is None
-    assert psnr_db(image, image + 1) == pytest.approx(48.13, abs=0.01)
+    assert psnr_or_none(image, image) is None
+    assert psnr_or_none(image, image + 1) == pytest.approx(48.13, abs=0.01)
 
 
 @pytest.mark.parametrize(("channels", "width", "height"), [(3, 40, 30), (1, 28, 28), (3, 1500, 1100)])

@@ -326,6 +326,34 @@ def test_applications_never_load_torch(command):
     assert {"torch", "onnx", "torchvision", "lightning", "matplotlib"}.isdisjoint(done.stdout.split())
 
 
+def test_notes_of_the_input_are_told(aeedge, vae, dense, tmp_path):
+    image = tmp_path / "colour.png"
+    Image.new("RGB", (8, 8), "red").save(image)
+    done = aeedge("reconstruct", dense, image, "-o", tmp_path / "out.png", "--json")
+    assert done.json["results"][0]["warnings"] == ["colour was reduced to gray: this model takes gray images"]
+    done = aeedge("sample", vae, "--posterior", image, "-n", 2, "-o", tmp_path / "grid.png")
+    assert (done.code, done.stderr.count("colour was reduced to gray")) == (0, 1)
+
+
+def test_options_that_do_not_apply_are_refused(aeedge, vae, gray, tmp_path):
+    image = gray("a.png", size=(8, 8))
+    for words, message in (
+        (
+            ("score", vae, image, "--split", "train"),
+            "--split: found files, expected a data set named by --data with it",
+        ),
+        (("score", vae, "--data", image.parent, "--data-dir", "x"), "--data-dir: found files"),
+        (
+            ("sample", vae, "--interpolate", image, image, "--seed", 1, "-o", tmp_path / "g.png"),
+            "--interpolate and --seed",
+        ),
+        (("bench", vae, "--fail-over", "5%"), "found --fail-over without --compare"),
+    ):
+        done = aeedge(*words)
+        assert (done.code, len(done.errors)) == (2, 1)
+        assert message in done.errors[0]
+
+
 def test_score_names_what_could_not_be_read_in_json_too(aeedge, gray, calibrated, tmp_path):
     done = aeedge("score", calibrated, gray("a.png"), tmp_path / "missing.png", "--json")
     (failure,) = done.json["failures"]

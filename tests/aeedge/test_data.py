@@ -167,10 +167,20 @@ def test_files_of_hidden_folders_are_left_out(tmp_path):
 
 def test_files_smaller_than_a_patch_are_named_and_skipped(tmp_path):
     write_images(tmp_path, [(28, 28)] * 9 + [(20, 28)])
-    config = RunConfig(model={"family": "dense"}, data=DataConfig(source=str(tmp_path), held_out=0.2))
+    config = RunConfig(model={"family": "dense", "channels": 3}, data=DataConfig(source=str(tmp_path), held_out=0.2))
     with pytest.warns(AeedgeWarning, match=r"smaller than the training crop of 28x28: .*9\.png"):
         trained = run_images(config, "train")
     assert len(trained) + len(run_images(config, "held-out")) == 9
+
+
+def test_colours_that_a_model_of_gray_does_not_see_are_told(tmp_path):
+    write_images(tmp_path, [(28, 28)] * 3)
+    for number in range(3):
+        Image.new("L", (28, 28)).save(tmp_path / f"gray{number}.png")
+    data = DataConfig(source=str(tmp_path), held_out=0.1)
+    with pytest.warns(AeedgeWarning, match="colour images, and the model has 1 channel; they are converted to gray"):
+        images = open_dataset(data, 1)
+    assert images.image(0).shape == (28, 28, 1)
 
 
 @pytest.mark.parametrize("fault", ["broken", "cut", "small"])

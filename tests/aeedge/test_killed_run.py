@@ -42,7 +42,10 @@ def test_killed_at_any_moment_and_resumed_equals_never_stopped(tmp_path, seed):
 def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
-    left = [run / ".config.json.7.tmp", run / "checkpoints" / ".last.safetensors.7.tmp"]
+    left = [run / ".config.json.7.tmp", run / "checkpoints" / ".last.safetensors.7.tmp", run / ".curves.png.tmp"]
+    for folder in ("reconstructions", "non-finite"):
+        (run / folder).mkdir()
+        left.append(run / folder / ".step-3.png.tmp")
     kept = [run / "config.json", run / ".mine.tmp", run / "checkpoints" / "last.safetensors"]
     for path in (*left, *kept):
         path.write_text("{}")

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from aeedge.models.exact import round_through
 from aeedge.training import losses
-from aeedge.training.factorized import FactorizedDensity, interval_bits, round_through
+from aeedge.training.factorized import FactorizedDensity, interval_bits
 from aeedge_runtime.errors import ArgumentError
 
 pytestmark = pytest.mark.torch

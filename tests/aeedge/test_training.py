@@ -389,7 +389,7 @@ def test_held_out_images_count_alike_whatever_the_number_of_processes(processes)
 
 def test_folder_in_use(tmp_path):
     train(config(max_steps=1), tmp_path / "run", hardware=CPU)
-    with pytest.raises(ArgumentError, match="--resume or replace it with --force"):
+    with pytest.raises(AeedgeError, match="--resume or replace it with --force"):
         train(config(max_steps=1), tmp_path / "run", hardware=CPU)
     (tmp_path / "run" / "mine.txt").write_text("kept")
     train(config(max_steps=2), tmp_path / "run", hardware=CPU, force=True)

@@ -189,7 +189,7 @@ def test_a_run_killed_before_its_first_step_gives_way_to_the_one_before_and_the_
     set_aside(run)  # what a run that is killed now has done
     if configured:
         write_config(run, config(seed=1))
-    with pytest.raises(ArgumentError, match="found a run in it"):
+    with pytest.raises(AeedgeError, match="found a run in it"):
         train(config(seed=2), run, hardware=CPU)
     with monkeypatch.context() as patch:
         patch.setattr(engine.Engine, "_gradients", lambda *_: pytest.fail("no step"))

@@ -44,7 +44,7 @@ def test_a_run_becomes_a_bundle_and_the_command_says_what_it_wrote(run, tmp_path
     assert f"aeedge verify {bundle}" in done.stdout
     assert json.loads((bundle / "manifest.json").read_text())["training"]["data"] == "synthetic"
     again = aeedge("export", run, "-o", bundle, "--json")
-    assert again.returncode == 2
+    assert again.returncode == 1
     assert "--force" in json.loads(again.stdout)["error"]
     whole = sum(path.stat().st_size for path in bundle.glob("*.onnx"))
     assert aeedge("export", run, "-o", bundle, "--half-weights", "--force").returncode == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aeedge_export.writer import check_target, write_bundle
-from aeedge_runtime.errors import ArgumentError
+from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 pytestmark = pytest.mark.torch
 
@@ -22,7 +22,7 @@ def test_a_folder_appears_complete(tmp_path):
 @pytest.mark.parametrize("name", ["bundle", "bundle.aeb"])
 def test_nothing_is_replaced_without_force(tmp_path, name):
     write_bundle(tmp_path / name, FILES, force=False)
-    with pytest.raises(ArgumentError, match="--force"):
+    with pytest.raises(AeedgeError, match="--force"):
         write_bundle(tmp_path / name, FILES, force=False)
     write_bundle(tmp_path / name, {"manifest.json": MANIFEST}, force=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]

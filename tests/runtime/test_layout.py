@@ -9,9 +9,8 @@ from aeedge_runtime.limits import CHUNK_SYMBOLS, MAX_CHUNK_SYMBOLS, MAX_PIXELS
 PHOTO = Geometry((16, 16), 192, 24, 4)
 
 
-def test_latent_and_hyper_sizes_round_up():
+def test_latent_sizes_round_up():
     assert PHOTO.latent_size(1, 17) == (1, 2)
-    assert PHOTO.hyper_size(5, 4) == (2, 1)
 
 
 def test_many_small_images_share_a_chunk():
