@@ -287,9 +287,12 @@ class Codec:
                 one thread. None for many.
 
         Raises:
+            MissingHalfError: the bundle has only the other half.
             BundleError: the bundle has no such graph, or its file has changed.
             DeviceError: onnxruntime is missing, or the device fails.
         """
+        if role in ("encoder", "decoder"):
+            self.bundle.require(role, "its provider")
         return self._networks.session(role, patches).provider
 
     def __repr__(self) -> str:

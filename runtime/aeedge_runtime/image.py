@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import whole
 from .errors import ArgumentError, ImageError, LimitError
-from .frames import survey
+from .frames import check_scans, check_tiles, survey
 from .limits import MAX_DIMENSION, MAX_PIXELS, SLAB_PIXELS
 
 if TYPE_CHECKING:
@@ -90,22 +91,32 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
         LimitError: too many pixels.
         ArgumentError: another type, dtype or shape.
     """
+    max_pixels = whole("max_pixels", max_pixels)
     if isinstance(source, Picture):
-        _check_picture(source, max_pixels)
+        check_picture(source, max_pixels)
         return match_channels(source, channels)
     if isinstance(source, np.ndarray):
         picture = _from_array(source, max_pixels)
     elif isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
-        with _opened(source) as (image, _, name):
+        with _opened(source) as (image, file, name):
+            check_scans(image, file, name)
             picture = _from_opened(image, name, max_pixels)
             if getattr(image, "is_animated", False):
                 note = "the first of several frames was taken"
                 picture = replace(picture, notes=(*picture.notes, note))
-    elif type(source).__module__.partition(".")[0] == "PIL" and hasattr(source, "getbands"):
+    elif any(kind.__module__.partition(".")[0] == "PIL" for kind in type(source).__mro__) and hasattr(
+        source, "getbands"
+    ):
         picture = _from_opened(source, "PIL image", max_pixels)
     else:
         raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")
     return match_channels(picture, channels)
+
+
+def _is_pil(source: object) -> TypeGuard[Image]:
+    """Whether something is an image of Pillow's, or of a plugin's, without an import of it."""
+    names = [(kind.__module__, kind.__name__) for kind in type(source).__mro__]
+    return ("PIL.Image", "Image") in names
 
 
 def load_frames(
@@ -127,32 +138,38 @@ def load_frames(
     """
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         raise ArgumentError(f"frames: found {type(source).__name__}, expected a path or the bytes of a file")
+    max_pixels = whole("max_pixels", max_pixels)
     with _opened(source) as (image, file, name):
-        count, height, width = survey(image, file, name)
-        _check_frames(count, (width, height), 0, max_pixels, name)
-        before = 0
+        found = survey(image, file, name)
+        count, before = found.count, 0
+        if count > 1:
+            _check_frames(found.pixels, count, max_pixels, name)
+        check_scans(image, file, name)
         for number in range(count):
             image.seek(number)
-            if image.format == "TIFF":  # pages differ in size; those to come are taken to be as large as this one
-                _check_frames(count - number, image.size, before, max_pixels, name)
-            picture = _from_opened(image, name, max_pixels)
+            if count > 1:  # not every file says before how large all of its frames are
+                _check_frames(before + image.width * image.height, number + 1, max_pixels, name)
+            place = found.places[number] if found.places else None
+            picture = _from_opened(image, name, max_pixels, place)
             before += picture.pixels[..., 0].size
             yield match_channels(picture, channels)
 
 
-def _check_frames(count: int, size: tuple[int, int], before: int, max_pixels: int, name: str) -> None:
-    width, height = size
-    pixels = count * width * height
-    if count + before > 1 and before + pixels > max_pixels:  # of a single one `check_size` says it
-        earlier = f", with those before them {before + pixels}" if before else ""
+def _check_frames(pixels: int, count: int, max_pixels: int, name: str) -> None:
+    if pixels > max_pixels:
         raise LimitError(
-            f"{name}: {count} frames of {width}x{height} have {pixels} pixels{earlier}, the limit is {max_pixels}; "
+            f"{name}: {count} frames have {pixels} pixels, the limit is {max_pixels}; "
             "raise max_pixels (--max-pixels), or take the first frame alone"
         )
 
 
-def _check_picture(picture: Picture, max_pixels: int) -> None:
-    """A caller may have made it: nothing would open a stream whose alpha is of another size."""
+def check_picture(picture: Picture, max_pixels: int = MAX_DIMENSION**2) -> None:
+    """Refuses what a caller has put together wrongly: nothing would open a stream whose alpha is of another size.
+
+    Raises:
+        ArgumentError: a field of another type or shape.
+        LimitError: too many pixels.
+    """
     pixels, alpha = picture.pixels, picture.alpha
     for name, value, kind in (
         ("pixels", pixels, np.ndarray),
@@ -173,6 +190,8 @@ def _check_picture(picture: Picture, max_pixels: int) -> None:
 def match_channels(picture: Picture, channels: int | None) -> Picture:
     """The same picture with the channels that a model takes, and a note where that changes something."""
     found = picture.pixels.shape[2]
+    if channels not in (None, 1, 3):
+        raise ArgumentError(f"channels: found {channels!r}, expected 1 or 3, or None for what the picture has")
     if channels in (None, found):
         return picture
     if channels == 3:
@@ -308,12 +327,13 @@ def _open(file: BinaryIO, name: str) -> Image:
     raise UnidentifiedImageError
 
 
-def _from_opened(image: Image, name: str, max_pixels: int) -> Picture:
-    from .imagemode import read_plain
+def _from_opened(image: Image, name: str, max_pixels: int, directory: int | None = None) -> Picture:
+    from .imagemode import read_plain, tiff_tags
 
     check_size(*image.size, max_pixels, name)
+    check_tiles(tiff_tags(image), max_pixels, name)
     try:
-        planes, icc, exif, notes = read_plain(image)
+        planes, icc, exif, notes = read_plain(image, directory)
     except (ImageError, LimitError, MemoryError):
         raise
     except Exception as error:  # as in _opened

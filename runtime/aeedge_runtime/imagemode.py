@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
+from itertools import islice
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from .arguments import all_finite
 from .errors import ImageError
-from .exif import DESCRIPTIVE, FOLDERS, ORIENTATION, of_tiff, upright
+from .exif import DESCRIPTIVE, FOLDERS, ORIENTATION, Directories, of_tiff, upright
 from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 
 SRGB_GAMMA = 0.45455
@@ -46,8 +46,14 @@ _SIMPLE = {
 _COLOUR_SPACES = {b"GRAY": ("L", "LA"), b"RGB ": ("RGB", "RGBA")}
 
 
-def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, bytes | None, tuple[str, ...]]:
+def read_plain(
+    image: Image.Image, directory: int | None = None
+) -> tuple[NDArray[np.uint8], bytes | None, bytes | None, tuple[str, ...]]:
     """Decodes an opened image.
+
+    Args:
+        image: its frame or page at hand.
+        directory: where that page's directory lies in a TIFF file, if that is known.
 
     Returns:
         Planes, uint8 [H, W, 1 | 2 | 3 | 4]; ICC profile or None; EXIF without orientation or None; notes.
@@ -57,7 +63,7 @@ def read_plain(image: Image.Image) -> tuple[NDArray[np.uint8], bytes | None, byt
     """
     deep = _deep_samples(image)
     notes: list[str] = []
-    described = _tiff_exif(image, notes)
+    described = _tiff_exif(image, directory, notes)
     step = _gray_step(image)
     image.load()
     turn, exif = _read_exif(image, notes)
@@ -144,7 +150,7 @@ def _expand(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _deep_gray(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
     """8-bit gray of an image of deeper gray; what Pillow leaves to be looked up in the tags of a TIFF is looked up."""
-    values, mode, tags = np.asarray(image), image.mode, _tags(image)
+    values, mode, tags = np.asarray(image), image.mode, tiff_tags(image)
     bits = tags.get(_BITS, (0,))[0]
     if mode == "I" and bits == 32 and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
         values = values.view(np.uint32)
@@ -160,10 +166,9 @@ def _scaled(values: NDArray[Any], mode: str, notes: list[str], full: int = 65535
     Raises:
         ImageError: NaN or infinity.
     """
-    exact = values.astype(np.float64)
-    if not all_finite(exact):
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):  # NaN is its own least and greatest
         raise ImageError("gray values hold NaN or infinity")
-    low, high = float(exact.min()), float(exact.max())
     if mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
         low, high, text = 0.0, float(full), f"{full.bit_length()}-bit gray was scaled to 8 bits"
     elif mode == "I" and low >= 0 and high <= 255:
@@ -173,7 +178,12 @@ def _scaled(values: NDArray[Any], mode: str, notes: list[str], full: int = 65535
     else:
         text = f"32-bit gray was scaled from {low:g}..{high:g} to 0..255"
     notes.append(text)
-    return np.rint((exact - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+    gray = np.empty(values.shape, np.uint8)
+    rows = max(SLAB_PIXELS // values.shape[1], 1)
+    for first in range(0, len(values), rows):
+        slab = values[first : first + rows].astype(np.float64)
+        gray[first : first + rows] = np.rint((slab - low) * (255.0 / ((high - low) or 1.0)))
+    return gray
 
 
 def _through_profile(image: Image.Image, icc: bytes | None) -> Image.Image | None:
@@ -198,9 +208,9 @@ def _read_icc(image: Image.Image, notes: list[str]) -> bytes | None:
     return icc
 
 
-def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
+def _tiff_exif(image: Image.Image, directory: int | None, notes: list[str]) -> bytes | None:
     """What the tags of a TIFF file tell of a photo; before the pixels are loaded, as Pillow may close the file then."""
-    tags = _tags(image)
+    tags = tiff_tags(image)
     if not any(tag in tags for tag in DESCRIPTIVE | FOLDERS):
         return None
     file = image.fp  # type: ignore[attr-defined]  # an image of a file has one until it is closed
@@ -209,7 +219,7 @@ def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
             raise ValueError("their file is closed")
         place = file.tell()
         try:
-            return of_tiff(file, image.tell())
+            return of_tiff(file, _directory(file, image.tell()) if directory is None else directory)
         finally:
             file.seek(place)
     except (OSError, ValueError) as error:
@@ -217,7 +227,12 @@ def _tiff_exif(image: Image.Image, notes: list[str]) -> bytes | None:
         return None
 
 
-def _tags(image: Image.Image) -> Mapping[int, Any]:
+def _directory(file: BinaryIO, page: int) -> int | None:
+    """Where the directory of a page of a TIFF file lies."""
+    return next(islice(Directories(file).chain(), page, None), None)
+
+
+def tiff_tags(image: Image.Image) -> Mapping[int, Any]:
     """The tags of a TIFF page; none of other images."""
     tags: Mapping[int, Any] = image.tag_v2 if image.format == "TIFF" and hasattr(image, "tag_v2") else {}
     return tags

@@ -58,7 +58,12 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
 
 def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     """Bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
+    from .image import Picture, check_picture
+
     _check_suffix(suffix)
+    if not isinstance(picture, Picture):
+        raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, such as load_image gives")
+    check_picture(picture)
     pixels = picture.pixels[..., :1] if picture.gray else picture.pixels
     return image_bytes(finished(pillow_image(pixels), picture.alpha, picture.icc, picture.exif), suffix)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -39,10 +40,15 @@ def pack_names(names: Sequence[bytes]) -> bytes:
     Raises:
         ArgumentError: a name that `unpack_names` would refuse.
     """
-    fault = _name_fault(names)
+    plain = b"".join(name + b"\0" for name in names)
+    fault = (
+        f"{next(name for name in names if 0 in name)!r:.80} is not a relative path: it holds a zero"
+        if plain.count(0) > len(names)
+        else ""
+    )
+    fault = fault or _name_fault(plain, names)
     if fault:
         raise ArgumentError(f"names: {fault}")
-    plain = b"".join(name + b"\0" for name in names)
     if len(plain) > MAX_SECTION_BYTES:
         raise ArgumentError(
             f"names: {len(plain)} bytes, the limit is {MAX_SECTION_BYTES}; put fewer images in a stream"
@@ -61,18 +67,24 @@ def unpack_names(data: bytes, count: int) -> list[bytes]:
     if found != count or not plain.endswith(b"\0"):
         raise StreamError(f"names section: {found} names, expected {count}; the stream is damaged, get it again")
     names = plain[:-1].split(b"\0")
-    fault = _name_fault(names)
+    fault = _name_fault(plain, names)
     if fault:
         raise StreamError(f"names section: {fault}; the stream is damaged or forged")
     return names
 
 
-def _name_fault(names: Sequence[bytes]) -> str:
+_NO_PATH = re.compile(rb"(?:\A|(?<=[/\0]))\.{0,2}[/\0]|[^\0]{%d}" % (MAX_NAME_BYTES + 1))
+"""A part of a path that is empty, "." or "..", or a name that is too long, in names that a zero follows each."""
+
+
+def _name_fault(plain: bytes, names: Sequence[bytes]) -> str:
+    """What is wrong with names; `plain` holds them with a zero behind each."""
     if len(set(names)) != len(names):
         return "a name comes twice"
-    for name in names:
-        if b"\0" in name or len(name) > MAX_NAME_BYTES or any(part in (b"", b".", b"..") for part in name.split(b"/")):
-            return f"{name[:64]!r} is not a relative path of at most {MAX_NAME_BYTES} bytes without '.' and '..'"
+    if found := _NO_PATH.search(plain):
+        start = plain.rfind(b"\0", 0, found.start()) + 1
+        name = plain[start : plain.index(b"\0", start)]
+        return f"{name[:64]!r} is not a relative path of at most {MAX_NAME_BYTES} bytes without '.' and '..'"
     return ""
 
 

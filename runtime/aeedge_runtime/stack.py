@@ -58,8 +58,8 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     pictures: list[Picture] = []
     kept = isinstance(images, Sequence)
     for image in images:
-        if not kept and isinstance(image, np.ndarray):
-            image = image.copy()  # what makes them may fill one array again and again
+        if not kept:  # what makes them may fill one array again and again
+            image = _copied(image)
         # Notes of a Picture are its maker's: they were there to read before it came here.
         known = len(image.notes) if isinstance(image, Picture) else 0
         picture = load_image(image, channels, max_pixels=max_pixels)
@@ -68,6 +68,15 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     if not pictures:
         raise ArgumentError("images: found none, expected at least one")
     return _stack_pictures(pictures)
+
+
+def _copied(image: Source) -> Source:
+    if isinstance(image, np.ndarray):
+        return image.copy()
+    if isinstance(image, Picture):
+        alpha = None if image.alpha is None else np.array(image.alpha)
+        return replace(image, pixels=np.array(image.pixels), alpha=alpha)
+    return image
 
 
 NO_SERIES = (str, bytes, bytearray, memoryview, os.PathLike, Picture)

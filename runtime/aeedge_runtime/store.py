@@ -115,6 +115,11 @@ class ZipStore:
             if fault or entry.filename in self._sizes:
                 raise BundleError(f"{self}: zip entry {entry.filename!r:.120} {fault or 'comes twice'}; refused")
             self._sizes[entry.filename] = entry.file_size
+        if sum(self._sizes.values()) > self._size():  # entries may overlap
+            raise BundleError(f"{self}: its zip entries are larger than the file; expected a written .aeb file")
+
+    def _size(self) -> int:
+        return len(self._place) if isinstance(self._place, bytes) else self._place.stat().st_size
 
 
 def _entry_fault(entry: zipfile.ZipInfo) -> str:

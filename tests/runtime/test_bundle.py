@@ -219,6 +219,11 @@ def comment(data: bytearray, _: int) -> None:
     data += b"abc"
 
 
+def larger(data: bytearray, place: int) -> None:
+    """More bytes than there are, as entries have that lie over one another."""
+    struct.pack_into("<II", data, place + 20, 10**6, 10**6)
+
+
 def many() -> bytes:
     return zip_of({f"x{number}": b"" for number in range(10_001)})
 
@@ -233,6 +238,7 @@ def many() -> bytes:
         ),
         (directory(lambda data, place: struct.pack_into("<I", data, place + 20, 7)), "is compressed"),
         (directory(renamed), "name that is not allowed"),
+        (directory(larger), "its zip entries are larger than the file"),
         (directory(comment), "with a comment"),
         (many(), "a zip of 10001 entries"),
     ],

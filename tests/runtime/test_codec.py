@@ -555,3 +555,22 @@ def test_images_of_a_generator_may_share_one_array(conv):
 
     expected = conv.compress_batch([np.full_like(buffer, shade) for shade in (0, 120, 250)])
     assert conv.compress_batch(frames()) == expected
+    assert conv.compress_batch(Picture(frame) for frame in frames()) == expected
+
+
+def test_the_provider_of_a_half_that_is_not_there(tmp_path):
+    codec = Codec.load(half_of("tiny-conv", "encoder", tmp_path / "half"))
+    assert codec.provider("encoder") == "CPUExecutionProvider"
+    with pytest.raises(MissingHalfError, match="holds no decoder"):
+        codec.provider("decoder")
+
+
+def test_a_distribution_is_that_of_a_variational_model_alone(conv):
+    vae = Codec.load(BUNDLES / "tiny-vae", threads=1)
+    pixels = picture(8, 8, vae.bundle.manifest.image.channels)
+    mean, log_variance = vae.encode_distribution(pixels)
+    np.testing.assert_array_equal(mean, vae.encode(pixels))
+    assert log_variance.shape == mean.shape
+    assert log_variance.dtype == np.float32
+    with pytest.raises(ArgumentError, match="is of family conv, expected vae"):
+        conv.encode_distribution(picture(8, 8, 3))

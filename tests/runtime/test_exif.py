@@ -107,7 +107,7 @@ def test_what_the_tags_of_a_tiff_tell_is_kept_byte_by_byte(order):
     found = load_image(data)
     assert (found.pixels.tolist(), found.notes) == ([[[0x55]]], ())
     read = Directories(BytesIO(found.exif or b""))
-    entries = {entry.tag: entry for entry in read.entries(read.place())}
+    entries = {entry.tag: entry for entry in read.entries(read.first)}
     assert list(entries) == [0x010E, 0x010F, 0x8769]
     assert (read.values(entries[0x010E]), read.values(entries[0x010F])) == (NAME, b"ab\0")
     below = [(e.tag, e.kind, e.count, read.values(e)) for e in read.entries(read.number(entries[0x8769]))]
@@ -115,6 +115,13 @@ def test_what_the_tags_of_a_tiff_tell_is_kept_byte_by_byte(order):
     exif = Image.Exif()
     exif.load(found.exif)
     assert exif.get_ifd(0x8769)[0x9286] == comment
+
+
+def test_places_within_the_file_are_not_carried_into_a_block():
+    inner = [(0x9003, 2, 20, b"2026:11:27 10:00:00\0"), (0xA005, 4, 1, struct.pack("<I", 7))]
+    read = Directories(BytesIO(load_image(tiff("<", [], inner)).exif or b""))
+    (pointer,) = read.entries(read.first)
+    assert [entry.tag for entry in read.entries(read.number(pointer))] == [0x9003]
 
 
 def test_a_page_has_tags_of_its_own():
@@ -127,10 +134,10 @@ def test_a_page_has_tags_of_its_own():
     pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:], tiffinfo=pages[0].encoderinfo["tiffinfo"])
     for number, (page, maker) in enumerate(zip(load_frames(buffer.getvalue()), (b"first\0", b"second\0"), strict=True)):
         read = Directories(BytesIO(page.exif or b""))
-        assert [read.values(entry) for entry in read.entries(read.place())] == [maker]
-        assert of_tiff(buffer, number) == page.exif
+        assert [read.values(entry) for entry in read.entries(read.first)] == [maker]
+        assert of_tiff(buffer, list(Directories(buffer).chain())[number]) == page.exif
     with pytest.raises(ValueError, match="cut short"):
-        of_tiff(BytesIO(buffer.getvalue()[:40]), 1)
+        of_tiff(BytesIO(buffer.getvalue()[:20]))
 
 
 def test_values_of_more_than_an_exif_block_may_have_are_not_read():

@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -199,7 +200,7 @@ def test_all_frames(kind: str) -> None:
     assert [picture.pixels[0, 0].tolist() for picture in found] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
     assert not any("frames" in note for picture in found for note in picture.notes)
     assert [picture.pixels.shape for picture in load_frames(data, 1, max_pixels=90)] == [(6, 5, 1)] * 3
-    with pytest.raises(LimitError, match=r"3 frames of 5x6 have 90 pixels, the limit is 89; raise max_pixels"):
+    with pytest.raises(LimitError, match=r"3 frames have 90 pixels, the limit is 89; raise max_pixels"):
         next(load_frames(data, max_pixels=89))
     assert len(list(load_frames(encoded(frames[0], kind, **options)))) == 1
 
@@ -209,9 +210,8 @@ def test_pages_of_several_sizes_have_one_limit_together() -> None:
     data = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
     assert [page.pixels.shape[0] for page in load_frames(data)] == [2, 30, 30]
     assert len(list(load_frames(data, max_pixels=1804))) == 3
-    message = "2 frames of 30x30 have 1800 pixels, with those before them 1804, the limit is 1803"
-    with pytest.raises(LimitError, match=message):
-        list(load_frames(data, max_pixels=1803))
+    with pytest.raises(LimitError, match="3 frames have 1804 pixels, the limit is 1803"):
+        next(load_frames(data, max_pixels=1803))
 
 
 def test_pages_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -522,3 +522,50 @@ def test_fields_of_a_picture_of_another_type(name: str, value: Any) -> None:
     facts = {"pixels": np.zeros((3, 4, 3), np.uint8), name: value}
     with pytest.raises(ArgumentError, match=f"Picture: {name} is {type(value).__name__}"):
         load_image(Picture(**facts))
+
+
+class PluginImage(Image.Image):
+    """What a plugin of another package opens a file as."""
+
+
+PluginImage.__module__ = "some_plugin.image"
+
+
+def test_images_of_a_plugin_are_pil_images() -> None:
+    image = PluginImage()
+    image.im, image._mode, image._size = Image.new("RGB", (3, 2), "red").im, "RGB", (3, 2)
+    assert load_image(image).pixels[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4, "3"])
+def test_other_channels_than_a_model_can_take_are_refused(channels: Any) -> None:
+    for source in (encoded(Image.new("RGB", (4, 3))), np.zeros((3, 4), np.uint8)):
+        with pytest.raises(ArgumentError, match=r"channels: found .*, expected 1 or 3"):
+            load_image(source, channels)
+
+
+def test_arguments_of_another_type_are_refused(tmp_path: Path) -> None:
+    data = encoded(Image.new("RGB", (4, 3)))
+    with pytest.raises(ArgumentError, match="max_pixels: found None"):
+        load_image(data, max_pixels=None)  # type: ignore[arg-type]
+    for source in (None, np.zeros((3, 4), np.uint8), Image.new("L", (2, 2))):
+        with pytest.raises(ArgumentError, match="frames: found"):
+            next(load_frames(source))  # type: ignore[arg-type]
+        with pytest.raises(ArgumentError, match="picture: found"):
+            save_picture(source, tmp_path / "a.png")  # type: ignore[arg-type]
+    pixels = np.zeros((3, 4, 3), np.uint8)
+    wrong = Picture(pixels.astype(float)), Picture(pixels, alpha=np.zeros((9, 9), np.uint8))  # type: ignore[arg-type]
+    for made in wrong:
+        with pytest.raises(ArgumentError):
+            save_picture(made, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_deep_gray_takes_little_memory_beside_itself() -> None:
+    data = encoded(Image.fromarray(np.zeros((3000, 3000), np.uint16)))
+    load_image(data)
+    tracemalloc.start()
+    assert load_image(data).pixels.shape == (3000, 3000, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 3000 * 3000  # 28 bytes a pixel where all of it is made float64 at once
