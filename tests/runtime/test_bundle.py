@@ -242,7 +242,7 @@ def many() -> bytes:
         (directory(comment), "with a comment"),
         (many(), "a zip of 10001 entries"),
     ],
-    ids=["encrypted", "too large", "two sizes", "name cut short", "comment", "too many"],
+    ids=["encrypted", "too large", "two sizes", "name cut short", "overlap", "comment", "too many"],
 )
 def test_forged_directories_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(BundleError, match=message):
