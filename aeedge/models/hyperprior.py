@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from aeedge.configuration import Configuration
 from aeedge.models.base import MOST_BLOCKS, Autoencoder, require_channels, require_sizes
-from aeedge.models.exact import ACTIVATION_UNITS, ExactConv2d, activate, straight_through
+from aeedge.models.exact import ACTIVATION_LIMIT, ExactConv2d, activate, straight_through
 from aeedge.models.orthonormal import analysis_matrices, require_coefficients
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
 from aeedge_runtime.errors import ArgumentError
@@ -242,7 +242,7 @@ class ScaleBranch(nn.Module):
         """Return the largest possible partial sum of any layer, in units of 1/1024 (the bound is 2^24)."""
         inputs = {"first": HYPER_LIMIT / 4, "context_mix": float(CONTEXT_LIMIT)}
         layers = {name: layer for name, layer in self.named_modules() if isinstance(layer, ExactConv2d)}
-        default = 255 / ACTIVATION_UNITS
+        default = ACTIVATION_LIMIT
         return max(layer.largest_sum(inputs.get(name, default)) for name, layer in layers.items())
 
 
