@@ -8,6 +8,7 @@ BigTIFF has 43 there, entries of 20 bytes and places of eight.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -133,6 +134,8 @@ class Directories:
         return struct.unpack(self.order + kinds, self._bytes(place, struct.calcsize(self.order + kinds)))
 
     def _bytes(self, place: int, size: int) -> bytes:
+        if size > MAX_SECTION_BYTES or place > sys.maxsize:
+            raise ValueError("they are cut short, or more than 16 MiB")
         self._file.seek(place)
         data = self._file.read(size)
         if len(data) < size:

@@ -6,7 +6,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from aeedge_runtime import load_frames, load_image
+from aeedge_runtime import ImageError, LimitError, load_frames, load_image
 from aeedge_runtime.exif import ORIENTATION, Directories, of_tiff, upright
 
 NAME = "café — 名".encode()
@@ -178,3 +178,14 @@ def test_an_exif_block_in_the_text_of_a_png_is_kept(name):
     assert (found.pixels.shape, found.exif) == ((30, 20, 3), upright(turned("<")))
     other = load_image(text_profile(name, b"http://ns.adobe.com/xap/1.0/\0<x/>"))
     assert other.exif is None
+
+
+def test_numbers_of_a_bigtiff_that_no_file_can_have_are_refused():
+    for count, first in ((2**64 - 1, 16), (1, 2**64 - 1), (2**40, 16)):
+        data = b"II+\0" + struct.pack("<HHQQ", 8, 0, first, count) + bytes(200)
+        with pytest.raises(ValueError, match="cut short"):
+            list(Directories(BytesIO(data)).entries(first))
+        with pytest.raises(ImageError):
+            load_image(data)
+        with pytest.raises((ImageError, LimitError)):
+            next(load_frames(data))
