@@ -66,6 +66,13 @@ def test_a_folder_goes_on_past_a_broken_file(draw, tmp_path):
     assert not is_small_set(images)
 
 
+def test_an_idx_file_of_something_else_is_no_set_of_images(tmp_path):
+    place = tmp_path / "labels-idx3-ubyte"
+    place.write_bytes(bytes((0, 0, 8, 1, 0, 0, 0, 5)) + bytes(5))
+    with pytest.raises(InputError, match="found an array of 1 dimensions, expected images"):
+        open_images(place, 1, None)
+
+
 def test_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "c.png").write_bytes(b"no image")
     with (

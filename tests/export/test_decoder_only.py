@@ -11,7 +11,7 @@ from aeedge.training.data import open_dataset
 from aeedge.training.loop import train
 from aeedge.training.stream_tables import StreamTables
 from aeedge_export import decoder_start, export_run
-from aeedge_runtime import ArgumentError, Codec
+from aeedge_runtime import ArgumentError, Bundle, Codec
 
 pytestmark = pytest.mark.torch
 
@@ -97,3 +97,9 @@ def test_training_sees_the_latents_that_streams_carry(runs, bundles, quality):
 def test_tables_of_another_model_are_refused(runs):
     with pytest.raises(ArgumentError, match="tables are of 12 latent channels, the model has 13"):
         StreamTables(decoder_start(runs / "second").tables, 13)
+
+
+def test_tables_of_a_hyperprior_are_refused():
+    tables = Bundle.load("photo").read("entropy.npz")
+    with pytest.raises(ArgumentError, match="the tables are of a hyperprior, expected those of a factorised prior"):
+        StreamTables(tables, 320)

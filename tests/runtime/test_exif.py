@@ -60,6 +60,8 @@ def test_a_turned_photo_keeps_its_block(kind):
 
 def test_every_cut_of_a_block_is_refused_or_whole():
     whole = turned("<")
+    with pytest.raises(ValueError, match="their file is no TIFF"):
+        upright(b"JFIF" + whole[4:])
     directory_ends = 8 + 2 + 3 * 12
     for size in range(directory_ends):
         with pytest.raises(ValueError, match=r"they are cut short|their file is no TIFF"):
