@@ -23,7 +23,7 @@ from aeedge_runtime import (
     stream_info,
 )
 from aeedge_runtime.files import atomic_write
-from aeedge_runtime.remarks import remark
+from aeedge_runtime.remarks import told
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        pictures = list(map(_told, self._frames(data))) if self.all_frames else [self._load(data)]
+        pictures = list(map(told, self._frames(data))) if self.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self.codec.compress_batch(
                 pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
@@ -138,7 +138,7 @@ class Compressor:
 
     def _load(self, data: bytes) -> Picture:
         channels = self.codec.bundle.manifest.image.channels
-        return _told(load_image(data, channels, max_pixels=self.codec.limit(self.max_pixels)))
+        return told(load_image(data, channels, max_pixels=self.codec.limit(self.max_pixels)))
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
         if path is None:
@@ -174,12 +174,6 @@ class Compressor:
         whole = "decoder" in self.codec.bundle.manifest.halves
         decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
         decode(stream, max_pixels=self.max_pixels)
-
-
-def _told(picture: Picture) -> Picture:
-    for note in picture.notes:
-        remark(note)
-    return picture
 
 
 def _check_one_size(loaded: Mapping[Source, Picture]) -> None:

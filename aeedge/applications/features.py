@@ -1,6 +1,5 @@
 """Latents as features of images, for search, clustering and small classifiers, and a picture of them."""
 
-import importlib.util
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from aeedge.applications.images import NamedImage, batches, stack
 from aeedge.console import printable
-from aeedge_runtime import AeedgeError, ArgumentError, Codec
+from aeedge.failures import require_report
+from aeedge_runtime import ArgumentError, Codec
 
 Floats = NDArray[np.float32]
 Pool = Literal["none", "mean"]
@@ -86,16 +86,6 @@ def principal_components(values: Floats, count: int = 2) -> tuple[NDArray[np.flo
     return centred @ chosen, np.square(strengths[:count]) / max(float(np.square(strengths).sum()), 1e-30)
 
 
-def require_matplotlib() -> None:
-    """Check that pictures can be drawn, without loading what draws them.
-
-    Raises:
-        AeedgeError: naming what to install.
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise AeedgeError('the picture needs matplotlib; run: pip install "aeedge[report]"')
-
-
 def draw_features(features: Features, title: str) -> bytes:
     """Return a PNG of the first two principal components of the latents, coloured by class.
 
@@ -103,7 +93,7 @@ def draw_features(features: Features, title: str) -> bytes:
         AeedgeError: matplotlib is not installed.
         ArgumentError: fewer than two images, or than two latent values of each.
     """
-    require_matplotlib()
+    require_report(["matplotlib"], "the picture needs")
     from matplotlib import colormaps
     from matplotlib.figure import Figure  # not pyplot, which keeps global state
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aeedge_runtime import ArgumentError, Codec, load_image
 from aeedge_runtime.image import Source
-from aeedge_runtime.remarks import remark
+from aeedge_runtime.remarks import told
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -61,9 +61,7 @@ def posterior(codec: Codec, image: Source) -> tuple[Floats, Floats, tuple[int, i
         MissingHalfError: the bundle has no encoder.
     """
     require_variational(codec)
-    picture = load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit())
-    for note in picture.notes:
-        remark(note)
+    picture = told(load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit()))
     return *codec.encode_distribution(picture), (picture.pixels.shape[0], picture.pixels.shape[1])
 
 

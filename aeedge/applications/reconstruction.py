@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from aeedge_runtime import Codec, Picture, load_image
 from aeedge_runtime.image import Source
-from aeedge_runtime.remarks import remark
+from aeedge_runtime.remarks import told
 
 Pixels = NDArray[np.uint8]
 
@@ -32,9 +32,7 @@ def reconstruct_picture(codec: Codec, image: Source) -> tuple[Picture, Picture]:
         ImageError: not an image, or a damaged one.
         MissingHalfError: the bundle lacks encoder or decoder.
     """
-    seen = load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit())
-    for note in seen.notes:
-        remark(note)
+    seen = told(load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit()))
     pixels = reconstruct(codec, seen.pixels[None])[0]
     return seen, Picture(pixels=pixels, alpha=seen.alpha, icc=seen.icc, exif=seen.exif, gray=seen.gray)
 

@@ -1,13 +1,13 @@
 """A picture of a report: one bar per case, cut into its stages; needs the `report` extra."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.tables import number, words
-from aeedge_runtime.errors import AeedgeError, ArgumentError
+from aeedge.failures import require_report
+from aeedge_runtime.errors import ArgumentError
 
 ROW_INCHES = 0.45
 
@@ -38,8 +38,7 @@ def require_chart(suffix: str) -> None:
     """
     if suffix.lower() not in FORMATS:
         raise ArgumentError(f"--picture: found {suffix or 'no suffix'}, expected one of {', '.join(FORMATS)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise AeedgeError('found no matplotlib, which pictures need; run: pip install "aeedge[report]"')
+    require_report(["matplotlib"], "pictures need")
 
 
 def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, suffix: str) -> bytes:

@@ -82,15 +82,7 @@ def benchmark(
     """
     effort = effort or Effort()
     codec = Codec.load(bundle)
-    warnings: dict[str, None] = {}
-    source = "given"
-    if "encoder" not in codec.bundle.manifest.halves:
-        pictures, source = (), "golden"
-        warnings = dict.fromkeys(
-            ["there is no encoder in the bundle: its largest golden stream is timed, and no other"]
-        )
-    elif not pictures:
-        pictures, source = usual_pictures(codec)
+    pictures, source, warnings = _pictures(codec, pictures)
     facts = environment(command)
     with tempfile.TemporaryDirectory(prefix="aeedge-bench-") as folder:
         try:
@@ -112,8 +104,19 @@ def benchmark(
     facts["bundle"] = {"name": manifest.name, "stream_id": manifest.stream_id, "hash": codec.bundle.hash}
     facts["effort"] = vars(effort)
     facts["pictures"] = {"count": len(pictures), "source": source, "digest": digest(pictures)}
-    warnings |= dict.fromkeys(text for group in replies.values() for reply in group for text in reply.warnings)
-    return Report(facts, [summarize(case, group) for case, group in replies.items()], list(warnings))
+    warnings += [text for group in replies.values() for reply in group for text in reply.warnings]
+    results = [summarize(case, group) for case, group in replies.items()]
+    return Report(facts, results, list(dict.fromkeys(warnings)))
+
+
+def _pictures(codec: Codec, given: Sequence[Pixels]) -> tuple[Sequence[Pixels], str, list[str]]:
+    """Return the pictures to measure with, where they come from, and what to warn of."""
+    if "encoder" not in codec.bundle.manifest.halves:
+        text = "there is no encoder in the bundle: its largest golden stream is timed, and no other"
+        return (), "golden", [text]
+    if given:
+        return given, "given", []
+    return *usual_pictures(codec), []
 
 
 def digest(pictures: Sequence[Pixels]) -> str:
@@ -151,12 +154,7 @@ def _requests(
             if shape not in made:
                 made[shape] = make_material(codec, case, pictures, folder / f"material-{len(made)}", latents=latents)
             material = made[shape]
-        target = _target_db(material) if case.engine in CLASSICS else None
-        if case.engine in CLASSICS and target is None:
-            raise ArgumentError(
-                f"--against {case.engine}: classic codecs are matched to the bundle's PSNR, and half a bundle has "
-                "none; leave it out, or measure the whole bundle"
-            )
+        target = _target_db(material, case.engine) if case.engine in CLASSICS else None
         place = None if run is None else os.fspath(run)
         requests.append(Request(case, bundle, place, os.fspath(material.folder), effort, target))
     return requests
@@ -175,11 +173,14 @@ def _possible(codec: Codec, grid: Grid) -> list[Case]:
     return cases
 
 
-def _target_db(material: Material) -> float | None:
+def _target_db(material: Material, engine: str) -> float:
     item = material.items()[0]
     pixels, decoded = item.pixels(), item.decoded()
     if pixels is None or decoded is None:
-        return None
+        raise ArgumentError(
+            f"--against {engine}: classic codecs are matched to the bundle's PSNR, and half a bundle has none; "
+            "leave it out, or measure the whole bundle"
+        )
     found = psnr_or_none(decoded, pixels)
     return LOSSLESS_DB if found is None else found
 

@@ -8,6 +8,7 @@ import click
 from aeedge.applications.outlet import Outlet
 from aeedge.applications.selection import Selection, data_options
 from aeedge.console import count, print_json, printable, say
+from aeedge.failures import require_report
 from aeedge.options import device_option, force_option, json_option, threads_option
 from aeedge.outputs import require_suffix
 from aeedge_runtime.errors import ArgumentError
@@ -42,11 +43,11 @@ def encode(bundle: str, images: tuple[str, ...], output: Path, picture: Path | N
         if place:
             outlet.check(place)
 
-    from aeedge.applications.features import draw_features, encode_images, require_matplotlib
+    from aeedge.applications.features import draw_features, encode_images
     from aeedge_runtime import Codec
 
     if picture:
-        require_matplotlib()
+        require_report(["matplotlib"], "the picture needs")
 
     codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
     codec.bundle.require("encoder", "encode")

@@ -1,6 +1,5 @@
 """`aeedge eval`: a bundle against the classic codecs, with a report and a verdict."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.console import count, note, print_json, printable, say, warn
+from aeedge.failures import require_report
 from aeedge.options import device_option, force_option, json_option, threads_option
 from aeedge.outputs import require_place
 from aeedge_runtime.errors import AeedgeError
@@ -74,7 +74,7 @@ def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **
 
     Writes report.html, summary.json and results.csv. Small images of one size (28x28, 32x32) are judged as a set.
     """
-    _check_extra()
+    require_report(NEEDED, "the evaluation needs")
     folder = _check_output(Path(output), force)
     evaluation, report = _run(bundle, Path(data), options)
 
@@ -137,12 +137,6 @@ def _check_output(folder: Path, force: bool) -> Path:
         raise AeedgeError(f"{printable(folder / existing[0])} exists; --force replaces it, -o names another folder")
     require_place(folder / FILES[0])
     return folder
-
-
-def _check_extra() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise AeedgeError(f'found no {missing[0]}, which the evaluation needs; run: pip install "aeedge[report]"')
 
 
 eval = evaluate  # noqa: A001  the command line looks for the command's own name

@@ -242,8 +242,7 @@ class ScaleBranch(nn.Module):
         """Return the largest possible partial sum of any layer, in units of 1/1024 (the bound is 2^24)."""
         inputs = {"first": HYPER_LIMIT / 4, "context_mix": float(CONTEXT_LIMIT)}
         layers = {name: layer for name, layer in self.named_modules() if isinstance(layer, ExactConv2d)}
-        default = ACTIVATION_LIMIT
-        return max(layer.largest_sum(inputs.get(name, default)) for name, layer in layers.items())
+        return max(layer.largest_sum(inputs.get(name, ACTIVATION_LIMIT)) for name, layer in layers.items())
 
 
 class ScaleGroup(nn.Module):

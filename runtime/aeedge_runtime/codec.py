@@ -258,7 +258,7 @@ class Codec:
         self.bundle.require("decoder", "decode")
         latents = _array(latents)
         height, width = _check_rows_and_columns(size)
-        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.limit(None))
+        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.limit())
         expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
         if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
             wanted = f"float32 [N, {', '.join(map(str, expected))}]"
@@ -295,6 +295,16 @@ class Codec:
             self.bundle.require(role, "its provider")
         return self._networks.session(role, patches).provider
 
+    def limit(self, max_pixels: int | None = None) -> int:
+        """Most pixels of one call, padding included: as many as asked for, else as many as the bundle says.
+
+        Raises:
+            ArgumentError: it is no number of pixels.
+        """
+        if max_pixels is None:
+            return min(self.bundle.manifest.limits.max_pixels, MAX_PIXELS)
+        return whole("max_pixels", max_pixels)
+
     def __repr__(self) -> str:
         """Bundle and device."""
         return f"Codec({self.bundle}, device={self.options.device!r})"
@@ -318,16 +328,6 @@ class Codec:
     def _channels(self) -> int:
         return self.bundle.manifest.image.channels
 
-    def limit(self, max_pixels: int | None = None) -> int:
-        """Most pixels of one call, padding included: as many as asked for, else as many as the bundle says.
-
-        Raises:
-            ArgumentError: it is no number of pixels.
-        """
-        if max_pixels is None:
-            return min(self.bundle.manifest.limits.max_pixels, MAX_PIXELS)
-        return whole("max_pixels", max_pixels)
-
     def _stacked(self, images: Iterable[Source] | NDArray[np.uint8]) -> Pixels:
         """Pixels of images of one size, within the limit, ready for the encoder."""
         self.bundle.require("encoder", "encode")
@@ -337,8 +337,7 @@ class Codec:
         rows, columns = self.bundle.geometry.stride
         if height % rows or width % columns:  # else all pixels are counted by now
             check_size(self.bundle.geometry, count, height, width, limit)
-        for note in stack.notes:
-            remark(note, stacklevel=3)
+        _warn(stack, 4)
         return stack.pixels
 
     def _compress(
@@ -351,7 +350,7 @@ class Codec:
         quality = whole("quality", DEFAULT_QUALITY if rate.quality is None else rate.quality, LOWEST, HIGHEST)
         check_size(self.bundle.geometry, count, height, width, limit)
         sections = _sections(stack, metadata, names)
-        _warn(stack)
+        _warn(stack, 4)
         latents = BlockLatents(self.bundle, self._networks, stack.pixels)
         prior = self._networks.prior(compress=True)
         gray = stack.gray or self._channels == 1
@@ -404,9 +403,9 @@ class Codec:
         return stream, reader, 1 if stream.gray else self._channels
 
 
-def _warn(stack: Stack) -> None:
+def _warn(stack: Stack, stacklevel: int) -> None:
     for note in stack.notes:
-        remark(note, stacklevel=4)
+        remark(note, stacklevel=stacklevel)
 
 
 def _array(latent: object) -> NDArray[Any]:

@@ -104,9 +104,7 @@ def load_image(source: Source, channels: int | None = None, *, max_pixels: int =
             if getattr(image, "is_animated", False):
                 note = "the first of several frames was taken"
                 picture = replace(picture, notes=(*picture.notes, note))
-    elif any(kind.__module__.partition(".")[0] == "PIL" for kind in type(source).__mro__) and hasattr(
-        source, "getbands"
-    ):
+    elif _is_pil(source):
         picture = _from_opened(source, "PIL image", max_pixels)
     else:
         raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")

@@ -56,7 +56,7 @@ def read_plain(
         directory: where that page's directory lies in a TIFF file, if that is known.
 
     Returns:
-        Planes, uint8 [H, W, 1 | 2 | 3 | 4]; ICC profile or None; EXIF without orientation or None; notes.
+        Planes, uint8 [H, W, 1 | 2 | 3 | 4]; ICC profile or None; EXIF with orientation 1, or None; notes.
 
     Raises:
         ImageError: a kind of image that is not supported. Pillow's own errors pass through.
@@ -239,7 +239,7 @@ def tiff_tags(image: Image.Image) -> Mapping[int, Any]:
 
 
 def _read_exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
-    """Orientation 1..8, and the EXIF block without it."""
+    """Orientation 1..8, and the EXIF block as of an image that is turned already."""
     raw = image.info.get("exif") or _text_exif(image.info)
     raw = raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else b""
     try:

@@ -10,8 +10,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from .errors import AeedgeWarning
+
+if TYPE_CHECKING:
+    from .image import Picture
 
 _COLLECTOR: ContextVar[list[str] | None] = ContextVar("aeedge_remarks", default=None)
 
@@ -39,3 +43,10 @@ def remark(text: str, *, stacklevel: int = 1) -> None:
         warnings.warn(text, AeedgeWarning, stacklevel=stacklevel + 1)
     else:
         collector.append(text)
+
+
+def told(picture: Picture) -> Picture:
+    """Says what reading a picture has changed; returns the picture."""
+    for note in picture.notes:
+        remark(note, stacklevel=2)
+    return picture

@@ -41,13 +41,7 @@ def pack_names(names: Sequence[bytes]) -> bytes:
         ArgumentError: a name that `unpack_names` would refuse.
     """
     plain = b"".join(name + b"\0" for name in names)
-    fault = (
-        f"{next(name for name in names if 0 in name)!r:.80} is not a relative path: it holds a zero"
-        if plain.count(0) > len(names)
-        else ""
-    )
-    fault = fault or _name_fault(plain, names)
-    if fault:
+    if fault := _name_fault(plain, names):
         raise ArgumentError(f"names: {fault}")
     if len(plain) > MAX_SECTION_BYTES:
         raise ArgumentError(
@@ -67,8 +61,7 @@ def unpack_names(data: bytes, count: int) -> list[bytes]:
     if found != count or not plain.endswith(b"\0"):
         raise StreamError(f"names section: {found} names, expected {count}; the stream is damaged, get it again")
     names = plain[:-1].split(b"\0")
-    fault = _name_fault(plain, names)
-    if fault:
+    if fault := _name_fault(plain, names):
         raise StreamError(f"names section: {fault}; the stream is damaged or forged")
     return names
 
@@ -81,6 +74,8 @@ def _name_fault(plain: bytes, names: Sequence[bytes]) -> str:
     """What is wrong with names; `plain` holds them with a zero behind each."""
     if len(set(names)) != len(names):
         return "a name comes twice"
+    if plain.count(b"\0") != len(names):
+        return "a name holds a zero byte, so it is not a relative path"
     if found := _NO_PATH.search(plain):
         start = plain.rfind(b"\0", 0, found.start()) + 1
         name = plain[start : plain.index(b"\0", start)]

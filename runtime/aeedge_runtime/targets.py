@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,13 +158,13 @@ def _within(limit: int, stream: Code, wish: str, what: str) -> bytes:
         raise NotReachedError(
             f"{what}: {wish} cannot be met; the smallest size possible with this model is {smallest:,} bytes"
         )
-    best = _last(lambda quality: len(stream(quality)) <= limit, low, HIGHEST)
-    for quality in range(best + 1, HIGHEST):
-        if len(stream(quality)) > limit * (1 + NEAR) + NEAR_BYTES:
-            break
-        if len(stream(quality)) <= limit:
-            best = quality
-    return stream(best)
+
+    def size(quality: int) -> int:
+        return len(stream(quality))
+
+    best = _last(lambda quality: size(quality) <= limit, low, HIGHEST)
+    near = takewhile(lambda quality: size(quality) <= limit * (1 + NEAR) + NEAR_BYTES, range(best + 1, HIGHEST))
+    return stream(max((quality for quality in near if size(quality) <= limit), default=best))
 
 
 def _lowest_within(limit: int, stream: Code) -> int | None:
@@ -203,12 +204,8 @@ def _as_good(least_db: float, stream: Code, psnr: Score, wish: str, what: str) -
     if quality_db(LOWEST) >= least_db:
         return stream(LOWEST)
     lowest = _last(lambda quality: quality_db(quality) < least_db, LOWEST, high) + 1
-    for quality in range(lowest - 1, LOWEST, -1):
-        if quality_db(quality) < least_db - NEAR_DB:
-            break
-        if quality_db(quality) >= least_db:
-            lowest = quality
-    return stream(lowest)
+    near = takewhile(lambda quality: quality_db(quality) >= least_db - NEAR_DB, range(lowest - 1, LOWEST, -1))
+    return stream(min((quality for quality in near if quality_db(quality) >= least_db), default=lowest))
 
 
 def _last(holds: Callable[[int], bool], low: int, high: int) -> int:

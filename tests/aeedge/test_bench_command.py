@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from aeedge.benchmark import chart, measure, worker
+from aeedge.benchmark import measure, worker
 from aeedge.benchmark import pictures as bench_pictures
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.engine import WrongResultError, check_pixels, psnr_or_none
@@ -104,7 +104,7 @@ def test_what_is_no_report_is_refused_and_nothing_measured(aeedge, conv, tmp_pat
 
 def test_a_picture_without_matplotlib_is_refused_and_nothing_measured(aeedge, conv, monkeypatch):
     monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("measured"))
-    monkeypatch.setattr(chart.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     done = aeedge("bench", conv, *OPTIONS, "--picture", "stages.PNG")
     assert (done.code, len(done.errors)) == (1, 1)
     assert "found no matplotlib, which pictures need" in done.errors[0]
