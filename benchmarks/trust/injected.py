@@ -73,8 +73,8 @@ def in_prior(random: Random) -> Patch:
     """The prior network gives another table index when it compresses than when it decompresses."""
     inner = Networks.prior
 
-    def prior(self: Networks, *, compress: bool) -> Any:
-        found: Any = inner(self, compress=compress)
+    def prior(self: Networks, *, compress: bool, workers: int = 1) -> Any:
+        found: Any = inner(self, compress=compress, workers=workers)
         if compress:
             run = found._graphs["prior"].run
             found._graphs["prior"] = unittest.mock.Mock(run=lambda feeds: _other_index(run(feeds), random))

@@ -33,7 +33,7 @@ from aeedge_runtime.chunk import Pass
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.layout import Geometry, Span, chunk_spans
 from aeedge_runtime.networks import Networks
-from aeedge_runtime.prior import FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter, restore_latent
+from aeedge_runtime.prior import Asked, FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter, restore_latent
 from aeedge_runtime.tables import EntropyTables
 
 QUALITIES = (100, 50, 1)
@@ -155,9 +155,9 @@ class Follower(SymbolWriter):
         super().__init__(tables)
         self._reference = reference
 
-    def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
-        """See `aeedge_runtime.prior.Exchange`."""
-        super().exchange(tables, wanted, last)
+    def exchange(self, asked: Asked) -> NDArray[np.int16]:
+        """Symbols of one pass."""
+        super().exchange(asked)
         return self._reference[len(self.passes) - 1][1]
 
 
@@ -203,10 +203,10 @@ class Gate:
         shared = np.empty_like(ours)
         for span, place in spans(self._codec.bundle.geometry, ours):
             writer = SymbolWriter(self._tables)
-            coded = self._ours.walk(quality, span, ours.shape[3], ours[place], writer)
+            coded = writer.answer(self._ours.walk(quality, span, ours.shape[3], ours[place]))
             restore_latent(self._tables, quality, coded, shared[place])
             follower = Follower(self._tables, writer.passes)
-            self._theirs.walk(quality, span, ours.shape[3], theirs[place], follower)
+            follower.answer(self._theirs.walk(quality, span, ours.shape[3], theirs[place]))
             for (tables, symbols), (their_tables, their_symbols) in zip(writer.passes, follower.passes, strict=True):
                 difference = np.abs(symbols.astype(np.int32) - their_symbols)
                 self._tally.differing[quality] += int(np.count_nonzero(difference))
@@ -223,7 +223,7 @@ class Gate:
         restored, payload = np.empty_like(theirs), 0
         for span, place in spans(self._codec.bundle.geometry, theirs):
             writer = SymbolWriter(self._tables)
-            coded = self._theirs.walk(quality, span, theirs.shape[3], theirs[place], writer)
+            coded = writer.answer(self._theirs.walk(quality, span, theirs.shape[3], theirs[place]))
             restore_latent(self._tables, quality, coded, restored[place])
             payload += len(writer.payload())
         stream = self._codec.compress_batch(images, quality)

@@ -26,9 +26,10 @@ from aeedge_export.tables import (
     magnitude_table,
     pack,
 )
+from aeedge_runtime.chunk import drive
 from aeedge_runtime.layout import Span
 from aeedge_runtime.manifest import PriorFacts
-from aeedge_runtime.prior import Graph, HyperPrior
+from aeedge_runtime.prior import Asked, Graph, HyperPrior
 from aeedge_runtime.tables import SCALES, EntropyTables
 
 ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -86,8 +87,9 @@ class SymbolCounter:
         self.scales = np.zeros((SCALES, WINDOW + 2))
         self.energy = np.zeros(SCALES)
 
-    def exchange(self, tables: NDArray[np.uint8], wanted: NDArray[np.float32] | None, last: bool) -> NDArray[np.int16]:
-        """Round half to even and count; see `aeedge_runtime.prior.Exchange`."""
+    def exchange(self, asked: Asked) -> NDArray[np.int16]:
+        """Symbols of one pass: round half to even and count."""
+        wanted, tables = asked.wanted, asked.tables
         if wanted is None:
             raise ValueError("SymbolCounter needs values")
         symbols = np.clip(np.rint(wanted), -32767, 32767).astype(np.int64)
@@ -96,7 +98,7 @@ class SymbolCounter:
         else:
             symbols[self.certain.take(tables) | (np.abs(wanted) < self.dead_zone.take(tables))] = 0
             self._count(tables.astype(np.int64), symbols)
-        self._calls = 0 if last else self._calls + 1
+        self._calls = 0 if asked.last else self._calls + 1
         return symbols.astype(np.int16)
 
     def _count(self, index: NDArray[np.int64], symbols: NDArray[np.int64]) -> None:
@@ -158,7 +160,7 @@ def _count(latents: list[NDArray[np.float32]], prior: HyperPrior, counters: list
     """Count the symbols of latents, with one counter for each of the anchors."""
     for quality, counter in zip(ANCHORS, counters, strict=True):
         for latent in latents:
-            prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, counter)
+            drive(prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent), counter.exchange)
     return counters
 
 

@@ -71,6 +71,11 @@ class BlockLatents:
         self._blocks = plan_blocks(bundle, *pixels.shape[:3])
         self._single: Floats | None = None
 
+    @property
+    def chunks(self) -> int:
+        """Chunks of all blocks together."""
+        return sum(len(block.spans) for block in self._blocks)
+
     def __iter__(self) -> Iterator[tuple[Block, Floats]]:
         """Blocks in order, with latents, float32 [images, c, rows, w].
 

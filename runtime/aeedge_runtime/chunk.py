@@ -7,8 +7,9 @@ escaped symbols and signs; those of the last pass hide in the start states of th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +22,62 @@ from .bank import (
     NEUTRAL,
     PRECISION_BITS,
     SIGNED,
+    DecoderLookup,
     FrequencyBank,
     check_certain,
 )
 from .errors import ArgumentError, StreamError
 from .lanes import choose_lanes, read_states, write_states
 from .limits import MAX_LANES, MAX_STEPS
-from .rans import LOWEST_STATE, RansDecoder, RansEncoder
+from .rans import LOWEST_STATE, RansDecoder, RansEncoder, pop_together, push_together
+from .stages import stage
 
 Pass = tuple[NDArray[np.uint8], NDArray[np.int16]]
 """Table index and symbol of every element of one pass, in coding order."""
 
-_BLOCK = 1 << 14  # symbols coded at a time: their work arrays stay in the second-level cache
+
+@dataclass(frozen=True)
+class Rows:
+    """Symbols that a chunk needs next, one a lane in each row.
+
+    Attributes:
+        coder: what they are popped from.
+        bases: uint32 [S, L], where in the lookup each one's table begins.
+        lookup: the lookup.
+    """
+
+    coder: RansDecoder
+    bases: NDArray[np.uint32]
+    lookup: DecoderLookup
+
+
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+Decoding = Generator[Rows, NDArray[np.int16], Result]
+"""Work that asks for rows of symbols, int16 [S, L], and goes on when it gets them."""
+
+
+def drive(work: Generator[Asked, Given, Result], answer: Callable[[Asked], Given]) -> Result:
+    """Does work that asks, answering each time; what it gives in the end."""
+    try:
+        asked = next(work)
+        while True:
+            asked = work.send(answer(asked))
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+
+
+def pop_rows(rows: Sequence[Rows]) -> list[NDArray[np.int16]]:
+    """Symbols of each of several chunks of one stream, int16 [S, L]; faster than one after the other.
+
+    Raises:
+        StreamError: a payload is too short.
+    """
+    lookup = rows[0].lookup
+    return pop_together([part.coder for part in rows], [part.bases for part in rows], lookup.steps, lookup.symbols)
 
 
 def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
@@ -95,18 +140,19 @@ class ChunkEncoder:
 
     def finish(self) -> bytes:
         """The payload; empty where nothing was to be coded."""
-        parts = self._parts
-        if not any(len(part.entries) for part in parts):
-            return b""
-        hidden = parts[-1].raw
-        lanes = choose_lanes([part.entries for part in parts], len(hidden))
-        zero_start = lanes == 1 and not any(len(part.raw) for part in parts)
-        coder = _push(parts, lanes, hidden, 0 if zero_start else LOWEST_STATE)
-        if zero_start and coder.states[0] < LOWEST_STATE:  # too little to fill a state: a few likely symbols
-            zero_start, coder = False, _push(parts, lanes, hidden, LOWEST_STATE)
-        raw = [hidden[lanes:], *(part.raw for part in reversed(parts[:-1]))]
-        words = np.concatenate([coder.words(), *raw])
-        return write_states(coder.states, zero_start) + words.astype("<u2").tobytes()
+        return finish_together([self])[0]
+
+    def start(self) -> _Payload | None:
+        """The payload before its coder has run; None where nothing is to be coded."""
+        return _Payload(self._parts) if any(len(part.entries) for part in self._parts) else None
+
+
+def finish_together(encoders: Sequence[ChunkEncoder]) -> list[bytes]:
+    """Payloads of several chunks, as `finish` gives them; faster than one after the other."""
+    started = [encoder.start() for encoder in encoders]
+    coded = [payload for payload in started if payload is not None]
+    push_together([payload.coder for payload in coded], [payload.rows() for payload in coded])
+    return [b"" if payload is None else payload.finish() for payload in started]
 
 
 class ChunkDecoder:
@@ -133,7 +179,11 @@ class ChunkDecoder:
         self._coded = 0
 
     def decode(self, tables: NDArray[np.uint8], last: bool) -> NDArray[np.int16]:
-        """Reads the symbols of the next pass, int16 [n].
+        """Reads the symbols of the next pass at once; see `decoding`."""
+        return drive(self.decoding(tables, last), lambda rows: pop_rows([rows])[0])
+
+    def decoding(self, tables: NDArray[np.uint8], last: bool) -> Decoding[NDArray[np.int16]]:
+        """Reads the symbols of the next pass, int16 [n], by way of the rows it asks for.
 
         Args:
             tables: uint8 [n], table index of every element of the pass.
@@ -145,19 +195,20 @@ class ChunkDecoder:
         """
         if self._finished:
             raise ArgumentError("chunk: a pass was asked for after the last one")
-        place = self._bank.coded(tables)
-        coded = tables if len(place) == len(tables) else tables.take(place)
-        found = self._decode_coded(coded)
-        if found.size:
+        with stage("entropy_decode"):
+            place = self._bank.coded(tables)
+            coded = tables if len(place) == len(tables) else tables.take(place)
+            rows = self._rows(coded)
+        popped = None if rows is None else (yield rows)
+        with stage("entropy_decode"):
+            found = np.empty(0, np.int16) if popped is None else popped.ravel()[: len(coded)]
             self._add_raw(found, coded, last)
-        elif last:
-            self._raw_words(0, last=True)
-        self._finished = last
-        if len(coded) == len(tables):
-            return found
-        symbols = np.zeros(len(tables), np.int16)
-        symbols[place] = found
-        return symbols
+            self._finished = last
+            if len(coded) == len(tables):
+                return found
+            symbols = np.zeros(len(tables), np.int16)
+            symbols[place] = found
+            return symbols
 
     def finish(self) -> None:
         """Checks that every pass was read and that every byte of the payload had a use.
@@ -171,10 +222,11 @@ class ChunkDecoder:
         if self._coder is not None and not self._coded:
             raise StreamError("chunk: a payload where every symbol is certain, expected none; the stream is damaged")
 
-    def _decode_coded(self, tables: NDArray[np.uint8]) -> NDArray[np.int16]:
+    def _rows(self, tables: NDArray[np.uint8]) -> Rows | None:
+        """Rows that hold as many symbols of these tables, none of them certain; None for no symbol."""
         count, coder = len(tables), self._coder
         if not count:
-            return np.empty(0, np.int16)
+            return None
         if coder is None:
             raise StreamError(f"chunk: an empty payload for {count} symbols; the stream is damaged, get it again")
         lanes = len(coder.states)
@@ -184,13 +236,12 @@ class ChunkDecoder:
         lookup = self._bank.decoder_lookup(tables)
         bases = np.full(-(-count // lanes) * lanes, lookup.neutral, np.uint32)
         np.left_shift(tables, PRECISION_BITS, out=bases[:count], dtype=np.uint32)
-        found = np.empty(bases.shape, np.int16)
-        for block in _blocks(len(bases), lanes):
-            slots = coder.pop(bases[block].reshape(-1, lanes), lookup.steps)
-            lookup.symbols.take(slots.ravel(), out=found[block], mode="clip")
-        return found[:count]
+        return Rows(coder, bases.reshape(-1, lanes), lookup)
 
     def _add_raw(self, found: NDArray[np.int16], tables: NDArray[np.uint8], last: bool) -> None:
+        """Adds to the symbols popped what the raw words of the pass hold: signs and escaped symbols."""
+        if not len(found) and not last:
+            return
         escaped = np.flatnonzero(found == ESCAPED)
         magnitude = self._bank.kind.take(tables) == MAGNITUDE
         magnitude &= found != 0
@@ -254,19 +305,42 @@ class _Part:
     raw: NDArray[np.uint16]
 
 
-def _push(parts: Sequence[_Part], lanes: int, hidden: NDArray[np.uint16], lowest: int) -> RansEncoder:
-    start = np.full(lanes, lowest, np.uint32)
-    start[: min(lanes, len(hidden))] += hidden[:lanes]
-    coder = RansEncoder(start)
-    for part in reversed(parts):
-        count = len(part.entries)
-        rows = np.full(-(-count // lanes) * lanes, NEUTRAL, np.uint32)
-        rows[:count] = part.entries
-        for block in reversed(_blocks(len(rows), lanes)):
-            coder.push(rows[block].reshape(-1, lanes))
-    return coder
+class _Payload:
+    """A payload in the making.
 
+    Args:
+        parts: its passes; at least one element is coded.
 
-def _blocks(length: int, lanes: int) -> list[slice]:
-    size = max(_BLOCK // lanes, 1) * lanes
-    return [slice(first, min(first + size, length)) for first in range(0, length, size)]
+    Attributes:
+        coder: which codes them.
+    """
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts, self._hidden = parts, parts[-1].raw
+        lanes = choose_lanes([part.entries for part in parts], len(self._hidden))
+        self._zero_start = lanes == 1 and not any(len(part.raw) for part in parts)
+        self.coder = self._coder(lanes)
+
+    def _coder(self, lanes: int) -> RansEncoder:
+        start = np.full(lanes, 0 if self._zero_start else LOWEST_STATE, np.uint32)
+        start[: min(lanes, len(self._hidden))] += self._hidden[:lanes]
+        return RansEncoder(start)
+
+    def rows(self) -> NDArray[np.uint32]:
+        """Entries of all passes, uint32 [S, L]; each pass begins a row."""
+        lanes = len(self.coder.states)
+        rows = [-(-len(part.entries) // lanes) for part in self._parts]
+        entries = np.full((sum(rows), lanes), NEUTRAL, np.uint32)
+        for part, stop, count in zip(self._parts, np.cumsum(rows).tolist(), rows, strict=True):
+            entries[stop - count : stop].ravel()[: len(part.entries)] = part.entries
+        return entries
+
+    def finish(self) -> bytes:
+        """The bytes, after the rows were pushed."""
+        if self._zero_start and self.coder.states[0] < LOWEST_STATE:  # too little to fill a state: a few likely symbols
+            self._zero_start = False
+            self.coder = self._coder(1)
+            self.coder.push(self.rows())
+        raw = [self._hidden[len(self.coder.states) :], *(part.raw for part in reversed(self._parts[:-1]))]
+        words = np.concatenate([self.coder.words(), *raw])
+        return write_states(self.coder.states, self._zero_start) + words.astype("<u2").tobytes()

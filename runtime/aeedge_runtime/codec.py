@@ -352,11 +352,12 @@ class Codec:
         sections = _sections(stack, metadata, names)
         _warn(stack, 4)
         latents = BlockLatents(self.bundle, self._networks, stack.pixels)
-        prior = self._networks.prior(compress=True)
+        workers = self._networks.workers(latents.chunks)
+        prior = self._networks.prior(compress=True, workers=workers)
         gray = stack.gray or self._channels == 1
 
         def code(quality: int) -> bytes:
-            chunks, symbol_hash = write_chunks(latents, quality, self.bundle, prior)
+            chunks, symbol_hash = write_chunks(latents, quality, self.bundle, prior, workers)
             stream_id = self.bundle.stream_id
             return write_stream(Stream(stream_id, quality, count, width, height, gray, chunks, symbol_hash, sections))
 
@@ -383,7 +384,8 @@ class Codec:
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
-        return stream, ChunkReader(stream, self.bundle, self._networks.prior(compress=False))
+        workers = self._networks.workers(len(stream.chunks))
+        return stream, ChunkReader(stream, self.bundle, self._networks.prior(compress=False, workers=workers), workers)
 
     @staged("to_image")
     def _decompress(self, data: Data, max_pixels: int | None, *, with_alpha: bool = False) -> tuple[Pixels, Stream]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .backend import default_threads
 from .bundle import Bundle
 from .errors import BundleError
 from .image import to_gray
-from .prior import FactorizedPrior, HyperPrior, Prior
+from .prior import FactorizedPrior, Graph, HyperPrior, Prior
 from .session import CPU, Session, SessionOptions, open_session
 from .stages import stage, staged
 
@@ -34,6 +35,9 @@ TILE_PIXELS = 1 << 20
 """Most pixels of one run of a graph over a part of a large image, context included. With a reach of 3 latent rows and
 columns 22 % of what `photo` computes is context then. Tiles of twice the size have 15 %, but a pixel of them takes a
 sixth longer, as activations leave the caches."""
+
+MANY_CHUNKS = 4
+"""Chunks from which each is coded by a thread of its own, rather than one after the other with all threads."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -55,7 +59,20 @@ class _Sessions:
 
     process: int
     lock: threading.RLock = field(default_factory=threading.RLock)
-    opened: dict[tuple[str, int | None], Session] = field(default_factory=dict)
+    opened: dict[tuple[str, int], Session] = field(default_factory=dict)
+
+
+class Turns:
+    """A graph of which threads make one run at a time: on a GPU every run at once takes memory of its own."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._lock = threading.Lock()
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Outputs of the graph."""
+        with self._lock:
+            return self._graph.run(feeds)
 
 
 class Networks:
@@ -90,6 +107,7 @@ class Networks:
         return self._opened(role, 1 if patches * weights <= FEW_PRODUCTS else self._options.threads)
 
     def _opened(self, role: str, threads: int | None) -> Session:
+        threads = threads or default_threads()
         state, key = self._own_sessions(), (role, threads)
         found = state.opened.get(key)
         if found is not None:
@@ -163,13 +181,28 @@ class Networks:
                 outer = latents[images, :, _within(tile.outer_rows, held), _whole(tile.outer_columns)]
                 self._decode_tile(outer, tile, band[images], rows.start)
 
-    def prior(self, *, compress: bool) -> Prior:
-        """The model of the symbols."""
+    def workers(self, chunks: int) -> int:
+        """Threads that code a stream of so many chunks: one, or, for many chunks, as many as may be used."""
+        threads = self._options.threads or default_threads()
+        return threads if chunks >= min(threads, MANY_CHUNKS) else 1
+
+    def prior(self, *, compress: bool, workers: int = 1) -> Prior:
+        """The model of the symbols.
+
+        Args:
+            compress: whether with the side that only a compressing caller needs.
+            workers: threads that call it at once; for several each graph runs on the thread that calls.
+        """
         facts, tables = self._bundle.manifest.prior, self._bundle.tables
         if facts.kind == "factorized":
             return FactorizedPrior(tables)
-        hyper_encoder = self.session("hyper_encoder") if compress else None
-        return HyperPrior(tables, facts, [self.session(role) for role in facts.graphs], hyper_encoder)
+        threads = self._options.threads if workers == 1 else 1
+        hyper_encoder: Graph | None = None
+        if compress:
+            hyper_encoder = self._opened("hyper_encoder", threads)
+            if workers > 1 and hyper_encoder.provider != CPU:
+                hyper_encoder = Turns(hyper_encoder)
+        return HyperPrior(tables, facts, [self._opened(role, threads) for role in facts.graphs], hyper_encoder)
 
     def _own_sessions(self) -> _Sessions:
         """Sessions of this process; those of a parent are not used: their threads are not here."""
@@ -179,7 +212,7 @@ class Networks:
         return state
 
     @staged("open_graph")
-    def _open(self, role: str, threads: int | None) -> Session:
+    def _open(self, role: str, threads: int) -> Session:
         exact = role in self._bundle.manifest.prior.graphs  # the same table indices everywhere: always on the CPU
         options = replace(self._options, threads=threads)
         if exact:

@@ -1,22 +1,22 @@
 """Which table and which mean each latent element has: one walk over a chunk, the same for compress and decompress.
 
-A walk visits the passes of a chunk in coding order and hands each pass to an exchange: the writer's turns wanted
-values into symbols and keeps them, the reader's takes symbols out of the payload. Everything a later pass depends on
-is computed from the symbols that came back, so both sides see the same tables.
+A walk visits the passes of a chunk in coding order and asks for the symbols of each: a writer turns wanted values into
+symbols and keeps them, a reader takes symbols out of the payload. Everything a later pass depends on is computed from
+the symbols that came back, so both sides see the same tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import all_finite
 from .bank import FrequencyBank
-from .chunk import ChunkDecoder, ChunkEncoder, Pass
+from .chunk import ChunkDecoder, ChunkEncoder, Decoding, Pass, drive, finish_together
 from .errors import BundleError
 from .layout import Span
 from .limits import MAX_SYMBOL
@@ -30,17 +30,28 @@ MAX_HYPER_SYMBOL = 127
 Floats = NDArray[np.float32]
 
 
-class Exchange(Protocol):
-    """One side of the coder."""
+@dataclass(frozen=True)
+class Asked:
+    """What a walk needs to go on: the symbols of a pass, int16 [n].
 
-    def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
-        """Symbols of one pass, int16 [n].
+    Attributes:
+        tables: uint8 [n], table of each element.
+        wanted: float32 [n], values to round, where the caller compresses.
+        last: whether it is the last pass of the chunk.
+    """
 
-        Args:
-            tables: uint8 [n], table of each element.
-            wanted: float32 [n], values to round, where the caller compresses.
-            last: whether it is the last pass of the chunk.
-        """
+    tables: NDArray[np.uint8]
+    wanted: Floats | None
+    last: bool
+
+
+Result = TypeVar("Result")
+
+Part = Generator[Asked, NDArray[np.int16], Result]
+"""A part of a walk."""
+
+Walk = Part["list[Coded]"]
+"""A visit to the passes of a chunk; what it gives in the end is for `restore_latent`."""
 
 
 class SymbolWriter:
@@ -48,34 +59,45 @@ class SymbolWriter:
 
     Attributes:
         passes: tables and symbols so far, in coding order.
+        encoder: holds them to be coded.
     """
 
     def __init__(self, tables: EntropyTables) -> None:
         self._bank, self._dead_zone = tables.bank, tables.dead_zone
-        self._encoder = ChunkEncoder(tables.bank)
+        self.encoder = ChunkEncoder(tables.bank)
         self.passes: list[Pass] = []
 
-    def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
-        """Rounds half to even, clips, and makes 0 of what is certain or in the dead zone; see Exchange."""
-        if wanted is None:
+    def exchange(self, asked: Asked) -> NDArray[np.int16]:
+        """Symbols of one pass: rounds half to even, clips, and makes 0 of what is certain or in the dead zone."""
+        tables = asked.tables
+        if asked.wanted is None:
             raise ValueError("SymbolWriter needs values")
         coded = self._bank.coded(tables)
-        own, rounded = tables.take(coded), wanted.take(coded)
+        own, rounded = tables.take(coded), asked.wanted.take(coded)
         if self._dead_zone is not None:
             rounded *= np.abs(rounded) >= self._dead_zone.take(own)
         np.clip(np.rint(rounded, out=rounded), -MAX_SYMBOL, MAX_SYMBOL, out=rounded)
         found = rounded.astype(np.int16)
         with stage("entropy_encode"):
-            self._encoder.add(own, found)
+            self.encoder.add(own, found)
         symbols = np.zeros(len(tables), np.int16)
         symbols[coded] = found
         self.passes.append((tables, symbols))
         return symbols
 
-    @staged("entropy_encode")
+    def answer(self, walk: Walk) -> list[Coded]:
+        """Answers a walk to its end."""
+        return drive(walk, self.exchange)
+
     def payload(self) -> bytes:
         """The chunk, after its last pass."""
-        return self._encoder.finish()
+        return payloads([self])[0]
+
+
+@staged("entropy_encode")
+def payloads(writers: Sequence[SymbolWriter]) -> list[bytes]:
+    """Chunks of several writers, as `payload` gives them; faster than one after the other."""
+    return finish_together([writer.encoder for writer in writers])
 
 
 class SymbolReader:
@@ -89,32 +111,23 @@ class SymbolReader:
         self._decoder = ChunkDecoder(payload, bank)
         self.passes: list[NDArray[np.int16]] = []
 
-    @staged("entropy_decode")
-    def exchange(self, tables: NDArray[np.uint8], wanted: Floats | None, last: bool) -> NDArray[np.int16]:
-        """Decodes; see Exchange."""
-        symbols = self._decoder.decode(tables, last)
-        if last:
-            self._decoder.finish()
-        self.passes.append(symbols)
-        return symbols
+    def answer(self, walk: Walk) -> Decoding[list[Coded]]:
+        """Answers a walk to its end, by way of the rows that it asks for.
 
-
-class Prior(Protocol):
-    """A model of symbols."""
-
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
-        """Visits the passes of a chunk.
-
-        Args:
-            quality: 1..100.
-            span: the chunk.
-            width: latent columns.
-            latent: float32 [n, c, rows, w] of the chunk where the caller compresses, else None.
-            side: writer or reader.
-
-        Returns:
-            What every pass over the latent found, for `restore_latent`.
+        Raises:
+            StreamError: the payload breaks a rule of the format.
         """
+        try:
+            asked = next(walk)
+            while True:
+                symbols = yield from self._decoder.decoding(asked.tables, asked.last)
+                if asked.last:
+                    self._decoder.finish()
+                self.passes.append(symbols)
+                asked = walk.send(symbols)
+        except StopIteration as stop:
+            coded: list[Coded] = stop.value
+            return coded
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,20 @@ class Coded:
         if self.means is not None:
             values += self.means.reshape(values.shape)
         self.squares.put(latent[:, self.channels], values)
+
+
+class Prior(Protocol):
+    """A model of symbols."""
+
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None) -> Walk:
+        """Visits the passes of a chunk.
+
+        Args:
+            quality: 1..100.
+            span: the chunk.
+            width: latent columns.
+            latent: float32 [n, c, rows, w] of the chunk where the caller compresses, else None.
+        """
 
 
 def restore_latent(tables: EntropyTables, quality: int, passes: Sequence[Coded], latent: Floats) -> None:
@@ -176,7 +203,7 @@ class FactorizedPrior:
         self._tables = tables
         self._index = tables.table_index
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None) -> Walk:
         """See Prior."""
         shape = (span.images, self._index.shape[1], span.rows, width)
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._index[quality - 1]), shape))
@@ -185,7 +212,7 @@ class FactorizedPrior:
             wanted = latent - _by_channel(self._tables.offsets)
             wanted /= _by_channel(self._tables.steps[quality - 1])
             wanted = wanted.ravel()
-        symbols = side.exchange(index.ravel(), wanted, last=True)
+        symbols = yield Asked(index.ravel(), wanted, last=True)
         return [Coded(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)]
 
 
@@ -218,11 +245,11 @@ class HyperPrior:
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables.tobytes().ljust(256, b"\0")  # translate() is twice as fast as take()
 
-    def walk(self, quality: int, span: Span, width: int, latent: Floats | None, side: Exchange) -> list[Coded]:
+    def walk(self, quality: int, span: Span, width: int, latent: Floats | None) -> Walk:
         """See Prior."""
         target = None if latent is None else latent / _by_channel(self._tables.steps[quality - 1])
-        hyper = self._exchange_hyper(quality, span, width, target, side)
-        coded, features = self._first_group(hyper, span, width, target, side)
+        hyper = yield from self._hyper_symbols(quality, span, width, target)
+        coded, features = yield from self._first_group(hyper, span, width, target)
         later = self._facts.pass_channels()[self._facts.passes :]
         if not later:
             return coded
@@ -237,14 +264,14 @@ class HyperPrior:
             shape = (span.images, channels.stop - channels.start, span.rows, width)
             index, mean = self._predict(f"group_{number}", feeds, shape)
             last = number == len(later)
-            coded.append(self._exchange(channels, whole, index, mean, target, side, last=last))
+            coded.append((yield from self._coded(channels, whole, index, mean, target, last=last)))
             if not last:
                 coded[-1].put(symbols, values)
         return coded
 
     def _first_group(
-        self, hyper: Floats, span: Span, width: int, target: Floats | None, side: Exchange
-    ) -> tuple[list[Coded], dict[str, Floats]]:
+        self, hyper: Floats, span: Span, width: int, target: Floats | None
+    ) -> Part[tuple[list[Coded], dict[str, Floats]]]:
         """The first group, in one pass or in two; and the features that the first pass's graph hands on."""
         two, channels, parity = self._facts.passes == 2, self._facts.pass_channels()[0], span.first_row % 2
         last = len(self._facts.groups) == 1
@@ -254,14 +281,14 @@ class HyperPrior:
         feeds: dict[str, Any] = {"hyper_symbols": hyper, "inside": inside}
         index, mean, *more = self._predict_squares("prior", squares, feeds, size)
         features = dict(zip(("scale_features", "mean_features"), more, strict=True))
-        coded = [self._exchange(channels, squares, index, mean, target, side, last=last and not two)]
+        coded = [(yield from self._coded(channels, squares, index, mean, target, last=last and not two))]
         if two:
             symbols = coded[0].symbols.astype(np.float32)
             feeds = {**features, "place": squares.ranks()}
             feeds |= {"known_symbols": symbols, "known_latent": symbols + mean}
             others = Squares(span.rows, width, 1 - parity)
             index, mean = self._predict_squares("context", others, feeds, size)
-            coded.append(self._exchange(channels, others, index, mean, target, side, last=last))
+            coded.append((yield from self._coded(channels, others, index, mean, target, last=last)))
         return coded, features
 
     def _predict_squares(
@@ -289,9 +316,7 @@ class HyperPrior:
             raise BundleError(f"{name} gave table index {outputs[0].max()}, expected at most {SCALES - 1}")
         return outputs
 
-    def _exchange_hyper(
-        self, quality: int, span: Span, width: int, target: Floats | None, side: Exchange
-    ) -> NDArray[np.float32]:
+    def _hyper_symbols(self, quality: int, span: Span, width: int, target: Floats | None) -> Part[Floats]:
         stride, channels = self._facts.stride, self._facts.channels
         shape = (span.images, channels, -(-span.rows // stride), -(-width // stride))
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._hyper_index[quality - 1]), shape))
@@ -303,28 +328,28 @@ class HyperPrior:
                 wanted = self._hyper_encoder.run({"latent_steps": target})[0]
             _check_output("hyper_encoder.onnx", wanted, shape, np.float32)
             wanted = np.clip(wanted, -MAX_HYPER_SYMBOL, MAX_HYPER_SYMBOL).ravel()
-        found = side.exchange(index.ravel(), wanted, last=False).astype(np.float32).reshape(shape)
+        found = (yield Asked(index.ravel(), wanted, last=False)).astype(np.float32).reshape(shape)
         return np.clip(found, -MAX_HYPER_SYMBOL, MAX_HYPER_SYMBOL, out=found)  # a forged stream may hold larger ones
 
-    def _exchange(
+    def _coded(
         self,
         channels: slice,
         squares: Squares,
         index: NDArray[np.uint8],
         mean: Floats,
         target: Floats | None,
-        side: Exchange,
         *,
         last: bool,
-    ) -> Coded:
-        """Codes the elements of some channels on some squares, given table index and mean of each."""
+    ) -> Part[Coded]:
+        """The elements of some channels on some squares, given table index and mean of each."""
         tables = np.frombuffer(bytearray(index.ravel()).translate(self._scale_tables), np.uint8)
         wanted = None
         if target is not None:
             wanted = squares.take(target[:, channels])
             wanted -= mean.reshape(wanted.shape)
             wanted = wanted.ravel()
-        return Coded(channels, squares, side.exchange(tables, wanted, last).reshape(mean.shape), mean)
+        symbols = yield Asked(tables, wanted, last)
+        return Coded(channels, squares, symbols.reshape(mean.shape), mean)
 
 
 class Squares:

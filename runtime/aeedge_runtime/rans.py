@@ -2,14 +2,17 @@
 
 The coder is a stack: an encoder pushes the last symbols first and a decoder pops the first symbols first. It works in
 steps of one symbol per lane; NumPy does a step in a handful of calls whatever the number of lanes. It knows nothing of
-tables: a push takes frequencies, a pop returns the slots (state modulo 16384) that a lookup turns into symbols.
+tables: a push takes frequencies, a pop looks up what lies behind a slot (state modulo 16384).
+A step costs some microseconds whatever it codes, so coders that do not depend on each other go through it together.
 Invariant between steps: every state is in [2^16, 2^32), but see `zero_start`.
 (Asymmetric numeral systems, arXiv 1311.2540; interleaved entropy coders, arXiv 1402.3392.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,8 @@ from .bank import FREQUENCY_MASK, PRECISION_BITS, SLOT_MASK, TOTAL
 from .errors import StreamError
 
 LOWEST_STATE = 1 << 16
+
+_BLOCK = 1 << 15  # symbols coded at a time: their work arrays stay in the second-level cache
 
 FEW_LANES = 4
 """Up to so many lanes Python's own integers are faster: half a microsecond a symbol, against four a step of NumPy."""
@@ -46,49 +51,81 @@ class RansEncoder:
         self._words: list[NDArray[np.uint16]] = []
 
     def push(self, entries: NDArray[np.uint32]) -> None:
-        """Pushes rows of symbols, the last row first.
-
-        Args:
-            entries: uint32 [S, L], frequency << 14 | cumulative in the low 29 bits of each.
-        """
-        if len(self.states) <= FEW_LANES:
-            self._push_few(entries)
-            return
-        frequency = (entries >> _SLOT_BITS) & FREQUENCY_MASK
-        limit = (frequency << np.uint32(32 - PRECISION_BITS)) - np.uint32(1)  # frequency 16384 wraps to 2^32 - 1: never
-        gap = np.uint32(TOTAL) - frequency
-        cumulative = entries & _SLOTS
-        before = np.empty_like(entries)  # states before their word, if any, is taken off
-        before[-1] = self.states
-        state, quotient = np.empty_like(self.states), np.empty_like(self.states)
-        keep = np.empty(self.states.shape, np.bool_)
-        states = list(before)
-        rows = zip(states, [self.states, *states], limit, frequency, gap, cumulative, strict=False)
-        for old, target, most, each, other, first in reversed(list(rows)):
-            less_equal(old, most, keep)
-            right_shift(old, _WORD_BITS, state)
-            copyto(state, old, "same_kind", keep)
-            floor_divide(state, each, quotient)
-            multiply(quotient, other, quotient)  # x // f * 16384 + x % f = x + x // f * (16384 - f)
-            add(state, quotient, state)
-            add(state, first, target)
-        # Places of a mask, and what lies there, are found twice as fast as by indexing with the mask.
-        self._words.append(before.ravel().take(np.flatnonzero(before > limit)).astype(np.uint16))
-
-    def _push_few(self, entries: NDArray[np.uint32]) -> None:
-        states, words = self.states.tolist(), []
-        for entry, lane in zip(reversed(entries.ravel().tolist()), cycle(range(len(states) - 1, -1, -1))):
-            state, frequency = states[lane], entry >> PRECISION_BITS & _FREQUENCIES
-            if state >= frequency << 32 - PRECISION_BITS:
-                words.append(state & 0xFFFF)
-                state >>= 16
-            states[lane] = state + state // frequency * (TOTAL - frequency) + (entry & TOTAL - 1)
-        self.states[:] = states
-        self._words.append(np.array(words[::-1], np.uint16))
+        """Pushes rows of symbols; see `push_together`."""
+        push_together([self], [entries])
 
     def words(self) -> NDArray[np.uint16]:
         """All words so far in the order in which a decoder reads them, uint16 [m]."""
         return np.concatenate([*reversed(self._words), np.empty(0, np.uint16)])
+
+    def add_words(self, words: NDArray[np.uint16]) -> None:
+        """Takes the words of rows that were pushed."""
+        self._words.append(words)
+
+
+def push_together(coders: Sequence[RansEncoder], entries: Sequence[NDArray[np.uint32]]) -> None:
+    """Pushes rows of symbols to each of several coders, the last row first, as if to one after the other.
+
+    Args:
+        coders: the coders.
+        entries: uint32 [S, L] for each, frequency << 14 | cumulative in the low 29 bits; S and L may differ.
+    """
+    waiting = []
+    for coder, rows in zip(coders, entries, strict=True):
+        if len(coder.states) <= FEW_LANES:
+            _push_few(coder, rows)
+        elif len(rows):
+            waiting.append((coder, rows))
+    while waiting:
+        count = _rows_at_once([rows for _, rows in waiting])
+        _push([coder for coder, _ in waiting], [rows[-count:] for _, rows in waiting])
+        waiting = [(coder, rows[:-count]) for coder, rows in waiting if len(rows) > count]
+
+
+def _rows_at_once(waiting: Sequence[NDArray[np.uint32]]) -> int:
+    """Rows that all have, and not too many symbols."""
+    lanes: int = sum(rows.shape[1] for rows in waiting)
+    return min(*map(len, waiting), max(_BLOCK // lanes, 1))
+
+
+def _push(coders: Sequence[RansEncoder], rows: Sequence[NDArray[np.uint32]]) -> None:
+    """Pushes as many rows to each coder."""
+    entries, states = _joined(rows), _joined([coder.states for coder in coders])
+    frequency = (entries >> _SLOT_BITS) & FREQUENCY_MASK
+    limit = (frequency << np.uint32(32 - PRECISION_BITS)) - np.uint32(1)  # frequency 16384 wraps to 2^32 - 1: never
+    gap = np.uint32(TOTAL) - frequency
+    cumulative = entries & _SLOTS
+    before = np.empty_like(entries)  # states before their word, if any, is taken off
+    before[-1] = states
+    state, quotient = np.empty_like(states), np.empty_like(states)
+    keep = np.empty(states.shape, np.bool_)
+    targets = list(before)
+    steps = zip(targets, [states, *targets], limit, frequency, gap, cumulative, strict=False)
+    for old, target, most, each, other, first in reversed(list(steps)):
+        less_equal(old, most, keep)
+        right_shift(old, _WORD_BITS, state)
+        copyto(state, old, "same_kind", keep)
+        floor_divide(state, each, quotient)
+        multiply(quotient, other, quotient)  # x // f * 16384 + x % f = x + x // f * (16384 - f)
+        add(state, quotient, state)
+        add(state, first, target)
+    for coder, lanes in zip(coders, _lanes_of(coders), strict=True):
+        coder.states = states[lanes]
+        own = before[:, lanes].ravel()
+        # Places of a mask, and what lies there, are found twice as fast as by indexing with the mask.
+        coder.add_words(own.take(np.flatnonzero(own > limit[:, lanes].ravel())).astype(np.uint16))
+
+
+def _push_few(coder: RansEncoder, rows: NDArray[np.uint32]) -> None:
+    states, words = coder.states.tolist(), []
+    for entry, lane in zip(reversed(rows.ravel().tolist()), cycle(range(len(states) - 1, -1, -1))):
+        state, frequency = states[lane], entry >> PRECISION_BITS & _FREQUENCIES
+        if state >= frequency << 32 - PRECISION_BITS:
+            words.append(state & 0xFFFF)
+            state >>= 16
+        states[lane] = state + state // frequency * (TOTAL - frequency) + (entry & TOTAL - 1)
+    coder.states[:] = states
+    coder.add_words(np.array(words[::-1], np.uint16))
 
 
 class RansDecoder:
@@ -109,60 +146,144 @@ class RansDecoder:
         self.position, self.end = 0, len(words)
         self.zero_start = zero_start
 
-    def pop(self, bases: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
-        """Pops rows of symbols and returns base + slot of each, [S, L].
-
-        Args:
-            bases: uint32 [S, L], where in `steps` the 16384 slots of each symbol's table begin.
-            steps: uint32, frequency << 14 | slot - cumulative for every slot of every table.
+    def advance(self, count: int) -> None:
+        """Counts words as read.
 
         Raises:
-            StreamError: the words end too early.
+            StreamError: there are not so many.
         """
-        if len(self.states) <= FEW_LANES:
-            return self._pop_few(bases, steps)
-        found = np.empty(bases.shape, np.intp)
-        state = self.states
-        step, frequency, low = np.empty_like(state), np.empty_like(state), np.empty(state.shape, np.bool_)
-        position, words, end = self.position, self.words, self.end
-        take, nonzero = steps.take, low.nonzero
-        for base, index in zip(bases, found, strict=True):
-            bitwise_and(state, _SLOTS, step)
-            add(step, base, index)
-            take(index, None, step, "clip")  # never clips; the mode only spares a copy
-            right_shift(state, _SLOT_BITS, state)
-            right_shift(step, _SLOT_BITS, frequency)
-            multiply(state, frequency, state)
-            bitwise_and(step, _SLOTS, step)
-            add(state, step, state)
-            less(state, _LOWEST, low)
-            hungry = nonzero()[0]  # twice as fast as indexing by the mask
-            count = len(hungry)
-            if not count:
-                continue
-            if position + count > end:
-                if self.zero_start and position == end:
-                    continue
-                raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
-            state[hungry] = (state[hungry] << _WORD_BITS) | words[position : position + count]
-            position += count
-        self.position = position
-        return found
+        self.position += count
+        if self.position > self.end:
+            raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
 
-    def _pop_few(self, bases: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
-        states, found = self.states.tolist(), []
-        position, word, step_at = self.position, self.words.item, steps.item
-        for base, lane in zip(bases.ravel().tolist(), cycle(range(len(states)))):
-            state = states[lane]
-            index = base + (state & TOTAL - 1)
-            found.append(index)
-            step = step_at(index)
-            state = (state >> PRECISION_BITS) * (step >> PRECISION_BITS) + (step & TOTAL - 1)
-            if state < LOWEST_STATE and not (self.zero_start and position == self.end):
-                if position >= self.end:
-                    raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
-                state = state << 16 | word(position)
-                position += 1
-            states[lane] = state
-        self.states[:], self.position = states, position
-        return np.array(found, np.intp).reshape(bases.shape)
+
+def pop_together(
+    coders: Sequence[RansDecoder],
+    bases: Sequence[NDArray[np.uint32]],
+    steps: NDArray[np.uint32],
+    symbols: NDArray[np.int16],
+) -> list[NDArray[np.int16]]:
+    """Pops rows of symbols of each of several coders, as if of one after the other; int16 [S, L] for each.
+
+    Args:
+        coders: the coders.
+        bases: uint32 [S, L] for each, where in `steps` the 16384 slots of each symbol's table begin.
+        steps: uint32, frequency << 14 | slot - cumulative for every slot of every table.
+        symbols: int16, what lies behind every slot.
+
+    Raises:
+        StreamError: the words end too early.
+    """
+    found = [np.empty(rows.shape, np.int16) for rows in bases]
+    waiting = []
+    for coder, rows, into in zip(coders, bases, found, strict=True):
+        if len(coder.states) <= FEW_LANES:
+            into[:] = symbols.take(_pop_few(coder, rows, steps)).reshape(rows.shape)
+        elif len(rows):
+            waiting.append((coder, rows, into))
+    while waiting:
+        count = _rows_at_once([rows for _, rows, _ in waiting])
+        active = [coder for coder, _, _ in waiting]
+        slots = _pop(active, _joined([rows[:count] for _, rows, _ in waiting]), steps)
+        for (_, _, into), lanes in zip(waiting, _lanes_of(active), strict=True):
+            symbols.take(slots[:, lanes], out=into[:count], mode="clip")
+        waiting = [(coder, rows[count:], into[count:]) for coder, rows, into in waiting if len(rows) > count]
+    return found
+
+
+def _pop(coders: Sequence[RansDecoder], bases: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
+    """Pops as many rows of each coder and returns base + slot of each symbol, [S, L of all]."""
+    found = np.empty(bases.shape, np.intp)
+    state = _joined([coder.states for coder in coders])
+    step, frequency, low = np.empty_like(state), np.empty_like(state), np.empty(state.shape, np.bool_)
+    words = _Words(coders, len(bases))
+    take, nonzero, feed = steps.take, low.nonzero, words.feed
+    for base, index in zip(bases, found, strict=True):
+        bitwise_and(state, _SLOTS, step)
+        add(step, base, index)
+        take(index, None, step, "clip")  # never clips; the mode only spares a copy
+        right_shift(state, _SLOT_BITS, state)
+        right_shift(step, _SLOT_BITS, frequency)
+        multiply(state, frequency, state)
+        bitwise_and(step, _SLOTS, step)
+        add(state, step, state)
+        less(state, _LOWEST, low)
+        hungry = nonzero()[0]  # twice as fast as indexing by the mask
+        if len(hungry):
+            state[hungry] = (state[hungry] << _WORD_BITS) | feed(hungry)
+    words.finish()
+    for coder, lanes in zip(coders, _lanes_of(coders), strict=True):
+        coder.states = state[lanes]
+    return found
+
+
+class _Words:
+    """Words for some steps of coders that pop together."""
+
+    def __init__(self, coders: Sequence[RansDecoder], steps: int) -> None:
+        most = [min(coder.position + steps * len(coder.states), coder.end) for coder in coders]  # one a lane and step
+        parts = [coder.words[coder.position : end] for coder, end in zip(coders, most, strict=True)]
+        self._coders = coders
+        self._words = np.concatenate([*parts, np.zeros(1, np.uint32)]) if len(parts) > 1 else parts[0]
+        self._first = np.cumsum([0, *map(len, parts[:-1])])
+        self._next = self._first.copy()
+        self._lanes = np.cumsum([0, *(len(coder.states) for coder in coders)])
+        self._order = np.arange(self._lanes[-1])
+        self.feed = self._feed_one if len(coders) == 1 else self._feed_several
+
+    def _feed_one(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
+        coder, first = self._coders[0], self._coders[0].position
+        coder.advance(len(hungry))
+        return coder.words[first : coder.position]
+
+    def _feed_several(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
+        """A word for each of these lanes; of a coder that has no more, anything: `finish` tells."""
+        bounds = hungry.searchsorted(self._lanes)
+        first, stop = bounds[:-1], bounds[1:]
+        place = (self._next - first).repeat(stop - first)
+        place += self._order[: len(place)]
+        self._next += stop
+        self._next -= first
+        return self._words.take(place, mode="clip")
+
+    def finish(self) -> None:
+        """Counts what was read.
+
+        Raises:
+            StreamError: more than there is.
+        """
+        if len(self._coders) > 1:
+            for coder, count in zip(self._coders, (self._next - self._first).tolist(), strict=True):
+                coder.advance(count)
+
+
+def _pop_few(coder: RansDecoder, rows: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
+    states, found = coder.states.tolist(), []
+    position, word, step_at = coder.position, coder.words.item, steps.item
+    for base, lane in zip(rows.ravel().tolist(), cycle(range(len(states)))):
+        state = states[lane]
+        index = base + (state & TOTAL - 1)
+        found.append(index)
+        step = step_at(index)
+        state = (state >> PRECISION_BITS) * (step >> PRECISION_BITS) + (step & TOTAL - 1)
+        if state < LOWEST_STATE and not (coder.zero_start and position == coder.end):
+            if position >= coder.end:
+                raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
+            state = state << 16 | word(position)
+            position += 1
+        states[lane] = state
+    coder.states[:], coder.position = states, position
+    return np.array(found, np.intp)
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Parts side by side, lane after lane; a single one as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+
+def _lanes_of(coders: Sequence[RansEncoder] | Sequence[RansDecoder]) -> Iterator[slice]:
+    """Where the lanes of each coder lie among those of all."""
+    first = 0
+    for coder in coders:
+        yield slice(first, first + len(coder.states))
+        first += len(coder.states)

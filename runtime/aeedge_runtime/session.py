@@ -263,7 +263,6 @@ def _cuda_options(options: SessionOptions) -> dict[str, str]:
         "device_id": options.device[len("cuda:") :] if options.device.startswith("cuda:") else "0",
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": str(int(options.tf32)),
-        "arena_extend_strategy": "kSameAsRequested",
     }
 
 

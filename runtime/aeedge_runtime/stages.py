@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
@@ -50,6 +50,18 @@ class StageClock:
             self._charge()
             self._stages.pop()
 
+    def share_out(self, name: str, times_ns: Mapping[str, int]) -> None:
+        """Divides what a stage was charged among others, in proportion to their times in another clock.
+
+        Args:
+            name: the stage; it is gone then.
+            times_ns: times by stage; `OTHER` stands for the stage that is open now.
+        """
+        total, whole = self.times_ns.pop(name, 0), sum(times_ns.values())
+        for other, part in times_ns.items():
+            into = self._stages[-1] if other == OTHER else other
+            self.times_ns[into] = self.times_ns.get(into, 0) + total * part // max(whole, 1)
+
     def _charge(self) -> None:
         now = time.perf_counter_ns()
         name = self._stages[-1]
@@ -59,6 +71,11 @@ class StageClock:
 
 _CLOCK: ContextVar[StageClock | None] = ContextVar("aeedge_stage_clock", default=None)
 _NOTHING = nullcontext()
+
+
+def running_clock() -> StageClock | None:
+    """The clock of this context, if one runs."""
+    return _CLOCK.get()
 
 
 def stage(name: str) -> AbstractContextManager[None]:

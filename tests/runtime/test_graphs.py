@@ -12,7 +12,7 @@ from aeedge_runtime import session as session_module
 from aeedge_runtime.backend import load_backend
 from aeedge_runtime.doctor import SMOKE_MODEL
 from aeedge_runtime.layout import Span
-from aeedge_runtime.prior import FactorizedPrior, HyperPrior, SymbolWriter
+from aeedge_runtime.prior import Asked, FactorizedPrior, HyperPrior, SymbolWriter
 from aeedge_runtime.session import CPU, SessionOptions, open_session
 
 Change = Callable[[list[Any]], list[Any]]
@@ -67,9 +67,9 @@ def test_tables_of_another_prior() -> None:
     prior = HyperPrior(hyper.tables, hyper.manifest.prior, graphs, None)
     latent = np.zeros((1, 8, 2, 2), np.float32)
     with pytest.raises(BundleError, match=r"hyper_encoder\.onnx is needed to compress"):
-        prior.walk(50, Span(0, 1, 0, 2), 2, latent, SymbolWriter(hyper.tables))
+        SymbolWriter(hyper.tables).answer(prior.walk(50, Span(0, 1, 0, 2), 2, latent))
     with pytest.raises(ValueError, match="needs values"):
-        SymbolWriter(conv.tables).exchange(np.zeros(1, np.uint8), None, last=True)
+        SymbolWriter(conv.tables).exchange(Asked(np.zeros(1, np.uint8), None, last=True))
 
 
 def test_a_provider_that_refuses_a_graph_is_not_the_graph_to_blame(monkeypatch) -> None:

@@ -7,8 +7,14 @@ import pytest
 from tiny import BUNDLES, picture
 
 from aeedge_runtime import BundleError, Codec
+from aeedge_runtime.chunk import Rows, drive, pop_rows
 from aeedge_runtime.layout import Span
-from aeedge_runtime.prior import HyperPrior, Squares, SymbolReader, SymbolWriter, restore_latent
+from aeedge_runtime.prior import Asked, HyperPrior, Squares, SymbolReader, SymbolWriter, restore_latent
+
+
+def popped(rows: Rows):
+    return pop_rows([rows])[0]
+
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (3, 4), (4, 5), (5, 6), (7, 3)]
 
@@ -48,9 +54,9 @@ def test_a_pass_without_a_square(name, first_row):
     latent = np.linspace(-90, 90, 8, dtype=np.float32).reshape(1, 8, 1, 1)
     writer, span = SymbolWriter(tables), Span(0, 1, first_row, 1)
     written, read = np.empty_like(latent), np.empty_like(latent)
-    restore_latent(tables, 90, prior.walk(90, span, 1, latent, writer), written)
+    restore_latent(tables, 90, writer.answer(prior.walk(90, span, 1, latent)), written)
     reader = SymbolReader(writer.payload(), tables.bank)
-    restore_latent(tables, 90, prior.walk(90, span, 1, None, reader), read)
+    restore_latent(tables, 90, drive(reader.answer(prior.walk(90, span, 1, None)), popped), read)
     assert np.array_equal(read, written)
     assert np.abs(written - latent).max() <= tables.steps[89].max() / 2
 
@@ -62,9 +68,10 @@ def test_the_writer_leaves_out_what_is_in_the_dead_zone():
     zone[coded[1]] = 0.75
     index = np.repeat(coded, 4).astype(np.uint8)
     wanted = np.tile(np.array([0.5, -0.7, 0.76, -1.2], np.float32), 2)
-    found = SymbolWriter(replace(tables, dead_zone=zone)).exchange(index, wanted, last=True)
+    asked = Asked(index, wanted, last=True)
+    found = SymbolWriter(replace(tables, dead_zone=zone)).exchange(asked)
     assert found.tolist() == [0, -1, 1, -1, 0, 0, 1, -1]
-    assert SymbolWriter(tables).exchange(index, wanted, last=True).tolist() == [0, -1, 1, -1] * 2
+    assert SymbolWriter(tables).exchange(asked).tolist() == [0, -1, 1, -1] * 2
 
 
 @pytest.mark.parametrize("forged", [128, -128, 32767, -32767])
@@ -78,12 +85,9 @@ def test_hyper_symbols_of_a_forged_stream_are_clipped(forged):
             seen.append(next(value for name, value in feeds.items() if name.startswith("hyper")))
             return inner.run(feeds)
 
-    class Forged:
-        def exchange(self, tables, wanted, last):
-            return np.full(len(tables), forged if not seen else 0, np.int16)
-
     prior._graphs["prior"] = Watched()
-    prior.walk(50, Span(0, 1, 0, 2), 2, None, Forged())
+    walk = prior.walk(50, Span(0, 1, 0, 2), 2, None)
+    drive(walk, lambda asked: np.full(len(asked.tables), forged if not seen else 0, np.int16))
     assert np.unique(seen[0]).tolist() == [np.clip(forged, -127, 127)]
 
 
@@ -103,5 +107,6 @@ def test_a_graph_with_another_number_of_outputs(graph, count):
 
     prior._graphs[graph] = Other()
     latent = codec.encode(picture(20, 30, 3))[None]
+    walk = prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent)
     with pytest.raises(BundleError, match=rf"gave {count} outputs, expected"):
-        prior.walk(50, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent, SymbolWriter(codec.bundle.tables))
+        SymbolWriter(codec.bundle.tables).answer(walk)

@@ -1,6 +1,5 @@
 import json
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from PIL import Image
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
-from aeedge_runtime.prior import SymbolWriter
+from aeedge_runtime.prior import Asked, SymbolWriter
 from aeedge_runtime.verify import GoldenResult, _changed_too_much
 
 LEAST_GAP = 1e-4
@@ -38,9 +37,10 @@ def test_no_golden_value_lies_between_two_symbols(name: str, monkeypatch: pytest
     gaps: list[float] = []
     exchange = SymbolWriter.exchange
 
-    def watched(writer: SymbolWriter, tables: NDArray[np.uint8], wanted: NDArray[np.float32], last: bool) -> Any:
-        gaps.extend(np.abs(np.abs(wanted) % 1 - 0.5))
-        return exchange(writer, tables, wanted, last)
+    def watched(writer: SymbolWriter, asked: Asked) -> NDArray[np.int16]:
+        assert asked.wanted is not None
+        gaps.extend(np.abs(np.abs(asked.wanted) % 1 - 0.5))
+        return exchange(writer, asked)
 
     monkeypatch.setattr(SymbolWriter, "exchange", watched)
     report = verify_bundle(BUNDLES / name, threads=1)
