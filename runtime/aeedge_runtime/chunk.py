@@ -329,11 +329,13 @@ class _Payload:
     def rows(self) -> NDArray[np.uint32]:
         """Entries of all passes, uint32 [S, L]; each pass begins a row."""
         lanes = len(self.coder.states)
-        rows = [-(-len(part.entries) // lanes) for part in self._parts]
-        entries = np.full((sum(rows), lanes), NEUTRAL, np.uint32)
-        for part, stop, count in zip(self._parts, np.cumsum(rows).tolist(), rows, strict=True):
-            entries[stop - count : stop].ravel()[: len(part.entries)] = part.entries
-        return entries
+        lengths = [-(-len(part.entries) // lanes) * lanes for part in self._parts]
+        entries = np.full(sum(lengths), NEUTRAL, np.uint32)
+        first = 0
+        for part, length in zip(self._parts, lengths, strict=True):
+            entries[first : first + len(part.entries)] = part.entries
+            first += length
+        return entries.reshape(-1, lanes)
 
     def finish(self) -> bytes:
         """The bytes, after the rows were pushed."""

@@ -86,6 +86,7 @@ class Networks:
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
         self._bundle = bundle
         self._options = options
+        self._threads = options.threads or default_threads()
         self._sessions = _Sessions(os.getpid())
 
     def session(self, role: str, patches: int | None = None) -> Session:
@@ -101,13 +102,12 @@ class Networks:
         """
         manifest = self._bundle.manifest
         if patches is None or not manifest.image.patched or self._options.device != "cpu":
-            return self._opened(role, self._options.threads)
+            return self._opened(role, self._threads)
         graph = manifest.files.get(f"{role}.onnx")
         weights = graph.bytes // 4 if graph else 0  # each is used once a patch
-        return self._opened(role, 1 if patches * weights <= FEW_PRODUCTS else self._options.threads)
+        return self._opened(role, 1 if patches * weights <= FEW_PRODUCTS else self._threads)
 
-    def _opened(self, role: str, threads: int | None) -> Session:
-        threads = threads or default_threads()
+    def _opened(self, role: str, threads: int) -> Session:
         state, key = self._own_sessions(), (role, threads)
         found = state.opened.get(key)
         if found is not None:
@@ -183,8 +183,7 @@ class Networks:
 
     def workers(self, chunks: int) -> int:
         """Threads that code a stream of so many chunks: one, or, for many chunks, as many as may be used."""
-        threads = self._options.threads or default_threads()
-        return threads if chunks >= min(threads, MANY_CHUNKS) else 1
+        return self._threads if chunks >= min(self._threads, MANY_CHUNKS) else 1
 
     def prior(self, *, compress: bool, workers: int = 1) -> Prior:
         """The model of the symbols.
@@ -196,7 +195,7 @@ class Networks:
         facts, tables = self._bundle.manifest.prior, self._bundle.tables
         if facts.kind == "factorized":
             return FactorizedPrior(tables)
-        threads = self._options.threads if workers == 1 else 1
+        threads = self._threads if workers == 1 else 1
         hyper_encoder: Graph | None = None
         if compress:
             hyper_encoder = self._opened("hyper_encoder", threads)

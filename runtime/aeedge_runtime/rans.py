@@ -74,7 +74,7 @@ def push_together(coders: Sequence[RansEncoder], entries: Sequence[NDArray[np.ui
     for coder, rows in zip(coders, entries, strict=True):
         if len(coder.states) <= FEW_LANES:
             _push_few(coder, rows)
-        elif len(rows):
+        else:
             waiting.append((coder, rows))
     while waiting:
         count = _rows_at_once([rows for _, rows in waiting])
@@ -146,16 +146,6 @@ class RansDecoder:
         self.position, self.end = 0, len(words)
         self.zero_start = zero_start
 
-    def advance(self, count: int) -> None:
-        """Counts words as read.
-
-        Raises:
-            StreamError: there are not so many.
-        """
-        self.position += count
-        if self.position > self.end:
-            raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
-
 
 def pop_together(
     coders: Sequence[RansDecoder],
@@ -174,13 +164,13 @@ def pop_together(
     Raises:
         StreamError: the words end too early.
     """
-    found = [np.empty(rows.shape, np.int16) for rows in bases]
-    waiting = []
-    for coder, rows, into in zip(coders, bases, found, strict=True):
+    found, waiting = [], []
+    for coder, rows in zip(coders, bases, strict=True):
         if len(coder.states) <= FEW_LANES:
-            into[:] = symbols.take(_pop_few(coder, rows, steps)).reshape(rows.shape)
-        elif len(rows):
-            waiting.append((coder, rows, into))
+            found.append(symbols.take(_pop_few(coder, rows, steps)).reshape(rows.shape))
+            continue
+        found.append(np.empty(rows.shape, np.int16))
+        waiting.append((coder, rows, found[-1]))
     while waiting:
         count = _rows_at_once([rows for _, rows, _ in waiting])
         active = [coder for coder, _, _ in waiting]
@@ -196,8 +186,8 @@ def _pop(coders: Sequence[RansDecoder], bases: NDArray[np.uint32], steps: NDArra
     found = np.empty(bases.shape, np.intp)
     state = _joined([coder.states for coder in coders])
     step, frequency, low = np.empty_like(state), np.empty_like(state), np.empty(state.shape, np.bool_)
-    words = _Words(coders, len(bases))
-    take, nonzero, feed = steps.take, low.nonzero, words.feed
+    feed = _Feed(coders[0]) if len(coders) == 1 else _SharedFeed(coders, len(bases))
+    take, nonzero, fed = steps.take, low.nonzero, feed.take
     for base, index in zip(bases, found, strict=True):
         bitwise_and(state, _SLOTS, step)
         add(step, base, index)
@@ -210,34 +200,51 @@ def _pop(coders: Sequence[RansDecoder], bases: NDArray[np.uint32], steps: NDArra
         less(state, _LOWEST, low)
         hungry = nonzero()[0]  # twice as fast as indexing by the mask
         if len(hungry):
-            state[hungry] = (state[hungry] << _WORD_BITS) | feed(hungry)
-    words.finish()
+            state[hungry] = (state[hungry] << _WORD_BITS) | fed(hungry)
+    feed.finish()
     for coder, lanes in zip(coders, _lanes_of(coders), strict=True):
         coder.states = state[lanes]
     return found
 
 
-class _Words:
-    """Words for some steps of coders that pop together."""
+class _Feed:
+    """Hands the words of a coder to the lanes that need them."""
+
+    def __init__(self, coder: RansDecoder) -> None:
+        self._coder = coder
+
+    def take(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
+        """The next word for each of some lanes.
+
+        Raises:
+            StreamError: there are not so many.
+        """
+        coder = self._coder
+        first = coder.position
+        coder.position = stop = first + len(hungry)
+        if stop > coder.end:
+            raise _too_short()
+        return coder.words[first:stop]
+
+    def finish(self) -> None:
+        """Nothing is left to be told."""
+
+
+class _SharedFeed:
+    """The same for several coders side by side, for at most so many steps."""
 
     def __init__(self, coders: Sequence[RansDecoder], steps: int) -> None:
-        most = [min(coder.position + steps * len(coder.states), coder.end) for coder in coders]  # one a lane and step
-        parts = [coder.words[coder.position : end] for coder, end in zip(coders, most, strict=True)]
+        ends = [min(coder.position + steps * len(coder.states), coder.end) for coder in coders]  # one a lane and step
+        parts = [coder.words[coder.position : end] for coder, end in zip(coders, ends, strict=True)]
         self._coders = coders
-        self._words = np.concatenate([*parts, np.zeros(1, np.uint32)]) if len(parts) > 1 else parts[0]
+        self._words = np.concatenate([*parts, np.zeros(1, np.uint32)])
         self._first = np.cumsum([0, *map(len, parts[:-1])])
         self._next = self._first.copy()
         self._lanes = np.cumsum([0, *(len(coder.states) for coder in coders)])
         self._order = np.arange(self._lanes[-1])
-        self.feed = self._feed_one if len(coders) == 1 else self._feed_several
 
-    def _feed_one(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
-        coder, first = self._coders[0], self._coders[0].position
-        coder.advance(len(hungry))
-        return coder.words[first : coder.position]
-
-    def _feed_several(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """A word for each of these lanes; of a coder that has no more, anything: `finish` tells."""
+    def take(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
+        """The next word for each of some lanes; where a coder has no more, anything, and `finish` tells."""
         bounds = hungry.searchsorted(self._lanes)
         first, stop = bounds[:-1], bounds[1:]
         place = (self._next - first).repeat(stop - first)
@@ -250,11 +257,12 @@ class _Words:
         """Counts what was read.
 
         Raises:
-            StreamError: more than there is.
+            StreamError: that is more than there is.
         """
-        if len(self._coders) > 1:
-            for coder, count in zip(self._coders, (self._next - self._first).tolist(), strict=True):
-                coder.advance(count)
+        for coder, count in zip(self._coders, (self._next - self._first).tolist(), strict=True):
+            coder.position += count
+            if coder.position > coder.end:
+                raise _too_short()
 
 
 def _pop_few(coder: RansDecoder, rows: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
@@ -268,12 +276,16 @@ def _pop_few(coder: RansDecoder, rows: NDArray[np.uint32], steps: NDArray[np.uin
         state = (state >> PRECISION_BITS) * (step >> PRECISION_BITS) + (step & TOTAL - 1)
         if state < LOWEST_STATE and not (coder.zero_start and position == coder.end):
             if position >= coder.end:
-                raise StreamError("chunk: the coder needs more words than there are; the stream is damaged")
+                raise _too_short()
             state = state << 16 | word(position)
             position += 1
         states[lane] = state
     coder.states[:], coder.position = states, position
     return np.array(found, np.intp)
+
+
+def _too_short() -> StreamError:
+    return StreamError("chunk: the coder needs more words than there are; the stream is damaged")
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .chunk import Decoding, Rows, hash_symbols, pop_rows
+from .chunk import Decoding, Rows, drive, hash_symbols, pop_rows
 from .container import Stream
 from .errors import StreamError
 from .layout import Block, Span, chunk_spans
@@ -128,6 +128,8 @@ class ChunkReader:
 
 def _in_step(works: Sequence[Decoding[Result]], team: Workers) -> list[Result]:
     """Does such work for several chunks at once: what each asks for is popped together."""
+    if len(works) == 1:
+        return [drive(works[0], lambda rows: pop_rows([rows])[0])]
     results: dict[int, Result] = {}
     given: list[tuple[int, NDArray[np.int16] | None]] = [(number, None) for number in range(len(works))]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from aeedge_runtime.bank import NEUTRAL
 from aeedge_runtime.errors import StreamError
-from aeedge_runtime.rans import RansDecoder, RansEncoder, pop_together
+from aeedge_runtime.rans import RansDecoder, RansEncoder, pop_together, push_together
 
 
 def scalar_encode(entries: list[tuple[int, int]], states: list[int]) -> list[int]:
@@ -70,6 +70,61 @@ def neutral_and_exact_rows(entries, length):
     bases = np.full(length, len(entries) * 16384, np.uint32)
     bases[: len(entries)] = np.arange(len(entries)) * 16384
     return np.concatenate(rows).astype(np.uint32), bases
+
+
+SHAPES = [(3, 1), (90, 8), (7, 4), (40, 64), (91, 8), (1, 16)]
+"""Rows and lanes of coders side by side, few lanes and many, short ones and long ones."""
+
+
+def side_by_side(rng):
+    """Entries, uint32 [S, L], for each of SHAPES, a lookup for all of them and where each symbol's table begins."""
+    pool = [entry_of(int(bits)) for bits in rng.integers(0, 2**28, 20)]
+    chosen = [rng.integers(0, len(pool), shape) for shape in SHAPES]
+    packed = np.array([f << 14 | cumulative for f, cumulative in pool], np.uint32)
+    steps, bases = neutral_and_exact_rows(pool, len(pool))
+    return [packed[index] for index in chosen], steps, [bases[index].astype(np.uint32) for index in chosen]
+
+
+def start_states(rng):
+    return [rng.integers(65536, 2**17, lanes).astype(np.uint32) for _, lanes in SHAPES]
+
+
+@pytest.mark.parametrize("block", [16, 300, 1 << 15])
+def test_coders_side_by_side_give_what_each_gives_alone(block, monkeypatch):
+    rng = np.random.default_rng(block)
+    entries, steps, bases = side_by_side(rng)
+    begin = start_states(rng)
+    alone = [RansEncoder(states.copy()) for states in begin]
+    for coder, rows in zip(alone, entries, strict=True):
+        coder.push(rows)
+    monkeypatch.setattr("aeedge_runtime.rans._BLOCK", block)
+    together = [RansEncoder(states.copy()) for states in begin]
+    push_together(together, entries)
+    for one, other in zip(alone, together, strict=True):
+        assert one.states.tolist() == other.states.tolist()
+        assert one.words().tolist() == other.words().tolist()
+    decoders = [RansDecoder(coder.states.copy(), coder.words().astype(np.uint32)) for coder in together]
+    symbols = np.resize(np.arange(16384, dtype=np.int16), len(steps))
+    found = pop_together(decoders, bases, steps, symbols)
+    for decoder, states, rows, slots in zip(decoders, begin, entries, found, strict=True):
+        cumulative, frequency = rows & 16383, rows >> 14
+        assert ((cumulative <= slots) & (slots < cumulative + frequency)).all()
+        assert decoder.position == decoder.end
+        assert decoder.states.tolist() == states.tolist()
+
+
+@pytest.mark.parametrize("short", [1, 2, 3, 4])
+def test_words_that_one_of_several_coders_lacks(short):
+    """Also where its neighbours have enough: those are not its own."""
+    rng = np.random.default_rng(short)
+    entries, steps, bases = side_by_side(rng)
+    coders = [RansEncoder(states) for states in start_states(rng)]
+    push_together(coders, entries)
+    decoders = [RansDecoder(coder.states, coder.words().astype(np.uint32)) for coder in coders]
+    decoders[short].end -= 1
+    assert decoders[short].end >= 0
+    with pytest.raises(StreamError, match="more words than there are"):
+        pop_together(decoders, bases, steps, np.zeros(len(steps), np.int16))
 
 
 def test_a_neutral_entry_changes_no_state():
