@@ -66,7 +66,8 @@ class Codec:
         Args:
             place: folder, `.aeb` file, bytes of one, name of a shipped bundle, or a loaded bundle; None for `photo`.
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
-            threads: threads inside one operator on the CPU; None for the physical cores available.
+            threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
+                cores available.
             tf32: let CUDA use TF32: faster, and pixels may differ by more than 1.
             provider_options: further options of the execution provider; the CPU takes none.
 

@@ -37,7 +37,10 @@ columns 22 % of what `photo` computes is context then. Tiles of twice the size h
 sixth longer, as activations leave the caches."""
 
 MANY_CHUNKS = 4
-"""Chunks from which each is coded by a thread of its own, rather than one after the other with all threads."""
+"""Chunks from which each is walked over by a thread of its own, rather than one after the other with all threads."""
+
+MOST_WORKERS = 16
+"""Threads that walk over chunks: a chunk of 1,048,576 symbols of `photo` takes some 15 MB meanwhile."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -182,8 +185,8 @@ class Networks:
                 self._decode_tile(outer, tile, band[images], rows.start)
 
     def workers(self, chunks: int) -> int:
-        """Threads that code a stream of so many chunks: one, or, for many chunks, as many as may be used."""
-        return self._threads if chunks >= min(self._threads, MANY_CHUNKS) else 1
+        """Threads that walk over so many chunks: one, or, for many chunks, as many as may be used."""
+        return min(self._threads, MOST_WORKERS) if chunks >= min(self._threads, MANY_CHUNKS) else 1
 
     def prior(self, *, compress: bool, workers: int = 1) -> Prior:
         """The model of the symbols.

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from .arguments import all_finite
 from .bank import FrequencyBank
-from .chunk import ChunkDecoder, ChunkEncoder, Decoding, Pass, drive, finish_together
+from .chunk import ChunkDecoder, ChunkEncoder, Decoding, Pass, drive
 from .errors import BundleError
 from .layout import Span
 from .limits import MAX_SYMBOL
 from .manifest import PriorFacts
-from .stages import stage, staged
+from .stages import stage
 from .tables import SCALES, EntropyTables
 
 MAX_HYPER_SYMBOL = 127
@@ -91,13 +91,7 @@ class SymbolWriter:
 
     def payload(self) -> bytes:
         """The chunk, after its last pass."""
-        return payloads([self])[0]
-
-
-@staged("entropy_encode")
-def payloads(writers: Sequence[SymbolWriter]) -> list[bytes]:
-    """Chunks of several writers, as `payload` gives them; faster than one after the other."""
-    return finish_together([writer.encoder for writer in writers])
+        return self.encoder.finish()
 
 
 class SymbolReader:

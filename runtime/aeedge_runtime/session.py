@@ -55,7 +55,8 @@ class SessionOptions:
 
     Attributes:
         device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
-        threads: threads inside one operator on the CPU; None for the physical cores available.
+        threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
+            cores available.
         tf32: let CUDA round float32 products to 10 bits of mantissa: faster, and pixels may differ by more than 1.
         provider_options: further options of the execution provider, passed on as they are.
     """

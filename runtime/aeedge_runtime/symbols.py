@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .chunk import Decoding, Rows, drive, hash_symbols, pop_rows
+from .chunk import Decoding, Rows, drive, finish_together, hash_symbols, pop_rows
 from .container import Stream
 from .errors import StreamError
 from .layout import Block, Span, chunk_spans
-from .prior import Prior, SymbolReader, SymbolWriter, payloads, restore_latent
+from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
 from .sidebyside import Workers
 from .stages import stage, staged
 
@@ -55,12 +55,15 @@ def write_chunks(
 
     with Workers(workers) as team:
         for block, values in latents:
-            sides = list(team.map(partial(written, values, block), block.spans))
+            encoders = []
+            for side in team.map(partial(written, values, block), block.spans):
+                encoders.append(side.encoder)
+                with stage("entropy_encode"):
+                    for _, symbols in side.passes:
+                        symbol_hash = hash_symbols(symbols, symbol_hash)
             del values  # or they would be there while those of the next block are made
             with stage("entropy_encode"):
-                for _, symbols in (part for side in sides for part in side.passes):
-                    symbol_hash = hash_symbols(symbols, symbol_hash)
-            chunks += payloads(sides)
+                chunks += finish_together(encoders)
     return tuple(chunks), symbol_hash
 
 

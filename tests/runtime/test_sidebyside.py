@@ -10,7 +10,7 @@ from tiny import BUNDLES, NAMES, picture
 
 from aeedge_runtime import Codec, StreamError, stream_info
 from aeedge_runtime.container import read_stream, write_stream
-from aeedge_runtime.networks import MANY_CHUNKS, Turns
+from aeedge_runtime.networks import MANY_CHUNKS, MOST_WORKERS, Turns
 from aeedge_runtime.session import Session
 from aeedge_runtime.sidebyside import Workers
 from aeedge_runtime.stages import OTHER, StageClock, stage
@@ -91,6 +91,8 @@ def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
     assert [codec._networks.workers(chunks) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
     monkeypatch.setattr(codec._networks, "_threads", 16)
     assert [codec._networks.workers(chunks) for chunks in (1, 3, 4, 40)] == [1, 1, 16, 16]
+    monkeypatch.setattr(codec._networks, "_threads", 100)
+    assert codec._networks.workers(400) == MOST_WORKERS
     monkeypatch.setattr(codec._networks, "_threads", 1)
     assert codec._networks.workers(40) == 1
 
