@@ -2,6 +2,7 @@
 
 import io
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,14 +88,11 @@ def classics(images: Pixels, least_psnr_db: float) -> list[Measured]:
 
 def lowest_quality(images: Pixels, encode: Callable[[Image.Image, int], bytes], least_psnr_db: float) -> int:
     """Return the lowest quality, by bisection, at which a codec reaches a PSNR; the highest one if none does."""
-    low, high = 1, HIGHEST_QUALITY
-    while low < high:
-        middle = (low + high) // 2
-        if measure("", images, lambda picture: encode(picture, middle)).psnr_db >= least_psnr_db:  # noqa: B023
-            high = middle
-        else:
-            low = middle + 1
-    return low
+
+    def reached(quality: int) -> bool:
+        return measure("", images, lambda picture: encode(picture, quality)).psnr_db >= least_psnr_db
+
+    return 1 + bisect_left(range(1, HIGHEST_QUALITY), True, key=reached)
 
 
 def side_by_side(rows: Sequence[tuple[str, Pixels]], path: Path, *, columns: int = 12, zoom: int = 3) -> None:

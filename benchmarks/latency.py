@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,11 @@ def quality_for_rate(bundle: str, images: Sequence[Any], size: tuple[int, int], 
     """The highest quality at which the first image takes at most so many bits per pixel."""
     codec = Codec.load(bundle)
     image = fit((images or usual_pictures(codec)[0])[0], *size)
-    low, high = 1, 100
-    while low < high:
-        middle = (low + high + 1) // 2
-        if 8 * len(codec.compress(image, middle)) <= rate_bpp * size[0] * size[1]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+
+    def too_large(quality: int) -> bool:
+        return 8 * len(codec.compress(image, quality)) > rate_bpp * size[0] * size[1]
+
+    return 1 + bisect_left(range(2, 101), True, key=too_large)
 
 
 def outside_ms(result: dict[str, Any]) -> float:

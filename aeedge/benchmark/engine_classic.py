@@ -1,6 +1,7 @@
 """JPEG, WebP and AVIF through Pillow, on the same images, at the lowest quality that reaches the bundle's PSNR."""
 
 import io
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,13 +106,9 @@ class ClassicEngine:
             return np.asarray(image.convert("RGB" if self._channels == 3 else "L")).reshape(*image.size[::-1], -1)
 
     def _lowest_quality(self, pixels: Any) -> int:
-        low, high = 1, 100
-        while low < high:
-            middle = (low + high) // 2
-            restored = np.stack([self._decode(self._encode(image, middle)) for image in pixels])
+        def reached(quality: int) -> bool:
+            restored = np.stack([self._decode(self._encode(image, quality)) for image in pixels])
             found = psnr_or_none(restored, pixels)
-            if found is None or found >= self.target_psnr_db:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+            return found is None or found >= self.target_psnr_db
+
+        return 1 + bisect_left(range(1, 100), True, key=reached)

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+import unittest.mock
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,14 +23,17 @@ from trials import Trials, finish, parser
 from aeedge_runtime import Bundle, Codec
 
 THREADS = 8
+CODEC_THREADS = 2
 CHILD_S = 60.0
+SMALL_CHUNK = 100
+"""Symbols of a chunk so small that every picture here has several, each with a thread of the codec's own."""
 
 
 def one_result(calls: int) -> Trials:
     """One codec, eight threads, so many calls each, from its first use on: one distinct result."""
     trials = Trials()
     for name in NAMES:
-        shared = Codec.load(BUNDLES / name, threads=1)
+        shared = Codec.load(BUNDLES / name, threads=CODEC_THREADS)
         pixels = picture(50, 60, shared.bundle.manifest.image.channels)
         expected = codec(name).compress(pixels, 70)
         image = codec(name).decompress(expected)
@@ -56,14 +60,14 @@ def forks(cases: int) -> Trials:
     if not hasattr(os, "fork"):
         return trials
     for name in NAMES:
-        shared = codec(name)
+        shared = Codec.load(BUNDLES / name, threads=CODEC_THREADS)
         pixels = picture(40, 40, shared.bundle.manifest.image.channels)
         expected = shared.compress(pixels, 80)
         stop = threading.Event()
 
         def work(name: str = name, pixels: Any = pixels, stop: Any = stop) -> None:
             while not stop.is_set():
-                fresh = Codec.load(Bundle.load(BUNDLES / name), threads=1)
+                fresh = Codec.load(Bundle.load(BUNDLES / name), threads=CODEC_THREADS)
                 fresh.decompress(fresh.compress(pixels, 80))
 
         workers = [threading.Thread(target=work) for _ in range(4)]
@@ -134,11 +138,11 @@ def memory(cases: int, seed: int) -> dict[str, Any]:
 
 def run(cases: int, seed: int) -> dict[str, Any]:
     """Tries everything and returns the facts."""
-    return {
-        "threads": one_result(min(200, cases)).facts(),
-        "forks": forks(min(1000, cases)).facts(),
-        "memory": memory(cases, seed),
-    }
+    found = {"threads": one_result(min(200, cases)).facts(), "forks": forks(min(1000, cases)).facts()}
+    with unittest.mock.patch("aeedge_runtime.layout.CHUNK_SYMBOLS", SMALL_CHUNK):
+        found["threads, several chunks"] = one_result(min(200, cases)).facts()
+        found["forks, several chunks"] = forks(min(1000, cases)).facts()
+    return {**found, "memory": memory(cases, seed)}
 
 
 def main() -> int:

@@ -45,8 +45,8 @@ ErrorOf = Callable[[list[NDArray[np.float32]]], float]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What calibration found.
+class FactorizedTables:
+    """What the prior of one table a channel needs.
 
     Attributes:
         arrays: content of `entropy.npz`.
@@ -61,7 +61,7 @@ class Calibration:
 
 def factorized_tables(
     latent: NDArray[np.float32], steps: NDArray[np.float64], offset: NDArray[np.float64]
-) -> Calibration:
+) -> FactorizedTables:
     """Fit the bank, the table index and the shrink of every quality and channel.
 
     Args:
@@ -131,7 +131,7 @@ def _bank(
     certain: NDArray[np.bool_],
     steps: NDArray[np.float64],
     offset: NDArray[np.float64],
-) -> Calibration:
+) -> FactorizedTables:
     bits_weight = 1 / np.maximum(_entropy(counts).sum(axis=1), 1e-3)
     weights = np.repeat(bits_weight, counts.shape[1]).reshape(certain.shape)
     index = np.zeros(certain.shape, np.uint8)
@@ -149,7 +149,7 @@ def _bank(
         "shrink": np.where(certain, 0, shrink).astype(np.float32),
         "table_index": index,
     }
-    return Calibration(arrays, _cost(counts, arrays).sum(axis=1), int(certain.all(axis=0).sum()))
+    return FactorizedTables(arrays, _cost(counts, arrays).sum(axis=1), int(certain.all(axis=0).sum()))
 
 
 def _entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:

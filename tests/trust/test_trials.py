@@ -14,6 +14,8 @@ import samples
 import threads
 import wrong_model
 
+from aeedge_runtime import limits
+
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
@@ -68,7 +70,9 @@ def test_kills(tmp_path: Path) -> None:
 
 
 @FORK
-def test_many_at_once() -> None:
+@pytest.mark.parametrize("chunk_symbols", [limits.CHUNK_SYMBOLS, threads.SMALL_CHUNK])
+def test_many_at_once(chunk_symbols: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", chunk_symbols)
     assert threads.one_result(5).outcomes == {"same": len(samples.NAMES) * 8 * 5}
     assert threads.forks(len(samples.NAMES)).outcomes == {"works": len(samples.NAMES)}
 
