@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from .stages import StageClock, running_clock, stage
 
@@ -17,48 +19,129 @@ _WAITING = "waiting"
 
 
 class Workers:
-    """Threads for one call, a context manager: none is left over for a fork, or to wait for the next call.
+    """Threads for one call, a context manager: the caller's own and helpers, which end with it.
+
+    The helpers are plain threads, as those of `concurrent.futures` refuse work once the main thread has ended. Where
+    the system gives no more threads, the caller does what they would have done.
 
     Args:
-        count: how many; with 1 the work is done by the caller's own.
+        count: how many, the caller's included.
     """
 
     def __init__(self, count: int) -> None:
-        self._pool = ThreadPoolExecutor(count) if count > 1 else None
+        self._count = count
+        self._helpers: list[threading.Thread] = []
+        self._tasks: deque[_Task[Any]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
 
     def __enter__(self) -> Self:
-        """Itself; threads start as they are needed."""
+        """Itself; helpers start when there is work for them."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Waits for the parts that are at work; those that wait are dropped."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        """Waits for the parts that are at work."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for helper in self._helpers:
+            helper.join()
 
     def map(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """Results of some work on each part, in order; so is the error that is raised, if any.
 
-        A clock that runs sees the time spent on waiting for a part as the stages of its work.
+        A clock that runs sees what the caller does, and the time it waits for a part as the stages of that part.
         """
-        if self._pool is None:
-            yield from map(work, parts)
-            return
-        clock = running_clock()
+        tasks = [_Task(partial(work, part)) for part in parts]
+        self._start_helpers(min(self._count, len(tasks)) - 1)
+        with self._changed:
+            self._tasks.extend(tasks)
+            self._changed.notify_all()
+        try:
+            for task in tasks:
+                self._finish(task)
+                yield task.outcome()
+        finally:
+            with self._changed:
+                self._tasks.clear()
 
-        def timed(part: Part) -> tuple[Result, Mapping[str, int]]:
-            if clock is None:
-                return work(part), {}
-            own = StageClock()
-            with own.running():
-                result = work(part)
-            return result, own.times_ns
+    def _start_helpers(self, count: int) -> None:
+        while len(self._helpers) < count:
+            helper = threading.Thread(target=self._help)
+            try:
+                helper.start()
+            except RuntimeError:  # no more threads, or the interpreter is about to end
+                return
+            self._helpers.append(helper)
 
-        waiting = deque(self._pool.submit(timed, part) for part in parts)
-        while waiting:
-            with stage(_WAITING):
-                result, times_ns = waiting.popleft().result()
-            if clock is not None:
-                clock.share_out(_WAITING, times_ns)
-            yield result
+    def _help(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._tasks or self._closed)
+                if self._closed:
+                    return
+                task = self._tasks.popleft()
+            task.run(StageClock())
+            with self._changed:
+                self._changed.notify_all()
+
+    def _finish(self, task: _Task[Any]) -> None:
+        """Has a task done, by the caller where no helper has begun it; and others while a helper is at it."""
+        while not task.done:
+            with self._changed:
+                own = self._tasks.popleft() if self._tasks else None
+            if own is not None:
+                own.run()
+                continue
+            try:
+                with stage(_WAITING), self._changed:
+                    self._changed.wait_for(lambda: task.done)
+            finally:
+                if (clock := running_clock()) is not None:
+                    clock.share_out(_WAITING, dict(task.times_ns))
+
+
+class _Task(Generic[Result]):
+    """Work on one part.
+
+    Attributes:
+        done: whether there is an outcome.
+        times_ns: time by stage, where another thread than the caller's did it.
+    """
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work = work
+        self._results: list[Result] = []
+        self._error: BaseException | None = None
+        self.done = False
+        self.times_ns: Mapping[str, int] = {}
+
+    def run(self, clock: StageClock | None = None) -> None:
+        """Does the work; what it raises waits for its turn, but for a Ctrl-C in the caller's thread.
+
+        Args:
+            clock: to be run meanwhile, in a helper.
+        """
+        if clock is not None:
+            self.times_ns = clock.times_ns
+        try:
+            with nullcontext() if clock is None else clock.running():
+                self._results.append(self._work())
+        except BaseException as error:
+            self._error = error
+            if clock is None and not isinstance(error, Exception):
+                raise
+        finally:
+            self.done = True
+
+    def outcome(self) -> Result:
+        """The result, once.
+
+        Raises:
+            Exception: what the work raised.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._results.pop()

@@ -55,12 +55,16 @@ class StageClock:
 
         Args:
             name: the stage; it is gone then.
-            times_ns: times by stage; `OTHER` stands for the stage that is open now.
+            times_ns: times by stage; `OTHER` stands for the stage that is open now, which gets all if there are none.
         """
-        total, whole = self.times_ns.pop(name, 0), sum(times_ns.values())
+        whole = max(sum(times_ns.values()), 1)
+        left = total = self.times_ns.pop(name, 0)
         for other, part in times_ns.items():
-            into = self._stages[-1] if other == OTHER else other
-            self.times_ns[into] = self.times_ns.get(into, 0) + total * part // max(whole, 1)
+            if other != OTHER:
+                share = total * part // whole
+                self.times_ns[other] = self.times_ns.get(other, 0) + share
+                left -= share
+        self.times_ns[self._stages[-1]] = self.times_ns.get(self._stages[-1], 0) + left
 
     def _charge(self) -> None:
         now = time.perf_counter_ns()

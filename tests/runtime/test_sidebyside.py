@@ -1,8 +1,11 @@
 """Work side by side: the same streams whatever the number of threads, and none of them left."""
 
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,8 +85,8 @@ def test_many_chunks_are_walked_over_by_as_many_threads_as_may_be_used(monkeypat
     monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", 300)
     codec = codec_with("tiny-groups", 3)
     found = graph_threads(codec, monkeypatch, image_for(codec, 200, 70))
+    assert threading.main_thread().name in found
     assert len(found) >= 3
-    assert threading.main_thread().name not in found
 
 
 def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
@@ -140,6 +143,80 @@ def test_after_an_error_waiting_parts_are_dropped_and_threads_end() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"), Workers(2) as team:
+        list(team.map(work, range(50)))
+    assert len(begun) < 10
+    assert threading.active_count() == before
+
+
+def test_where_no_thread_can_start_the_caller_does_all(monkeypatch) -> None:
+    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", 300)
+    codec = codec_with("tiny-groups", 3)
+    image = image_for(codec, 200, 70)
+    data = codec.compress(image)
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert codec.compress(image) == data
+    codec.decompress(data)
+
+
+AFTER_MAIN = """
+import sys, threading
+sys.path.insert(0, {tests!r})
+from tiny import BUNDLES, picture
+import aeedge_runtime.layout
+from aeedge_runtime import Codec
+
+aeedge_runtime.layout.CHUNK_SYMBOLS = 300
+codec = Codec.load(BUNDLES / "tiny-groups", threads=3)
+image = picture(200, 70, 3)
+data = codec.compress(image)
+
+def work():
+    threading.main_thread().join()
+    assert codec.compress(image) == data
+    codec.decompress(data)
+    print("done", flush=True)
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_thread_goes_on_after_the_main_thread_has_ended() -> None:
+    code = AFTER_MAIN.format(tests=str(Path(__file__).parent))
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_no_stage_of_its_own(error: type[BaseException]) -> None:
+    def work(number: int) -> None:
+        with stage("a"):
+            time.sleep(0.01)
+        if number:
+            raise error
+
+    clock = StageClock()
+    with pytest.raises(error), clock.running(), stage("outer"), Workers(2) as team:
+        list(team.map(work, range(4)))
+    assert set(clock.times_ns) == {OTHER, "outer", "a"}
+
+
+def test_ctrl_c_ends_the_work_at_once() -> None:
+    """It comes to the caller's thread: raised there whatever part is due, and the parts that wait are dropped."""
+    begun, main = [], threading.main_thread()
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.01 if number == 0 else 0.002)
+        if threading.current_thread() is main:
+            raise KeyboardInterrupt
+        return number
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), Workers(2) as team:
         list(team.map(work, range(50)))
     assert len(begun) < 10
     assert threading.active_count() == before
