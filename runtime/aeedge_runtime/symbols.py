@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 ABREAST = 4
-"""Chunks that are decoded at once, row by row: the entropy decoder takes half the time then. Each takes some 15 MB."""
+"""Chunks that are decoded at once, row by row: the entropy decoder takes half the time then. Three more take 15 MB."""
 
 
 @staged("quantise")
