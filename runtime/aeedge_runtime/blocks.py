@@ -54,6 +54,11 @@ def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Blo
     return blocks(geometry, count, h, w, min(most, BLOCK_SYMBOLS))
 
 
+def most_chunks(plan: Sequence[Block]) -> int:
+    """Chunks of the block that has most: so many can be coded at once."""
+    return max(len(block.spans) for block in plan)
+
+
 class BlockLatents:
     """Latents of images, block by block, as often as they are asked for.
 
@@ -73,8 +78,8 @@ class BlockLatents:
 
     @property
     def chunks(self) -> int:
-        """Chunks of all blocks together."""
-        return sum(len(block.spans) for block in self._blocks)
+        """Most chunks of a block."""
+        return most_chunks(self._blocks)
 
     def __iter__(self) -> Iterator[tuple[Block, Floats]]:
         """Blocks in order, with latents, float32 [images, c, rows, w].

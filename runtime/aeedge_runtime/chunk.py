@@ -51,15 +51,15 @@ class Rows:
     lookup: DecoderLookup
 
 
-Asked = TypeVar("Asked")
-Given = TypeVar("Given")
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
 Decoding = Generator[Rows, NDArray[np.int16], Result]
 """Work that asks for rows of symbols, int16 [S, L], and goes on when it gets them."""
 
 
-def drive(work: Generator[Asked, Given, Result], answer: Callable[[Asked], Given]) -> Result:
+def drive(work: Generator[Question, Answer, Result], answer: Callable[[Question], Answer]) -> Result:
     """Does work that asks, answering each time; what it gives in the end."""
     try:
         asked = next(work)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import all_finite, whole
-from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite
+from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, most_chunks, plan_blocks
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
 from .errors import ArgumentError, BundleError, LimitError, WrongModelError
@@ -385,7 +385,8 @@ class Codec:
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
-        workers = self._networks.workers(len(stream.chunks))
+        plan = plan_blocks(self.bundle, stream.count, stream.height, stream.width)
+        workers = self._networks.workers(most_chunks(plan))
         return stream, ChunkReader(stream, self.bundle, self._networks.prior(compress=False, workers=workers), workers)
 
     @staged("to_image")

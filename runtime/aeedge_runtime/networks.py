@@ -39,8 +39,8 @@ sixth longer, as activations leave the caches."""
 MANY_CHUNKS = 4
 """Chunks from which each is walked over by a thread of its own, rather than one after the other with all threads."""
 
-MOST_WORKERS = 16
-"""Threads that walk over chunks: with `photo` each takes 25 to 40 MB meanwhile."""
+MOST_WORKERS = 8
+"""Threads that walk over chunks. With `photo` each takes 25 to 40 MB; on 16 cores twelve were no faster than eight."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -201,7 +201,8 @@ class Networks:
         threads = self._threads if workers == 1 else 1
         hyper_encoder: Graph | None = None
         if compress:
-            hyper_encoder = self._opened("hyper_encoder", threads)
+            on_cpu = self._options.device == "cpu"
+            hyper_encoder = self._opened("hyper_encoder", threads if on_cpu else self._threads)
             if workers > 1 and hyper_encoder.provider != CPU:
                 hyper_encoder = Turns(hyper_encoder)
         return HyperPrior(tables, facts, [self._opened(role, threads) for role in facts.graphs], hyper_encoder)

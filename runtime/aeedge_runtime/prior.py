@@ -47,10 +47,10 @@ class Asked:
 
 Result = TypeVar("Result")
 
-Part = Generator[Asked, NDArray[np.int16], Result]
+WalkPart = Generator[Asked, NDArray[np.int16], Result]
 """A part of a walk."""
 
-Walk = Part["list[Coded]"]
+Walk = WalkPart["list[Coded]"]
 """A visit to the passes of a chunk; what it gives in the end is for `restore_latent`."""
 
 
@@ -265,7 +265,7 @@ class HyperPrior:
 
     def _first_group(
         self, hyper: Floats, span: Span, width: int, target: Floats | None
-    ) -> Part[tuple[list[Coded], dict[str, Floats]]]:
+    ) -> WalkPart[tuple[list[Coded], dict[str, Floats]]]:
         """The first group, in one pass or in two; and the features that the first pass's graph hands on."""
         two, channels, parity = self._facts.passes == 2, self._facts.pass_channels()[0], span.first_row % 2
         last = len(self._facts.groups) == 1
@@ -310,7 +310,7 @@ class HyperPrior:
             raise BundleError(f"{name} gave table index {outputs[0].max()}, expected at most {SCALES - 1}")
         return outputs
 
-    def _hyper_symbols(self, quality: int, span: Span, width: int, target: Floats | None) -> Part[Floats]:
+    def _hyper_symbols(self, quality: int, span: Span, width: int, target: Floats | None) -> WalkPart[Floats]:
         stride, channels = self._facts.stride, self._facts.channels
         shape = (span.images, channels, -(-span.rows // stride), -(-width // stride))
         index = np.ascontiguousarray(np.broadcast_to(_by_channel(self._hyper_index[quality - 1]), shape))
@@ -334,7 +334,7 @@ class HyperPrior:
         target: Floats | None,
         *,
         last: bool,
-    ) -> Part[Coded]:
+    ) -> WalkPart[Coded]:
         """The elements of some channels on some squares, given table index and mean of each."""
         tables = np.frombuffer(bytearray(index.ravel()).translate(self._scale_tables), np.uint8)
         wanted = None

@@ -24,6 +24,8 @@ LOWEST_STATE = 1 << 16
 
 _BLOCK = 1 << 15  # symbols coded at a time: their work arrays stay in the second-level cache
 
+_MOST_LANES = 4096  # of coders that go together: wider steps gain no time
+
 FEW_LANES = 4
 """Up to so many lanes Python's own integers are faster: half a microsecond a symbol, against four a step of NumPy."""
 
@@ -74,18 +76,20 @@ def push_together(coders: Sequence[RansEncoder], entries: Sequence[NDArray[np.ui
     for coder, rows in zip(coders, entries, strict=True):
         if len(coder.states) <= FEW_LANES:
             _push_few(coder, rows)
-        else:
+        elif len(rows):
             waiting.append((coder, rows))
     while waiting:
-        count = _rows_at_once([rows for _, rows in waiting])
-        _push([coder for coder, _ in waiting], [rows[-count:] for _, rows in waiting])
-        waiting = [(coder, rows[:-count]) for coder, rows in waiting if len(rows) > count]
+        abreast, count = _extent([rows for _, rows in waiting])
+        active, others = waiting[:abreast], waiting[abreast:]
+        _push([coder for coder, _ in active], [rows[-count:] for _, rows in active])
+        waiting = [(coder, rows[:-count]) for coder, rows in active if len(rows) > count] + others
 
 
-def _rows_at_once(waiting: Sequence[NDArray[np.uint32]]) -> int:
-    """Rows that all have, and not too many symbols."""
-    lanes: int = sum(rows.shape[1] for rows in waiting)
-    return min(*map(len, waiting), max(_BLOCK // lanes, 1))
+def _extent(waiting: Sequence[NDArray[np.uint32]]) -> tuple[int, int]:
+    """How many of the first coders go together, and how many rows that all of them have."""
+    lanes = np.cumsum([rows.shape[1] for rows in waiting])
+    abreast = max(int(np.searchsorted(lanes, _MOST_LANES, "right")), 1)
+    return abreast, min(*map(len, waiting[:abreast]), max(_BLOCK // int(lanes[abreast - 1]), 1))
 
 
 def _push(coders: Sequence[RansEncoder], rows: Sequence[NDArray[np.uint32]]) -> None:
@@ -170,14 +174,16 @@ def pop_together(
             found.append(symbols.take(_pop_few(coder, rows, steps)).reshape(rows.shape))
             continue
         found.append(np.empty(rows.shape, np.int16))
-        waiting.append((coder, rows, found[-1]))
+        if len(rows):
+            waiting.append((coder, rows, found[-1]))
     while waiting:
-        count = _rows_at_once([rows for _, rows, _ in waiting])
-        active = [coder for coder, _, _ in waiting]
-        slots = _pop(active, _joined([rows[:count] for _, rows, _ in waiting]), steps)
-        for (_, _, into), lanes in zip(waiting, _lanes_of(active), strict=True):
+        abreast, count = _extent([rows for _, rows, _ in waiting])
+        active, others = waiting[:abreast], waiting[abreast:]
+        popping = [coder for coder, _, _ in active]
+        slots = _pop(popping, _joined([rows[:count] for _, rows, _ in active]), steps)
+        for (_, _, into), lanes in zip(active, _lanes_of(popping), strict=True):
             symbols.take(slots[:, lanes], out=into[:count], mode="clip")
-        waiting = [(coder, rows[count:], into[count:]) for coder, rows, into in waiting if len(rows) > count]
+        waiting = [(coder, rows[count:], into[count:]) for coder, rows, into in active if len(rows) > count] + others
     return found
 
 

@@ -43,8 +43,8 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Waits for the parts that are at work."""
+        self._closed = True
         with self._changed:
-            self._closed = True
             self._changed.notify_all()
         for helper in self._helpers:
             helper.join()
@@ -69,7 +69,7 @@ class Workers:
 
     def _start_helpers(self, count: int) -> None:
         while len(self._helpers) < count:
-            helper = threading.Thread(target=self._help)
+            helper = threading.Thread(target=self._help, daemon=True)  # an exit never waits for one
             try:
                 helper.start()
             except RuntimeError:  # no more threads, or the interpreter is about to end

@@ -107,7 +107,8 @@ class ChunkReader:
         abreast, stop = max(self._workers, ABREAST), self._read + count
         with Workers(self._workers) as team:
             while self._read < stop:
-                numbers = range(self._read, min(self._read + abreast, stop))
+                groups = -(-(stop - self._read) // abreast)
+                numbers = range(self._read, self._read + -(-(stop - self._read) // groups))
                 for passes in _in_step([self._decoding(number, place) for number in numbers], team):
                     for symbols in passes:
                         self._hash = hash_symbols(symbols, self._hash)

@@ -92,6 +92,19 @@ def test_latents_of_all_blocks_use_the_same_memory(pair: tuple[Codec, Codec], mo
     assert len(set(places)) == 1
 
 
+def test_threads_are_counted_by_the_chunks_of_a_block(pair: tuple[Codec, Codec], monkeypatch) -> None:
+    """Those of other blocks are not there at the same time."""
+    whole, parts = pair
+    pixels = picture(300, 70, channels_of(whole))
+    plan = plan_blocks(parts.bundle, 1, 300, 70)
+    asked: list[int] = []
+    monkeypatch.setattr(Networks, "workers", lambda networks, chunks: asked.append(chunks) or 1)
+    parts.decompress(parts.compress(pixels))
+    most = max(len(block.spans) for block in plan)
+    assert asked == [most, most]
+    assert most < sum(len(block.spans) for block in plan)
+
+
 def test_a_search_over_blocks_finds_what_one_over_the_whole_finds(pair: tuple[Codec, Codec]) -> None:
     whole, parts = pair
     pixels = picture(200, 70, channels_of(whole))

@@ -92,10 +92,10 @@ def test_many_chunks_are_walked_over_by_as_many_threads_as_may_be_used(monkeypat
 def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
     codec = codec_with("tiny-groups", 3)
     assert [codec._networks.workers(chunks) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
-    monkeypatch.setattr(codec._networks, "_threads", 16)
-    assert [codec._networks.workers(chunks) for chunks in (1, 3, 4, 40)] == [1, 1, 16, 16]
+    monkeypatch.setattr(codec._networks, "_threads", 7)
+    assert [codec._networks.workers(chunks) for chunks in (1, 3, 4, 40)] == [1, 1, 7, 7]
     monkeypatch.setattr(codec._networks, "_threads", 100)
-    assert codec._networks.workers(400) == MOST_WORKERS
+    assert [codec._networks.workers(chunks) for chunks in (3, 4, 400)] == [1, MOST_WORKERS, MOST_WORKERS]
     monkeypatch.setattr(codec._networks, "_threads", 1)
     assert codec._networks.workers(40) == 1
 
