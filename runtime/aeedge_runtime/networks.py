@@ -36,11 +36,9 @@ TILE_PIXELS = 1 << 20
 columns 22 % of what `photo` computes is context then. Tiles of twice the size have 15 %, but a pixel of them takes a
 sixth longer, as activations leave the caches."""
 
-MANY_CHUNKS = 4
-"""Chunks from which each is walked over by a thread of its own, rather than one after the other with all threads."""
-
-MOST_WORKERS = 8
-"""Threads that walk over chunks. With `photo` each takes 25 to 40 MB; on 16 cores twelve were no faster than eight."""
+MOST_WORKERS = 4
+"""Threads that walk over chunks, where there are as many chunks. With `photo` each takes 25 to 40 MB, and on 16 cores
+twelve were a tenth faster than four."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -185,8 +183,9 @@ class Networks:
                 self._decode_tile(outer, tile, band[images], rows.start)
 
     def workers(self, chunks: int) -> int:
-        """Threads that walk over so many chunks: one, or, for many chunks, as many as may be used."""
-        return min(self._threads, MOST_WORKERS) if chunks >= min(self._threads, MANY_CHUNKS) else 1
+        """Threads that walk over so many chunks: several, or one, with all threads inside each graph."""
+        workers = min(self._threads, MOST_WORKERS)
+        return workers if chunks >= workers else 1
 
     def prior(self, *, compress: bool, workers: int = 1) -> Prior:
         """The model of the symbols.

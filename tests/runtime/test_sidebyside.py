@@ -13,7 +13,7 @@ from tiny import BUNDLES, NAMES, picture
 
 from aeedge_runtime import Codec, StreamError, stream_info
 from aeedge_runtime.container import read_stream, write_stream
-from aeedge_runtime.networks import MANY_CHUNKS, MOST_WORKERS, Turns
+from aeedge_runtime.networks import MOST_WORKERS, Turns
 from aeedge_runtime.session import Session
 from aeedge_runtime.sidebyside import Workers
 from aeedge_runtime.stages import OTHER, StageClock, stage
@@ -41,7 +41,7 @@ def test_streams_and_pixels_do_not_depend_on_the_number_of_threads(name: str) ->
     codecs = [codec_with(name, threads) for threads in THREADS]
     image = image_for(codecs[0], 301, 70)
     data = codecs[0].compress(image, 80)
-    assert stream_info(data).chunks > max(MANY_CHUNKS, 2 * ABREAST)
+    assert stream_info(data).chunks > 2 * ABREAST
     symbols, pixels = codecs[0].decompress_symbols(data), codecs[0].decompress(data)
     for codec in codecs[1:]:
         assert codec.compress(image, 80) == data
@@ -67,7 +67,7 @@ def test_damage_in_any_chunk_is_found(name: str, threads: int) -> None:
 
 def graph_threads(codec: Codec, monkeypatch: pytest.MonkeyPatch, image: np.ndarray) -> set[str]:
     """Names of the threads that ran a graph of the prior while an image was compressed and restored."""
-    prior = codec._networks.prior(compress=True, workers=codec._networks.workers(MANY_CHUNKS))
+    prior = codec._networks.prior(compress=True, workers=codec._networks.workers(100))
     seen, run = set(), Session.run
 
     def watched(session: Session, feeds: dict) -> list:
@@ -92,10 +92,8 @@ def test_many_chunks_are_walked_over_by_as_many_threads_as_may_be_used(monkeypat
 def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
     codec = codec_with("tiny-groups", 3)
     assert [codec._networks.workers(chunks) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
-    monkeypatch.setattr(codec._networks, "_threads", 7)
-    assert [codec._networks.workers(chunks) for chunks in (1, 3, 4, 40)] == [1, 1, 7, 7]
     monkeypatch.setattr(codec._networks, "_threads", 100)
-    assert [codec._networks.workers(chunks) for chunks in (3, 4, 400)] == [1, MOST_WORKERS, MOST_WORKERS]
+    assert [codec._networks.workers(chunks) for chunks in (1, 3, 4, 400)] == [1, 1, MOST_WORKERS, MOST_WORKERS]
     monkeypatch.setattr(codec._networks, "_threads", 1)
     assert codec._networks.workers(40) == 1
 
