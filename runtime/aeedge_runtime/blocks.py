@@ -54,11 +54,6 @@ def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Blo
     return blocks(geometry, count, h, w, min(most, BLOCK_SYMBOLS))
 
 
-def most_chunks(plan: Sequence[Block]) -> int:
-    """Chunks of the block that has most: so many can be coded at once."""
-    return max(len(block.spans) for block in plan)
-
-
 class BlockLatents:
     """Latents of images, block by block, as often as they are asked for.
 
@@ -69,17 +64,15 @@ class BlockLatents:
         bundle: the model.
         networks: its graphs.
         pixels: uint8 [N, H, W, C].
+
+    Attributes:
+        plan: the blocks.
     """
 
     def __init__(self, bundle: Bundle, networks: Networks, pixels: Pixels) -> None:
         self._bundle, self._networks, self._pixels = bundle, networks, pixels
-        self._blocks = plan_blocks(bundle, *pixels.shape[:3])
+        self.plan = plan_blocks(bundle, *pixels.shape[:3])
         self._single: Floats | None = None
-
-    @property
-    def chunks(self) -> int:
-        """Most chunks of a block."""
-        return most_chunks(self._blocks)
 
     def __iter__(self) -> Iterator[tuple[Block, Floats]]:
         """Blocks in order, with latents, float32 [images, c, rows, w].
@@ -87,12 +80,12 @@ class BlockLatents:
         Raises:
             BundleError: the encoder gives NaN or infinity.
         """
-        if len(self._blocks) == 1:
+        if len(self.plan) == 1:
             if self._single is None:
                 self._single = finite(self._bundle, self._networks.encode(self._pixels))
-            yield self._blocks[0], self._single
+            yield self.plan[0], self._single
             return
-        for block in self._blocks:
+        for block in self.plan:
             yield block, self._encode(block)
 
     def _encode(self, block: Block) -> Floats:

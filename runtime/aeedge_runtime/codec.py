@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import all_finite, whole
-from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, most_chunks, plan_blocks
+from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, plan_blocks
 from .bundle import Bundle, Place
 from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
 from .errors import ArgumentError, BundleError, LimitError, WrongModelError
@@ -353,7 +353,7 @@ class Codec:
         sections = _sections(stack, metadata, names)
         _warn(stack, 4)
         latents = BlockLatents(self.bundle, self._networks, stack.pixels)
-        workers = self._networks.workers(latents.chunks)
+        workers = self._networks.workers(latents.plan)
         prior = self._networks.prior(compress=True, workers=workers)
         gray = stack.gray or self._channels == 1
 
@@ -386,7 +386,7 @@ class Codec:
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
         plan = plan_blocks(self.bundle, stream.count, stream.height, stream.width)
-        workers = self._networks.workers(most_chunks(plan))
+        workers = self._networks.workers(plan)
         return stream, ChunkReader(stream, self.bundle, self._networks.prior(compress=False, workers=workers), workers)
 
     @staged("to_image")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from .backend import default_threads
 from .bundle import Bundle
 from .errors import BundleError
 from .image import to_gray
+from .layout import Block
 from .prior import FactorizedPrior, Graph, HyperPrior, Prior
 from .session import CPU, Session, SessionOptions, open_session
 from .stages import stage, staged
@@ -36,9 +37,9 @@ TILE_PIXELS = 1 << 20
 columns 22 % of what `photo` computes is context then. Tiles of twice the size have 15 %, but a pixel of them takes a
 sixth longer, as activations leave the caches."""
 
-MOST_WORKERS = 4
-"""Threads that walk over chunks, where there are as many chunks. With `photo` each takes 25 to 40 MB, and on 16 cores
-twelve were a tenth faster than four."""
+MOST_WORKERS, MOST_BESIDE_BLOCKS = 4, 2
+"""Threads that walk over the chunks of an image, and of one that goes in several blocks, whose memory is bounded: with
+`photo` each takes 25 to 50 MB. On 16 cores twelve were a tenth faster than four, at 8 megapixels."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -182,10 +183,14 @@ class Networks:
                 outer = latents[images, :, _within(tile.outer_rows, held), _whole(tile.outer_columns)]
                 self._decode_tile(outer, tile, band[images], rows.start)
 
-    def workers(self, chunks: int) -> int:
-        """Threads that walk over so many chunks: several, or one, with all threads inside each graph."""
-        workers = min(self._threads, MOST_WORKERS)
-        return workers if chunks >= workers else 1
+    def workers(self, plan: Sequence[Block]) -> int:
+        """Threads that walk over the chunks of a block: several, or one, with all threads inside each graph.
+
+        Args:
+            plan: blocks of the stream.
+        """
+        workers = min(self._threads, MOST_WORKERS if len(plan) == 1 else MOST_BESIDE_BLOCKS)
+        return workers if max(len(block.spans) for block in plan) >= workers else 1
 
     def prior(self, *, compress: bool, workers: int = 1) -> Prior:
         """The model of the symbols.

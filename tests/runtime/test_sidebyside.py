@@ -13,7 +13,8 @@ from tiny import BUNDLES, NAMES, picture
 
 from aeedge_runtime import Codec, StreamError, stream_info
 from aeedge_runtime.container import read_stream, write_stream
-from aeedge_runtime.networks import MOST_WORKERS, Turns
+from aeedge_runtime.layout import Block, Span
+from aeedge_runtime.networks import MOST_BESIDE_BLOCKS, MOST_WORKERS, Turns
 from aeedge_runtime.session import Session
 from aeedge_runtime.sidebyside import Workers
 from aeedge_runtime.stages import OTHER, StageClock, stage
@@ -65,9 +66,14 @@ def test_damage_in_any_chunk_is_found(name: str, threads: int) -> None:
     assert threading.active_count() == before
 
 
+def plan(*chunks: int) -> list[Block]:
+    """Blocks of so many chunks."""
+    return [Block(range(1), range(number), tuple(Span(0, 1, row, 1) for row in range(number))) for number in chunks]
+
+
 def graph_threads(codec: Codec, monkeypatch: pytest.MonkeyPatch, image: np.ndarray) -> set[str]:
     """Names of the threads that ran a graph of the prior while an image was compressed and restored."""
-    prior = codec._networks.prior(compress=True, workers=codec._networks.workers(100))
+    prior = codec._networks.prior(compress=True, workers=codec._networks.workers(plan(100)))
     seen, run = set(), Session.run
 
     def watched(session: Session, feeds: dict) -> list:
@@ -91,11 +97,13 @@ def test_many_chunks_are_walked_over_by_as_many_threads_as_may_be_used(monkeypat
 
 def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
     codec = codec_with("tiny-groups", 3)
-    assert [codec._networks.workers(chunks) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
+    assert [codec._networks.workers(plan(chunks)) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
+    assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (1, 2), (9, 9))] == [1, 2, 2]
     monkeypatch.setattr(codec._networks, "_threads", 100)
-    assert [codec._networks.workers(chunks) for chunks in (1, 3, 4, 400)] == [1, 1, MOST_WORKERS, MOST_WORKERS]
+    assert [codec._networks.workers(plan(chunks)) for chunks in (1, 3, 4, 400)] == [1, 1, MOST_WORKERS, MOST_WORKERS]
+    assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (400, 9))] == [1, MOST_BESIDE_BLOCKS]
     monkeypatch.setattr(codec._networks, "_threads", 1)
-    assert codec._networks.workers(40) == 1
+    assert codec._networks.workers(plan(40)) == 1
 
 
 def test_times_of_stages_add_up_over_threads(monkeypatch) -> None:
