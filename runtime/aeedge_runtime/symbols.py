@@ -133,7 +133,7 @@ class ChunkReader:
 def _in_step(works: Sequence[Decoding[Result]], team: Workers) -> list[Result]:
     """Does such work for several chunks at once: what each asks for is popped together."""
     if len(works) == 1:
-        return [drive(works[0], lambda rows: pop_rows([rows])[0])]
+        return [drive(works[0], lambda rows: _popped([rows])[0])]
     results: dict[int, Result] = {}
     given: list[tuple[int, NDArray[np.int16] | None]] = [(number, None) for number in range(len(works))]
 
@@ -148,9 +148,13 @@ def _in_step(works: Sequence[Decoding[Result]], team: Workers) -> list[Result]:
     while given:
         answers = zip(given, team.map(advance, given), strict=True)
         asked = {number: rows for (number, _), rows in answers if rows is not None}
-        with stage("entropy_decode"):
-            given = list(zip(asked, pop_rows(list(asked.values())), strict=True)) if asked else []
+        given = list(zip(asked, _popped(list(asked.values())), strict=True)) if asked else []
     return [results[number] for number in range(len(works))]
+
+
+@staged("entropy_decode")
+def _popped(rows: Sequence[Rows]) -> list[NDArray[np.int16]]:
+    return pop_rows(rows)
 
 
 def place_in(block: Block, span: Span) -> tuple[slice, slice, slice]:

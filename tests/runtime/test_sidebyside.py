@@ -12,6 +12,7 @@ import pytest
 from tiny import BUNDLES, NAMES, picture
 
 from aeedge_runtime import Codec, StreamError, stream_info
+from aeedge_runtime.chunk import Rows, pop_rows
 from aeedge_runtime.container import read_stream, write_stream
 from aeedge_runtime.layout import Block, Span
 from aeedge_runtime.networks import MOST_BESIDE_BLOCKS, MOST_WORKERS, Turns
@@ -122,6 +123,23 @@ def test_times_of_stages_add_up_over_threads(monkeypatch) -> None:
     )
     assert "waiting" not in clock.times_ns
     assert abs(total - sum(clock.times_ns.values())) < 2_000_000
+
+
+@pytest.mark.parametrize("chunk_symbols", [300, 1 << 20])
+def test_the_coder_has_a_stage_of_its_own_with_one_chunk_and_with_many(chunk_symbols: int, monkeypatch) -> None:
+    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", chunk_symbols)
+    codec, clock = codec_with("tiny-groups", 1), StageClock()
+    data = codec.compress(image_for(codec, 90, 70))
+
+    def slow(rows: list[Rows]) -> list[np.ndarray]:
+        time.sleep(0.01)
+        return pop_rows(rows)
+
+    monkeypatch.setattr("aeedge_runtime.symbols.pop_rows", slow)
+    with clock.running():
+        codec.decompress(data)
+    assert clock.times_ns["entropy_decode"] > 0.02e9
+    assert clock.times_ns["entropy_decode"] > clock.times_ns["dequantise"]
 
 
 @pytest.mark.parametrize("count", [1, 3])
