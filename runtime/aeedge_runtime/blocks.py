@@ -157,13 +157,12 @@ def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canva
     Raises:
         StreamError: from `reader`; what was filled in until then is not to be used.
     """
-    count, height, width, _ = canvas.shape
+    _, height, width, _ = canvas.shape
     h, w = bundle.geometry.latent_size(height, width)
     overlap, stride = bundle.manifest.limits.overlap, bundle.geometry.stride[0]
-    plan = plan_blocks(bundle, count, height, width)
-    buffer = _latent_buffer(bundle, plan, h, w)
+    buffer = _latent_buffer(bundle, reader.plan, h, w)
     done = kept = 0
-    for block in plan:
+    for block in reader.plan:
         held = range(block.rows.start - kept, block.rows.stop)
         latents = buffer[: len(block.images), :, : len(held)]
         reader.read_block(block, latents[:, :, kept:])

@@ -387,7 +387,8 @@ class Codec:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
         plan = plan_blocks(self.bundle, stream.count, stream.height, stream.width)
         workers = self._networks.workers(plan)
-        return stream, ChunkReader(stream, self.bundle, self._networks.prior(compress=False, workers=workers), workers)
+        prior = self._networks.prior(compress=False, workers=workers)
+        return stream, ChunkReader(stream, self.bundle, plan, prior, workers)
 
     @staged("to_image")
     def _decompress(self, data: Data, max_pixels: int | None, *, with_alpha: bool = False) -> tuple[Pixels, Stream]:

@@ -16,7 +16,7 @@ from .bundle import Bundle
 from .chunk import Decoding, Rows, drive, finish_together, hash_symbols, pop_rows
 from .container import Stream
 from .errors import StreamError
-from .layout import Block, Span, chunk_spans
+from .layout import Block, Span
 from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
 from .sidebyside import Workers
 from .stages import stage, staged
@@ -31,7 +31,7 @@ ABREAST = 4
 
 @staged("quantise")
 def write_chunks(
-    latents: Iterable[tuple[Block, Floats]], quality: int, bundle: Bundle, prior: Prior, workers: int = 1
+    latents: Iterable[tuple[Block, Floats]], quality: int, bundle: Bundle, prior: Prior, workers: int
 ) -> tuple[tuple[bytes, ...], int]:
     """Codes latents.
 
@@ -73,13 +73,18 @@ class ChunkReader:
     Args:
         stream: the stream.
         bundle: tables and geometry.
+        plan: blocks of the stream.
         prior: model of the symbols.
         workers: threads that walk over chunks of a block at once.
+
+    Attributes:
+        plan: the blocks.
     """
 
-    def __init__(self, stream: Stream, bundle: Bundle, prior: Prior, workers: int = 1) -> None:
-        h, self._width = bundle.geometry.latent_size(stream.height, stream.width)
-        self._spans = chunk_spans(bundle.geometry, stream.count, h, self._width)
+    def __init__(self, stream: Stream, bundle: Bundle, plan: Sequence[Block], prior: Prior, workers: int) -> None:
+        self.plan = plan
+        self._width = bundle.geometry.latent_size(stream.height, stream.width)[1]
+        self._spans = [span for block in plan for span in block.spans]
         self._stream, self._tables, self._prior, self._workers = stream, bundle.tables, prior, workers
         self._read = self._hash = 0
 
@@ -104,10 +109,10 @@ class ChunkReader:
 
     def _read_chunks(self, count: int, place: Callable[[Span], Floats | None]) -> Iterator[list[NDArray[np.int16]]]:
         """Symbols of the passes, int16 [m], of each of the next chunks; fills in latents where there is a place."""
-        abreast, stop = max(self._workers, ABREAST), self._read + count
+        stop = self._read + count
         with Workers(self._workers) as team:
             while self._read < stop:
-                groups = -(-(stop - self._read) // abreast)
+                groups = -(-(stop - self._read) // ABREAST)
                 numbers = range(self._read, self._read + -(-(stop - self._read) // groups))
                 for passes in _in_step([self._decoding(number, place) for number in numbers], team):
                     for symbols in passes:
