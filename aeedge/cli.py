@@ -113,8 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # Threads of PyTorch that spin while they wait made a training step 40 times slower on a busy two-core machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -2,7 +2,6 @@
 
 python benchmarks/latency.py [--quick]                              the photo bundle at 768x512, 0.3 bits per pixel
 python benchmarks/latency.py --run RUN                              also eager and compiled PyTorch
-python benchmarks/latency.py --bundle DIGITS --run RUN --mnist FILE --size 28x28 --out latency_mnist.json
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from aeedge.benchmark.tables import facts
 from aeedge_runtime import Codec
 
 RATE_BPP = 0.3
-LARGE = 100_000
-"""Pixels from which the goals for photos apply; below, those for digits."""
 
 NETWORKS = ("encoder_graph", "decoder_graph", "hyper_encoder_graph", "prior_graph")
 
@@ -47,21 +44,20 @@ def outside_ms(result: dict[str, Any]) -> float:
     return sum(stage["p50_ms"] for name, stage in result["stages"].items() if name not in inside)
 
 
-def goals(results: Sequence[dict[str, Any]], large: bool) -> list[dict[str, Any]]:
+def goals(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the project aims at, and what was found."""
     found: dict[tuple[str, str], dict[str, Any]] = {
         (result["config"]["engine"], result["config"]["operation"]): result for result in results
     }
     checked = []
-    if large:
-        for operation in ("compress", "decompress"):
-            name = f"{operation}: outside the networks, image reading excluded"
-            checked.append(goal(name, outside_ms(found["aeedge", operation]), 12, "ms", at_most=True))
+    for operation in ("compress", "decompress"):
+        name = f"{operation}: outside the networks, image reading excluded"
+        checked.append(goal(name, outside_ms(found["aeedge", operation]), 12, "ms", at_most=True))
     for engine in TORCH:
         for operation in ("encode", "decode"):
             if (engine, operation) in found:
                 other, ours = found[engine, operation]["total"], found["aeedge", operation]["total"]
-                least = (1.3 if large else 3.0) if engine == "torch-eager" else 1.0
+                least = 1.3 if engine == "torch-eager" else 1.0
                 ratio = other["p50_ms"] / ours["p50_ms"]
                 checked.append(goal(f"{operation}: speed against {engine}", ratio, least, "times", at_most=False))
     return checked
@@ -77,8 +73,7 @@ def main() -> None:
     chosen: argparse.Namespace = parser.parse_args()
     width, height = map(int, chosen.size.split("x"))
     images = pictures(chosen, chosen.bundle)
-    large = width * height >= LARGE
-    quality = chosen.quality or (quality_for_rate(chosen.bundle, images, (width, height), RATE_BPP) if large else 50)
+    quality = chosen.quality or quality_for_rate(chosen.bundle, images, (width, height), RATE_BPP)
     classics = tuple(chosen.against.split(",")) if chosen.against else ()
     grid = Grid(
         operations=OPERATIONS,
@@ -87,7 +82,7 @@ def main() -> None:
         batches=(1,),
         sizes=((width, height),),
         quality=quality,
-        input="jpeg" if large else "array",
+        input="jpeg",
         against=(*(TORCH if chosen.run else ()), *classics),
     )
     report = benchmark(
@@ -101,7 +96,7 @@ def main() -> None:
     )
     show(tables(report.results))
     print()
-    content = {**report.as_dict(), "goals": goals(report.results, large)}
+    content = {**report.as_dict(), "goals": goals(report.results)}
     save(chosen.out, content)
     chart = draw_chart(report.results, ", ".join(facts(report.environment)), ".png")
     chosen.out.with_suffix(".png").write_bytes(chart)

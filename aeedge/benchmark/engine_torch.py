@@ -73,7 +73,8 @@ class TorchEngine:
     def _encode(self, pixels: Any) -> Any:
         with stage("to_tensor"):
             rows, columns = self._padding()
-            image = torch.from_numpy(pixels).to(self.case.device).permute(0, 3, 1, 2).float().div_(255)
+            image = torch.from_numpy(pixels).to(self.case.device).permute(0, 3, 1, 2)
+            image = image.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
             if rows or columns:
                 image = functional.pad(image, (0, columns, 0, rows), mode="replicate")
             image = self._cut(image)

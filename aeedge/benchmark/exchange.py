@@ -14,20 +14,25 @@ class Effort:
 
     Attributes:
         repeats: fresh processes per case; an even number, as the even ones are compared with the odd ones.
-        warmup: calls after the first, before those that count.
-        samples: most timed calls per process.
+        warmup: least calls after the first, before those that count.
+        warmup_seconds: short calls warm up for at least this time.
+        samples: timed calls per process.
+        samples_seconds: short calls are timed for at least this time, up to MOST_SAMPLES of them.
         seconds: no further call of a process starts after this time, once there are LEAST_SAMPLES.
     """
 
     repeats: int = 4
     warmup: int = 2
+    warmup_seconds: float = 0.2
     samples: int = 20
+    samples_seconds: float = 0.2
     seconds: float = 10.0
 
 
-QUICK = Effort(repeats=2, warmup=1, samples=5, seconds=1.0)
+QUICK = Effort(repeats=2, warmup=1, warmup_seconds=0.1, samples=5, samples_seconds=0.0, seconds=1.0)
 
 LEAST_SAMPLES = 3
+MOST_SAMPLES = 250
 
 
 @dataclass(frozen=True)

@@ -208,4 +208,4 @@ def _run(request: Request, folder: Path) -> Reply:
 def _child_environment() -> dict[str, str]:
     """Return this environment; the child finds packages where this process does, wherever it was started from."""
     paths = [path or os.fspath(Path.cwd()) for path in sys.path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

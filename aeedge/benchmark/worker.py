@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aeedge.benchmark.case import AEEDGE, TORCH, Case
-from aeedge.benchmark.exchange import LEAST_SAMPLES, Reply, Request
+from aeedge.benchmark.exchange import LEAST_SAMPLES, MOST_SAMPLES, Reply, Request
 from aeedge.benchmark.meters import EnergyMeter, peak_bytes, reset_peak, resident_bytes
 
 if TYPE_CHECKING:
@@ -111,15 +111,15 @@ def _time(engine: "Engine", items: int, request: Request, first: Any) -> tuple[l
 
     results = [first] + [engine.run(number) for number in range(1, items)]
     expected = [fingerprint(result) for result in results]
-    start = time.monotonic()
-    for turn in range(request.effort.warmup):
-        if time.monotonic() - start < request.effort.seconds:
-            _check(fingerprint(engine.run(turn % items)), expected[turn % items])
-    meter, joules = EnergyMeter(), 0.0
+    effort, turns, passed = request.effort, 0, _stopwatch()
+    while passed() < effort.seconds and (turns < effort.warmup or passed() < effort.warmup_seconds):
+        number = turns % items
+        _check(fingerprint(engine.run(number)), expected[number])
+        turns += 1
+    meter, joules, passed = EnergyMeter(), 0.0, _stopwatch()
     samples: list[dict[str, int]] = []
-    start = time.monotonic()
-    while len(samples) < request.effort.samples:
-        if len(samples) >= LEAST_SAMPLES and time.monotonic() - start > request.effort.seconds:
+    while len(samples) < effort.samples or (passed() < effort.samples_seconds and len(samples) < MOST_SAMPLES):
+        if len(samples) >= LEAST_SAMPLES and passed() > effort.seconds:
             break
         number = len(samples) % items
         meter.joules()
@@ -151,6 +151,12 @@ def _mean_facts(facts: list[Any]) -> dict[str, Any]:
     keys = dict.fromkeys(key for item in facts for key in item)
     columns = {key: [item.get(key) for item in facts] for key in keys}
     return {key: None if None in column else sum(column) / len(column) for key, column in columns.items()}
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Return what tells the seconds since now."""
+    start = time.monotonic()
+    return lambda: time.monotonic() - start
 
 
 def _milliseconds(work: Callable[[], Any]) -> float:

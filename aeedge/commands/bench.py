@@ -98,7 +98,7 @@ AGAINST = Words("torch,jpeg,webp,avif", _one_of("torch", "jpeg", "webp", "avif")
     "--images", metavar="PATH", multiple=True, help="Images or folders to use.  [default: one drawn, or golden]"
 )
 @click.option("--repeats", type=click.IntRange(min=1), help="Fresh processes per configuration.  [default: 4]")
-@click.option("--samples", type=click.IntRange(min=3), help="Timed calls per process.  [default: 20]")
+@click.option("--samples", type=click.IntRange(min=3), help="Timed calls per process.  [default: 20, short ones more]")
 @click.option("--quick", is_flag=True, help="Two processes of five calls: a few seconds, more noise.")
 @click.option("--against", type=AGAINST, default=(), help="Also time these on the same images.")
 @click.option("--run", type=PATH, help="The run that BUNDLE was exported from, for --against torch.")
@@ -195,6 +195,7 @@ def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]
 
     loaded = Bundle.load(bundle)
     changes = {name: options[name] for name in ("repeats", "samples") if options[name]}
+    changes.update({"samples_seconds": 0.0} if options["samples"] else {})
     sources = find_sources(options["images"], IMAGE_SUFFIXES)
     chosen = spread(len(sources), MOST_ITEMS * max(options["batches"]))
     paths = [sources[index].path for index in chosen]

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from aeedge.console import count, note, print_json, say, size
 from aeedge.options import Number, force_option, json_option
+from aeedge.training.threads import wait_briefly
 
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
@@ -55,6 +56,7 @@ def export(
 
     Nothing appears under the name of BUNDLE unless every limit of the parity gate holds.
     """
+    wait_briefly()
     from aeedge_export import export_bundle, export_run
 
     progress = None if as_json else note

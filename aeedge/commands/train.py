@@ -7,6 +7,7 @@ import click
 
 from aeedge.console import note, say
 from aeedge.options import Number
+from aeedge.training.threads import wait_briefly
 
 PATH = click.Path(path_type=Path)
 
@@ -50,6 +51,7 @@ def train(**options: Any) -> None:
 
     The same config and seed give the same weights on the same machine, in one go or resumed.
     """
+    wait_briefly()
     import torch
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 

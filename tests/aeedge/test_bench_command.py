@@ -2,6 +2,8 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,8 +132,45 @@ def test_facts_are_of_the_pictures_that_were_timed(conv, tmp_path):
     case = Case("aeedge", "compress", "cpu", 1, 1, 48, 40, 50, "array")
     drawn = [np.full((40, 48, 3), 90, np.uint8)] * 3 + [draw_picture(3)] * 3
     material = make_material(codec, case, drawn, tmp_path / "material")
-    request = Request(case, str(conv), None, str(material.folder), Effort(1, 1, 3, 9.0))
+    request = Request(
+        case, str(conv), None, str(material.folder), Effort(repeats=1, warmup=1, samples=3, samples_seconds=0.0)
+    )
     assert worker.measure(request).facts["bytes"] == len(material.items()[0].stream())
+
+
+class Calls:
+    """An engine whose calls take a millisecond."""
+
+    def __init__(self):
+        self.numbers = []
+
+    def run(self, number):
+        time.sleep(0.001)
+        self.numbers.append(number)
+        return bytes([number])
+
+
+@pytest.mark.parametrize(
+    ("changes", "most", "warmed_up", "timed"),
+    [
+        ({}, 250, (3, 3), (5, 5)),
+        ({"warmup_seconds": 0.04}, 250, (4, 40), (5, 5)),
+        ({"warmup_seconds": 9.0, "seconds": 0.04}, 250, (4, 40), (5, 5)),
+        ({"samples_seconds": 0.04}, 250, (3, 3), (6, 40)),
+        ({"samples_seconds": 0.04}, 7, (3, 3), (7, 7)),
+        ({"warmup": 0, "seconds": 0.001}, 250, (0, 0), (3, 4)),
+    ],
+)
+def test_short_calls_are_warmed_up_and_timed_for_some_time(monkeypatch, changes, most, warmed_up, timed):
+    monkeypatch.setattr(worker, "MOST_SAMPLES", most)
+    effort = replace(Effort(warmup=3, warmup_seconds=0.0, samples=5, samples_seconds=0.0), **changes)
+    request = Request(Case("aeedge", "encode", "cpu", 1, 1, 8, 8, 50, "array"), "", None, "", effort)
+    engine = Calls()
+    samples, _, results = worker._time(engine, 2, request, b"\x00")
+    assert results == [b"\x00", b"\x01"]
+    assert warmed_up[0] <= len(engine.numbers) - 1 - len(samples) <= warmed_up[1]
+    assert timed[0] <= len(samples) <= timed[1]
+    assert engine.numbers[-len(samples) :][:3] == [0, 1, 0]
 
 
 def test_a_full_disk_is_named_with_its_remedy(aeedge, conv, monkeypatch):
