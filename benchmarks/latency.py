@@ -1,7 +1,6 @@
-"""Latency of a bundle, stage by stage, beside classic codecs and, with --run, PyTorch on the same images.
+"""Latency of the photo bundle at 768x512 and 0.3 bits per pixel, stage by stage, beside classic codecs.
 
-python benchmarks/latency.py [--quick]                              the photo bundle at 768x512, 0.3 bits per pixel
-python benchmarks/latency.py --run RUN                              also eager and compiled PyTorch
+python benchmarks/latency.py [--quick]
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ import argparse
 import sys
 from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from record import benchmark, effort, goal, options, pictures, progress, save, show, tables
 
-from aeedge.benchmark.case import CLASSICS, OPERATIONS, TORCH, Grid
+from aeedge.benchmark.case import CLASSICS, OPERATIONS, Grid
 from aeedge.benchmark.chart import draw_chart
 from aeedge.benchmark.material import usual_pictures
 from aeedge.benchmark.pictures import fit
@@ -53,20 +51,12 @@ def goals(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for operation in ("compress", "decompress"):
         name = f"{operation}: outside the networks, image reading excluded"
         checked.append(goal(name, outside_ms(found["aeedge", operation]), 12, "ms", at_most=True))
-    for engine in TORCH:
-        for operation in ("encode", "decode"):
-            if (engine, operation) in found:
-                other, ours = found[engine, operation]["total"], found["aeedge", operation]["total"]
-                least = 1.3 if engine == "torch-eager" else 1.0
-                ratio = other["p50_ms"] / ours["p50_ms"]
-                checked.append(goal(f"{operation}: speed against {engine}", ratio, least, "times", at_most=False))
     return checked
 
 
 def main() -> None:
     """Measure, print, write JSON and picture."""
     parser = options(__doc__, "latency", "photo")
-    parser.add_argument("--run", type=Path, help="the run that the bundle was exported from")
     parser.add_argument("--size", default="768x512")
     parser.add_argument("--quality", type=int, help=f"default: what gives {RATE_BPP} bits per pixel")
     parser.add_argument("--against", default=",".join(CLASSICS), help="classic codecs, or an empty word for none")
@@ -83,14 +73,13 @@ def main() -> None:
         sizes=((width, height),),
         quality=quality,
         input="jpeg",
-        against=(*(TORCH if chosen.run else ()), *classics),
+        against=classics,
     )
     report = benchmark(
         chosen.bundle,
         grid,
         pictures=images,
         effort=effort(chosen.quick),
-        run=chosen.run,
         command=sys.argv,
         progress=progress,
     )
