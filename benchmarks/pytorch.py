@@ -16,6 +16,7 @@ About twelve minutes, and five for runs and bundles, which --work keeps.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -27,11 +28,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from record import benchmark, effort, goal, options, progress, save
+from record import RESULTS, benchmark, effort, goal, progress, save
 
 from aeedge.benchmark.case import AEEDGE, TORCH, Grid
 from aeedge.benchmark.exchange import Effort
 from aeedge_runtime import Codec
+from aeedge_runtime.backend import default_threads
 
 LEAST_RATIO = {(28, 28): 3.0, (768, 512): 1.3}
 """Times as fast as eager PyTorch, by width and height."""
@@ -48,8 +50,11 @@ CASES = [*((preset, (28, 28)) for preset in PRESETS), ("photo", (768, 512))]
 
 def main() -> None:
     """Train, export, measure, print and record."""
-    parser = options(__doc__, "pytorch", "")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--quick", action="store_true", help="fewer, noisier; for a try")
     parser.add_argument("--work", type=Path, help="keep runs and bundles here, and use what is there already")
+    parser.add_argument("--out", type=Path, default=RESULTS / "pytorch.json")
     chosen = parser.parse_args()
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -94,9 +99,9 @@ def run_and_bundle(preset: str, work: Path) -> tuple[Path, Path]:
 
 
 def aeedge(*words: str | Path) -> None:
-    """Run a command of ours, quietly."""
+    """Run a command of ours."""
     print("aeedge", *words, flush=True)
-    subprocess.run([sys.executable, "-m", "aeedge", *map(str, words)], check=True, capture_output=True, text=True)
+    subprocess.run([sys.executable, "-m", "aeedge", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
 
 def compared(preset: str, size: tuple[int, int], results: list[dict[str, Any]]) -> list[dict[str, Any]]:

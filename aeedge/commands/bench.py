@@ -195,7 +195,8 @@ def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]
 
     loaded = Bundle.load(bundle)
     changes = {name: options[name] for name in ("repeats", "samples") if options[name]}
-    changes.update({"samples_seconds": 0.0} if options["samples"] else {})
+    if options["samples"]:
+        changes["samples_seconds"] = 0.0
     sources = find_sources(options["images"], IMAGE_SUFFIXES)
     chosen = spread(len(sources), MOST_ITEMS * max(options["batches"]))
     paths = [sources[index].path for index in chosen]
