@@ -150,12 +150,12 @@ class Networks:
 
     def decode(self, latents: Floats, height: int, width: int) -> Pixels:
         """Images, uint8 [N, H, W, C], cropped, of latents, float32 [N, c, h, w]."""
-        facts = self._bundle.manifest.image
-        if facts.patched and (height, width) == facts.stride:  # one patch an image
+        facts, (h, w) = self._bundle.manifest.image, latents.shape[2:]
+        parts = h * w if facts.patched else len(self._tiles(range(h), h, w))
+        if parts == 1 and (height, width) == (h * facts.stride[0], w * facts.stride[1]):  # as the graph gives it
             return _in_slices(latents, height * width, self._run_decoder)
         pixels = np.empty((len(latents), height, width, facts.channels), np.uint8)
-        rows = range(latents.shape[2])
-        self.decode_rows(latents, rows, rows, pixels, len(rows))
+        self.decode_rows(latents, range(h), range(h), pixels, h)
         return pixels
 
     @staged("to_image")

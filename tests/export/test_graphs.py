@@ -46,6 +46,14 @@ def graphs(request, source):
         return request.param, {role: (spec, graph_bytes(export_graph(spec), {})) for role, spec in specs.items()}
 
 
+def test_decoders_do_not_shuffle_floats(graphs):
+    family, found = graphs
+    decoder = [node.op_type for node in onnx.load_from_string(found["decoder"][1]).graph.node]
+    assert "DepthToSpace" not in decoder
+    assert "Div" not in decoder
+    assert decoder[-1] == ("Reshape" if family in ("conv", "hyperprior") else "Transpose")
+
+
 def test_graphs_have_stable_names_one_opset_and_nothing_of_the_machine(graphs):
     family, found = graphs
     assert set(found) == (set(NAMES) if family == "hyperprior" else {"encoder", "decoder"})

@@ -6,7 +6,8 @@ import onnx_ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from aeedge_export.simplify import ZERO, simplify
+from aeedge_export.scaling import FACTOR, LEAST, MOST, ZERO
+from aeedge_export.simplify import simplify
 from aeedge_export.storage import narrow, widen
 from aeedge_runtime.session import SessionOptions, open_session
 
@@ -148,3 +149,120 @@ def test_a_sigmoid_is_not_clipped_to_its_own_range():
 @pytest.mark.parametrize(("operator", "low", "high"), [("Tanh", 0, 1), ("Sigmoid", 0, 0.5), ("Sigmoid", 0.25, 1)])
 def test_other_clips_stay(operator, low, high):
     assert operators(simplified(decoder(operator, low, high))) == [operator, "Reshape", "Clip", "Neg"]
+
+
+PLANES, ROWS = ["batch", "channels", "height", "width"], ["batch", "values"]
+LAST = np.random.default_rng(2).normal(size=(3, 4, 1, 1)).astype(np.float32) / 8
+BIAS = np.linspace(-0.2, 0.3, 3, dtype=np.float32)
+VALUES = np.random.default_rng(3).normal(size=(1, 4, 4, 6)).astype(np.float32)
+
+
+def pixels(*tail, constants=(), weight=LAST, layer="Conv", bias=True, **attributes):
+    """The last layer on "latent", then operations `(operator, inputs)` on "x", rounding and bytes."""
+    inputs = ["latent", "weight", "bias"][: 2 + bias]
+    nodes = [helper.make_node(layer, inputs, ["x0"], **attributes)]
+    for number, (operator, names) in enumerate([*tail, ("Round", ["x"])]):
+        given = [f"x{number}" if name == "x" else name for name in names]
+        nodes.append(helper.make_node(operator, given, [f"x{number + 1}"]))
+    nodes.append(helper.make_node("Cast", [f"x{len(tail) + 1}"], ["image"], to=TensorProto.UINT8))
+    tensors = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(BIAS, "bias")][: 1 + bias]
+    shape = PLANES if layer == "Conv" else ROWS
+    latent = helper.make_tensor_value_info("latent", TensorProto.FLOAT, shape)
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, shape)
+    return model(nodes, [*tensors, *scalars(**dict(constants))], [latent], [image])
+
+
+CLIP = ("Clip", ["x", "low", "high"])
+UNIT = {"low": 0, "high": 1, "full": 255}
+TAILS = [
+    pytest.param([CLIP, ("Mul", ["x", "full"])], {}, id="scaled"),
+    pytest.param(
+        [("Div", ["x", "a"]), ("Add", ["x", "b"]), CLIP, ("Mul", ["full", "x"])], {"a": 4, "b": 0.5}, id="centred"
+    ),
+    pytest.param(
+        [("Add", ["b", "x"]), ("Mul", ["x", "a"]), CLIP, ("Mul", ["x", "full"])], {"a": 0.5, "b": 1}, id="signed"
+    ),
+    pytest.param(
+        [("Sub", ["x", "b"]), CLIP, ("Mul", ["x", "full"]), ("Add", ["x", "a"])], {"a": 0, "b": -0.5}, id="sub"
+    ),
+]
+
+
+@pytest.mark.parametrize(("tail", "constants"), TAILS)
+def test_the_last_layer_gives_values_of_pixels(tail, constants):
+    plain = pixels(*tail, constants={**UNIT, **constants})
+    made = simplified(plain)
+    assert operators(made) == ["Conv", "Clip", "Round", "Cast"]
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
+    assert set(tensors) == {"weight", "bias", LEAST, MOST}
+    assert (tensors[LEAST], tensors[MOST]) == (0, 255)
+    expected, found = (run(proto, latent=VALUES).astype(int) for proto in (plain, made))
+    assert np.count_nonzero(expected % 255) > 0
+    assert np.abs(found - expected).max() <= 1  # where a value lies between two bytes
+    assert np.count_nonzero(found != expected) <= 1
+
+
+def test_a_fully_connected_last_layer_gives_them_too():
+    weight = np.random.default_rng(4).normal(size=(3, 24)).astype(np.float32) / 9
+    plain = pixels(CLIP, ("Mul", ["x", "full"]), constants=UNIT, weight=weight, layer="Gemm", transB=1)
+    made = simplified(plain)
+    assert operators(made) == ["Gemm", "Clip", "Round", "Cast"]
+    values = VALUES.reshape(4, 24)
+    assert np.count_nonzero(run(made, latent=values) != run(plain, latent=values)) <= 1
+
+
+def test_last_weights_that_float16_holds_stay_too():
+    half = np.tile(LAST.astype(np.float16).astype(np.float32), (1, 1, 7, 7))
+    plain = pixels(CLIP, ("Mul", ["x", "full"]), constants=UNIT, weight=half, pads=[3] * 4)
+    graph = onnx_ir.serde.deserialize_model(simplified(plain))
+    narrow(graph)
+    stored = onnx_ir.serde.serialize_model(graph)
+    assert operators(stored) == ["Cast", "Mul", "Conv", "Clip", "Round", "Cast"]
+    assert FACTOR in {tensor.name for tensor in stored.graph.initializer}
+    assert operators(widen(stored)) == ["Conv", "Clip", "Round", "Cast"]
+    found = run(stored, latent=VALUES)
+    assert found.tobytes() == run(widen(stored), latent=VALUES).tobytes()
+    assert np.count_nonzero(found != run(plain, latent=VALUES)) <= 1
+
+
+KEPT = {**UNIT, "a": 2, "minus": -1}
+FULL = ("Mul", ["x", "full"])
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        pytest.param(pixels(("Sigmoid", ["x"]), FULL, constants=KEPT), id="sigmoid"),
+        pytest.param(pixels(CLIP, FULL, constants=KEPT, bias=False), id="no-bias"),
+        pytest.param(pixels(CLIP, constants=KEPT), id="nothing-to-move"),
+        pytest.param(pixels(CLIP, CLIP, FULL, constants=KEPT), id="two-clips"),
+        pytest.param(pixels(("Clip", ["x", "low"]), FULL, constants=KEPT), id="half-a-clip"),
+        pytest.param(pixels(("Mul", ["x", "minus"]), CLIP, FULL, constants=KEPT), id="negative"),
+        pytest.param(pixels(("Div", ["a", "x"]), CLIP, FULL, constants=KEPT), id="reciprocal"),
+        pytest.param(pixels(("Sub", ["a", "x"]), CLIP, FULL, constants=KEPT), id="from-a-constant"),
+        pytest.param(pixels(("Max", ["x", "a"]), CLIP, FULL, constants=KEPT), id="another-operator"),
+        pytest.param(pixels(("Mul", ["x", "x"]), CLIP, FULL, constants=KEPT), id="square"),
+        pytest.param(
+            pixels(CLIP, FULL, constants=KEPT, weight=LAST[:, :, 0, 0], layer="Gemm", transB=1, alpha=2.0), id="alpha"
+        ),
+        pytest.param(
+            pixels(CLIP, FULL, constants={**KEPT, "full": [[[255]], [[254]], [[253]]]}), id="a-factor-for-each-channel"
+        ),
+    ],
+)
+def test_other_ends_stay(plain):
+    assert operators(simplified(plain)) == operators(plain)
+
+
+def test_a_last_layer_with_a_second_user_stays():
+    plain = pixels(CLIP, FULL, constants=KEPT)
+    plain.graph.node.append(helper.make_node("ReduceMax", ["x0"], ["largest"]))
+    plain.graph.output.append(helper.make_tensor_value_info("largest", TensorProto.FLOAT, [1] * 4))
+    assert operators(simplified(plain)) == operators(plain)
+
+
+def test_floats_that_are_rounded_stay():
+    plain = pixels(CLIP, FULL, constants=KEPT)
+    plain.graph.node[-1].attribute[0].i = TensorProto.INT32
+    plain.graph.output[0].type.tensor_type.elem_type = TensorProto.INT32
+    assert operators(simplified(plain)) == operators(plain)

@@ -1,0 +1,106 @@
+"""Small changes to graphs, and questions that they ask: shared by what simplifies, scales and arranges."""
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import onnx_ir
+
+ORDERING = frozenset({"Transpose", "Reshape", "Flatten", "DepthToSpace"})
+"""Operators that move values and do not change them."""
+
+LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
+"""Operators that are linear in their first input, with their weights as the second."""
+
+
+def scalar(value: onnx_ir.Value | None) -> float | None:
+    """Return the number that a constant of one element holds, None for anything else."""
+    if value is None or value.const_value is None or value.const_value.size != 1:
+        return None
+    return float(stored(value).item())
+
+
+def first_input(node: onnx_ir.Node) -> onnx_ir.Value:
+    """Return what a node reads first, which all operators here must have."""
+    return cast(onnx_ir.Value, node.inputs[0])
+
+
+def stored(value: onnx_ir.Value) -> np.ndarray:
+    """Return the values of a constant."""
+    array: np.ndarray = cast(Any, value.const_value).numpy()
+    return array
+
+
+def only_input(node: onnx_ir.Node) -> onnx_ir.Value | None:
+    """Return the input of a node that is no constant; None where there are several, or none."""
+    found = [value for value in node.inputs if value is not None and value.const_value is None]
+    return found[0] if len(found) == 1 else None
+
+
+def before_ordering(value: onnx_ir.Value | None) -> onnx_ir.Value | None:
+    """Return the value that operators which only move values made this one of."""
+    while value is not None and (node := value.producer()) is not None and node.op_type in ORDERING:
+        value = node.inputs[0]
+    return value
+
+
+def own_weights(layer: onnx_ir.Node) -> list[onnx_ir.Value]:
+    """Return a layer's weights, and its bias where it has one; nothing where one is computed or has other users.
+
+    Weights that a graph multiplies by one number when it is opened count as stored.
+    """
+    found = []
+    for value in layer.inputs[1:]:
+        if value is not None and (node := value.producer()) is not None and node.op_type == "Mul":
+            value = node.inputs[0] if scalar(node.inputs[1]) is not None and len(value.uses()) == 1 else None
+        if value is None or value.const_value is None or len(value.uses()) != 1:
+            return []
+        found.append(value)
+    return found
+
+
+def bypass(graph: onnx_ir.Graph, node: onnx_ir.Node) -> None:
+    """Take out a node: its users read what it read first. Its constants go with it, but for those used elsewhere."""
+    source = next(value for value in node.inputs if value is not None and value.const_value is None)
+    onnx_ir.convenience.replace_all_uses_with(node.outputs[0], source)
+    constants = [value for value in node.inputs if value is not None and value is not source]
+    graph.remove(node, safe=True)
+    drop_unused(graph, constants)
+
+
+def drop_unused(graph: onnx_ir.Graph, constants: list[onnx_ir.Value]) -> None:
+    """Remove those constants that no node reads."""
+    for value in constants:
+        if not value.uses():
+            graph.initializers.pop(str(value.name), None)
+
+
+def constant(graph: onnx_ir.Graph, name: str, number: np.ndarray | np.float32) -> onnx_ir.Value:
+    """Add a constant; one of this name and these values is used again.
+
+    Args:
+        graph: gets it.
+        name: ends in a number of its own where another constant has this name.
+        number: its value.
+    """
+    wanted, place = np.asarray(number), 0
+    while True:
+        free = f"{name}_{place}" if place else name
+        if (found := graph.initializers.get(free)) is None:
+            made = onnx_ir.Value(name=free, const_value=onnx_ir.tensor(wanted, name=free))
+            graph.register_initializer(made)
+            return made
+        if stored(found).dtype == wanted.dtype and np.array_equal(stored(found), wanted):
+            return found
+        place += 1
+
+
+def set_constant(value: onnx_ir.Value, array: np.ndarray) -> None:
+    """Give a constant other values."""
+    value.const_value = onnx_ir.tensor(np.ascontiguousarray(array), name=value.name)
+
+
+def is_one(node: onnx_ir.Node, *attributes: str) -> bool:
+    """Return whether these attributes of a node are 1, as they are where they are missing."""
+    found = (node.attributes.get(name) for name in attributes)
+    return all(attribute is None or math.isclose(float(attribute.value), 1) for attribute in found)
