@@ -9,9 +9,6 @@ import onnx_ir
 ORDERING = frozenset({"Transpose", "Reshape", "Flatten", "DepthToSpace"})
 """Operators that move values and do not change them."""
 
-LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
-"""Operators that are linear in their first input, with their weights as the second."""
-
 
 def scalar(value: onnx_ir.Value | None) -> float | None:
     """Return the number that a constant of one element holds, None for anything else."""
@@ -44,19 +41,16 @@ def before_ordering(value: onnx_ir.Value | None) -> onnx_ir.Value | None:
     return value
 
 
-def own_weights(layer: onnx_ir.Node) -> list[onnx_ir.Value]:
-    """Return a layer's weights, and its bias where it has one; nothing where one is computed or has other users.
+def own_constant(value: onnx_ir.Value | None) -> onnx_ir.Value | None:
+    """Return the constant that a layer's weights or bias are; None where they are computed or have other users.
 
-    Weights that a graph multiplies by one number when it is opened count as stored.
+    Weights that a graph multiplies by one number when it is opened count as constant.
     """
-    found = []
-    for value in layer.inputs[1:]:
-        if value is not None and (node := value.producer()) is not None and node.op_type == "Mul":
-            value = node.inputs[0] if scalar(node.inputs[1]) is not None and len(value.uses()) == 1 else None
-        if value is None or value.const_value is None or len(value.uses()) != 1:
-            return []
-        found.append(value)
-    return found
+    if value is not None and (node := value.producer()) is not None and node.op_type == "Mul":
+        value = node.inputs[0] if scalar(node.inputs[1]) is not None and len(value.uses()) == 1 else None
+    if value is None or value.const_value is None or len(value.uses()) != 1:
+        return None
+    return value
 
 
 def bypass(graph: onnx_ir.Graph, node: onnx_ir.Node) -> None:

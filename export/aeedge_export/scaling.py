@@ -12,7 +12,6 @@ import numpy as np
 import onnx_ir
 
 from aeedge_export.edit import (
-    LAYERS,
     ORDERING,
     before_ordering,
     bypass,
@@ -20,12 +19,15 @@ from aeedge_export.edit import (
     drop_unused,
     is_one,
     only_input,
-    own_weights,
+    own_constant,
     scalar,
     set_constant,
     stored,
 )
 from aeedge_export.storage import fits_half
+
+LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
+"""Operators that are linear in their first input, with their weights as the second."""
 
 ZERO, FACTOR = "pixel_zero", "pixel_factor"
 """Names of the constants that pixels are moved by, and that weights are multiplied by when the graph is opened."""
@@ -49,22 +51,17 @@ def scale_first_layer(graph: onnx_ir.Graph) -> None:
         if node.op_type in ORDERING and place == 0:
             value = node.outputs[0]
             continue
-        number = scalar(node.inputs[1 - place]) if len(node.inputs) == 2 else None
-        if number is None or (place and node.op_type in ("Div", "Sub")):
-            if node.op_type in LAYERS and place == 0 and factor != 1.0 and own_weights(node):
+        if node.op_type in LAYERS:
+            if place == 0 and factor != 1.0 and (weight := own_constant(node.inputs[1])) is not None:
                 for done in scaling:
                     bypass(graph, done)
-                _scale(graph, node, factor)
+                _scale(graph, node, weight, factor)
                 if shift:
                     _insert(graph, node, 0, "Sub", ZERO, -shift / factor)
             return
-        if node.op_type in ("Mul", "Div") and number:
-            gain = number if node.op_type == "Mul" else 1 / number
-            factor, shift = factor * gain, shift * gain
-        elif node.op_type in ("Add", "Sub"):
-            shift += number if node.op_type == "Add" else -number
-        else:
+        if (step := _linear(node)) is None:
             return
+        factor, shift = factor * step[0], shift * step[0] + step[1]
         scaling.append(node)
         value = node.outputs[0]
 
@@ -112,32 +109,39 @@ class _Tail:
             self.clip = node
             self.least, self.most = (bound * self.factor + self.shift for bound in (bounds[0], bounds[1]))
             return True
-        if len(node.inputs) != 2:
+        step = _linear(node)
+        if step is None or step[0] < 0:  # that would turn the clip around
             return False
-        numbers = [scalar(value) for value in node.inputs]
-        number = numbers[1] if numbers[1] is not None or node.op_type in ("Div", "Sub") else numbers[0]
-        if number is None:
-            return False
-        if node.op_type in ("Mul", "Div") and number > 0:
-            self.factor *= number if node.op_type == "Mul" else 1 / number
-        elif node.op_type in ("Add", "Sub"):
-            self.shift += self.factor * (number if node.op_type == "Add" else -number)
-        else:
-            return False
+        self.factor, self.shift = self.factor * step[0], self.shift + self.factor * step[1]
         self.scaling.append(node)
         return True
 
 
+def _linear(node: onnx_ir.Node) -> tuple[float, float] | None:
+    """Factor, not zero, and shift of an operation with one number: value * factor + shift; None for anything else."""
+    numbers = [scalar(value) for value in node.inputs]
+    if len(numbers) != 2:
+        return None
+    number = numbers[1] if numbers[1] is not None or node.op_type in ("Div", "Sub") else numbers[0]
+    if number is None:
+        return None
+    if node.op_type in ("Mul", "Div") and number:
+        return (number if node.op_type == "Mul" else 1 / number), 0.0
+    if node.op_type in ("Add", "Sub"):
+        return 1.0, (number if node.op_type == "Add" else -number)
+    return None
+
+
 def _move_into(graph: onnx_ir.Graph, layer: onnx_ir.Node, tail: _Tail) -> None:
     """Move factor and shift into a layer that has weights and a bias of its own."""
-    weights = own_weights(layer)
-    if len(weights) != 2 or not tail.scaling or not is_one(layer, "alpha", "beta"):
+    weight, bias = (own_constant(value) for value in (*layer.inputs[1:], None, None)[:2])
+    if weight is None or bias is None or not tail.scaling or not is_one(layer, "alpha", "beta"):
         return
     for node in tail.scaling:
         bypass(graph, node)
-    _scale(graph, layer, tail.factor)
-    shifted = stored(weights[1]).astype(np.float64) * tail.factor + tail.shift
-    set_constant(weights[1], shifted.astype(np.float32))
+    _scale(graph, layer, weight, tail.factor)
+    shifted = stored(bias).astype(np.float64) * tail.factor + tail.shift
+    set_constant(bias, shifted.astype(np.float32))
     if tail.clip is not None:
         replaced = [value for value in tail.clip.inputs[1:] if value is not None]
         for place, (name, bound) in enumerate(((LEAST, tail.least), (MOST, tail.most)), start=1):
@@ -145,9 +149,8 @@ def _move_into(graph: onnx_ir.Graph, layer: onnx_ir.Node, tail: _Tail) -> None:
         drop_unused(graph, replaced)
 
 
-def _scale(graph: onnx_ir.Graph, layer: onnx_ir.Node, factor: float) -> None:
+def _scale(graph: onnx_ir.Graph, layer: onnx_ir.Node, weight: onnx_ir.Value, factor: float) -> None:
     """Multiply a layer's weights."""
-    weight = own_weights(layer)[0]
     array = stored(weight)
     if fits_half(array):  # the product would not: it is left to whoever opens the graph
         _insert(graph, layer, 1, "Mul", FACTOR, factor)

@@ -1,7 +1,12 @@
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+# Test modules share the small graphs that lie beside them.
+sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.importorskip("torch")
 

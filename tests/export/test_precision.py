@@ -302,6 +302,22 @@ def test_a_ratio_within_the_noise_is_no_gain(speed, noise, gains):
     assert "1 of 8 layers left in float" in price.lines()[0]
 
 
+def test_each_graph_is_timed_right_after_the_other(chain, monkeypatch):
+    model, feeds = chain
+    order = []
+
+    def milliseconds(session, feed):
+        order.append(session)
+        return 2.0 if session is order[0] else 1.0
+
+    monkeypatch.setattr(price_module, "_milliseconds", milliseconds)
+    data = model.SerializeToString()
+    timing = price_module.time_graphs(data, data, feeds[0], SessionOptions(threads=1), turns=5)
+    assert order == order[:2] * 10
+    assert order[0] is not order[1]
+    assert (timing.fp32_ms, timing.variant_ms, timing.speed, timing.noise) == (2.0, 1.0, 2.0, 0.0)
+
+
 def test_a_variant_that_is_neither_faster_nor_smaller_is_no_gain_at_all():
     smaller = price_of(points(), [graph_price(1.0)], 2).lines()[-1]
     assert "NO GAIN in time on this machine: take it for its size" in smaller

@@ -1,29 +1,19 @@
 """Graphs lose operations and compute the same."""
 
 import numpy as np
-import onnx
 import onnx_ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from small_graphs import changed, model, operators, run, scalars
 
 from aeedge_export.scaling import FACTOR, LEAST, MOST, ZERO
 from aeedge_export.simplify import simplify
 from aeedge_export.storage import narrow, widen
-from aeedge_runtime.session import SessionOptions, open_session
 
 IMAGE = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 8, 12, 3])
 LATENT = helper.make_tensor_value_info("latent", TensorProto.FLOAT, [1, "channels", 4, 6])
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3, 4, 4)).astype(np.float32)
 PIXELS = np.random.default_rng(1).integers(0, 256, (1, 8, 12, 3)).astype(np.uint8)
-
-
-def scalars(**values):
-    return [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in values.items()]
-
-
-def model(nodes, initializers, inputs=(IMAGE,), outputs=(LATENT,)):
-    graph = helper.make_graph(nodes, "graph", inputs, outputs, initializers)
-    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
 
 
 def encoder(*scaling, constants=(), tied=False, weight=WEIGHT):
@@ -41,26 +31,12 @@ def encoder(*scaling, constants=(), tied=False, weight=WEIGHT):
     if tied:
         nodes.append(helper.make_node("ReduceMax", ["weight"], ["largest"]))
         nodes.append(helper.make_node("Mul", ["found", "largest"], ["latent"]))
-    return model(nodes, [numpy_helper.from_array(weight, "weight"), *scalars(**dict(constants))])
+    tensors = [numpy_helper.from_array(weight, "weight"), *scalars(**dict(constants))]
+    return model(nodes, tensors, [IMAGE], [LATENT])
 
 
 def simplified(proto):
-    found = onnx_ir.serde.deserialize_model(proto)
-    simplify(found.graph)
-    for number, node in enumerate(found.graph):
-        for place, value in enumerate(node.outputs):
-            value.name = value.name or f"value_{number}_{place}"
-    made = onnx_ir.serde.serialize_model(found)
-    onnx.checker.check_model(made, full_check=True)
-    return made
-
-
-def operators(proto):
-    return [node.op_type for node in proto.graph.node]
-
-
-def run(proto, **feeds):
-    return open_session(proto.SerializeToString(), SessionOptions(threads=1), role="graph").run(feeds)[0]
+    return changed(proto, simplify)
 
 
 SCALING = [
@@ -102,6 +78,18 @@ def test_weights_that_float16_holds_stay_and_are_multiplied_as_the_graph_is_open
     assert operators(wide) == ["Transpose", "Cast", "Sub", "Conv"]
     assert {tensor.name for tensor in wide.graph.initializer} == {"weight", ZERO}
     assert run(wide, image=PIXELS).tobytes() == run(stored, image=PIXELS).tobytes()
+
+
+def test_a_bias_of_the_first_layer_may_have_other_users():
+    plain = encoder(("Div", ["x", "a"]), constants={"a": 255})
+    plain.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "ones"))
+    plain.graph.node[-1].input.append("ones")
+    plain.graph.node[-1].output[0] = "found"
+    plain.graph.node.append(helper.make_node("ReduceMax", ["ones"], ["largest"]))
+    plain.graph.node.append(helper.make_node("Mul", ["found", "largest"], ["latent"]))
+    made = simplified(plain)
+    assert operators(made) == ["Transpose", "Cast", "Conv", "ReduceMax", "Mul"]
+    np.testing.assert_allclose(run(made, image=PIXELS), run(plain, image=PIXELS), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
