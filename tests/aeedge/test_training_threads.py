@@ -23,10 +23,11 @@ def test_threads_sleep_soon_unless_the_environment_says_how_they_wait(monkeypatc
 
 
 @pytest.mark.parametrize("words", [("train", "dense-mnist"), ("export", "run", "-o", "bundle"), ("demo",)])
-def test_commands_with_pytorch_say_so_before_it_is_imported(aeedge, monkeypatch, words):
+def test_commands_with_pytorch_say_so_before_it_is_imported(aeedge, monkeypatch, tmp_path, words):
     def called():
         raise AeedgeError("threads are told first")
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(importlib.import_module(f"aeedge.commands.{words[0]}"), "wait_briefly", called)
     assert "threads are told first" in aeedge(*words).errors[0]
 
