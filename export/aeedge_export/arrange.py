@@ -3,7 +3,7 @@
 Results stay the same, but for the order in which float32 is added. Three things, as measured with ONNX Runtime's CPU
 provider for `photo` at 768x512, where the layers alone take 46 ms on two cores (benchmarks/decoder_graph.py):
 
-- Two DepthToSpace take 2.6 ms. Two transpositions of one axis each do the same for the first in 0.7.
+- Two DepthToSpace take 2.5 ms. Two transpositions of one axis each do the same for the first in 0.7.
 - The second gives the pixels, in float32, before they are clipped and rounded. Transposing bytes takes 0.5 ms.
 - Convolutions work on channels in blocks of 8 or 16, and so does the addition of a residual, which then is part of the
   convolution before it. A residual that no convolution made is in plain order: it and all sums after it cost two
