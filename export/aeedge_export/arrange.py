@@ -126,10 +126,7 @@ def _sort_channels(layer: onnx_ir.Node, shuffle: onnx_ir.Node) -> tuple[int, int
         value = cast(onnx_ir.Value, own_constant(given))
         array = stored(value)
         channels = len(array) // block**2
-        set_constant(
-            cast(onnx_ir.Value, value),
-            array.reshape(channels, block**2, *array.shape[1:]).swapaxes(0, 1).reshape(array.shape),
-        )
+        set_constant(value, array.reshape(channels, block**2, *array.shape[1:]).swapaxes(0, 1).reshape(array.shape))
     return block, channels
 
 
