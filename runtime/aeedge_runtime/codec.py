@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 50
 
+_UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
+
+MOST_SHAPES = 256
+"""Shapes of arrays that a codec remembers to have checked. Checks take longer than a small network, as they run right
+after one, with no code in the caches."""
+
 
 class Codec:
     """One bundle on one device. Safe to share by threads; pickles as its bundle's place, hash and options.
@@ -48,6 +54,8 @@ class Codec:
         self.bundle = bundle
         self.options = options
         self._networks = Networks(bundle, options)
+        self._encodable: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._decodable: set[tuple[int, ...]] = set()
         if options.device != "cpu":
             self._networks.session(bundle.manifest.halves[0])
 
@@ -256,14 +264,12 @@ class Codec:
 
     def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
         """Images, uint8 [N, H, W, C], of latents, float32 [N, c, h, w]; see `decode`."""
-        self.bundle.require("decoder", "decode")
-        latents = _array(latents)
-        height, width = _check_rows_and_columns(size)
-        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.limit())
-        expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
-        if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
-            wanted = f"float32 [N, {', '.join(map(str, expected))}]"
-            raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
+        latents, (height, width) = _array(latents), _rows_and_columns(size)
+        sizes = *latents.shape, height, width
+        if sizes not in self._decodable or latents.dtype != _FLOAT32:
+            self._check_latents(latents, height, width)
+            if len(self._decodable) < MOST_SHAPES:
+                self._decodable.add(sizes)
         if not all_finite(latents):
             raise ArgumentError("decode: the latent holds NaN or infinity")
         return self._networks.decode(latents, height, width)
@@ -331,6 +337,9 @@ class Codec:
 
     def _stacked(self, images: Iterable[Source] | NDArray[np.uint8]) -> Pixels:
         """Pixels of images of one size, within the limit, ready for the encoder."""
+        array = _as_array(images)
+        if array is not None and array.dtype == _UINT8 and (known := self._encodable.get(array.shape)) is not None:
+            return array if array.ndim == 4 else array.reshape(known)
         self.bundle.require("encoder", "encode")
         limit = self.limit()
         stack = stack_images(images, self._channels, limit)
@@ -339,7 +348,22 @@ class Codec:
         if height % rows or width % columns:  # else all pixels are counted by now
             check_size(self.bundle.geometry, count, height, width, limit)
         _warn(stack, 4)
+        if array is not None and array.size == stack.pixels.size and len(self._encodable) < MOST_SHAPES:
+            self._encodable[array.shape] = stack.pixels.shape  # as it is: no alpha to drop, no channel to add
         return stack.pixels
+
+    def _check_latents(self, latents: NDArray[Any], height: int, width: int) -> None:
+        """Refuses what the decoder does not take.
+
+        Raises:
+            The errors of `decode`.
+        """
+        self.bundle.require("decoder", "decode")
+        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.limit())
+        expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
+        if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
+            wanted = f"float32 [N, {', '.join(map(str, expected))}]"
+            raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
 
     def _compress(
         self, stack: Stack, rate: Rate, metadata: bool, names: Sequence[str | bytes] | None, limit: int
@@ -413,16 +437,25 @@ def _warn(stack: Stack, stacklevel: int) -> None:
         remark(note, stacklevel=stacklevel)
 
 
+def _as_array(images: object) -> NDArray[Any] | None:
+    """Images as one array, where they are one, or a list of a single one; nothing is checked or copied."""
+    if isinstance(images, list) and len(images) == 1 and isinstance(images[0], np.ndarray):
+        return images[0][None]
+    return images if isinstance(images, np.ndarray) else None
+
+
 def _array(latent: object) -> NDArray[Any]:
     try:
-        return np.atleast_1d(np.asarray(latent))
+        values = np.asarray(latent)
+        return values if values.ndim else values[None]
     except ValueError as error:
         raise ArgumentError(f"decode: the latent is no array: {error}") from None
 
 
-def _check_rows_and_columns(size: object) -> tuple[int, int]:
+def _rows_and_columns(size: object) -> tuple[int, int]:
     try:
-        height, width = (operator.index(side) for side in cast(Iterable[Any], size))
+        rows, columns = cast(Iterable[Any], size)
+        height, width = operator.index(rows), operator.index(columns)
     except (TypeError, ValueError):
         height = width = 0
     if min(height, width) < 1:

@@ -21,6 +21,7 @@ from .bundle import Bundle
 from .errors import BundleError
 from .image import to_gray
 from .layout import Block
+from .manifest import Manifest
 from .prior import FactorizedPrior, Graph, HyperPrior, Prior
 from .session import CPU, Session, SessionOptions, open_session
 from .stages import stage, staged
@@ -40,6 +41,9 @@ sixth longer, as activations leave the caches."""
 MOST_WORKERS, MOST_BESIDE_BLOCKS = 4, 2
 """Threads that walk over the chunks of an image, and of one that goes in several blocks, whose memory is bounded: with
 `photo` each takes 25 to 50 MB. On 16 cores twelve were a tenth faster than four, at 8 megapixels."""
+
+_UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
+"""To compare a type with these takes a fifth of the time that NumPy's classes take."""
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -90,6 +94,10 @@ class Networks:
         self._options = options
         self._threads = options.threads or default_threads()
         self._sessions = _Sessions(os.getpid())
+        facts = bundle.manifest
+        self._stride, self._patched, self._channels = facts.image.stride, facts.image.patched, facts.image.channels
+        self._latent_channels, self._band_pixels = facts.latent_channels, facts.limits.band_pixels
+        self._few_patches = _few_patches(facts)
 
     def session(self, role: str, patches: int | None = None) -> Session:
         """The session of a graph, opened at first use.
@@ -102,23 +110,19 @@ class Networks:
             DeviceError: the device cannot be used.
             BundleError: the graph is damaged or not accepted.
         """
-        manifest = self._bundle.manifest
-        if patches is None or not manifest.image.patched or self._options.device != "cpu":
-            return self._opened(role, self._threads)
-        graph = manifest.files.get(f"{role}.onnx")
-        weights = graph.bytes // 4 if graph else 0  # each is used once a patch
-        return self._opened(role, 1 if patches * weights <= FEW_PRODUCTS else self._threads)
+        few = patches is not None and patches <= self._few_patches.get(role, 0) and self._options.device == "cpu"
+        return self._opened(role, 1 if few else self._threads)
 
     def _opened(self, role: str, threads: int) -> Session:
         state, key = self._own_sessions(), (role, threads)
-        found = state.opened.get(key)
-        if found is not None:
-            return found
+        if key in state.opened:
+            return state.opened[key]
         with state.lock:
             if key not in state.opened:
                 state.opened[key] = self._open(role, threads)
             return state.opened[key]
 
+    @staged("to_tensor")
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
         """Latents, float32 [N, c, h, w], of images of one size, uint8 [N, H, W, C]; padded here by repeating edges.
 
@@ -126,7 +130,12 @@ class Networks:
             pixels: the images.
             output: which output of the encoder; a vae's has "log_variance" too.
         """
-        return self.encode_rows(pixels, range(self._latent_size(pixels)[0]), output)
+        count, height, width, _ = pixels.shape
+        rows, columns = self._stride
+        h, w = -(-height // rows), -(-width // columns)
+        if self._at_once(count, h, w):
+            return self._run_encoder(_padded(pixels, h * rows, w * columns), output)
+        return self.encode_rows(pixels, range(h), output)
 
     @staged("to_tensor")
     def encode_rows(self, pixels: Pixels, rows: range, output: str = "latent") -> Floats:
@@ -148,13 +157,14 @@ class Networks:
             return latents
         return np.ascontiguousarray(latents.reshape(len(pixels), len(rows), w, -1).transpose(0, 3, 1, 2))
 
+    @staged("to_image")
     def decode(self, latents: Floats, height: int, width: int) -> Pixels:
         """Images, uint8 [N, H, W, C], cropped, of latents, float32 [N, c, h, w]."""
-        facts, (h, w) = self._bundle.manifest.image, latents.shape[2:]
-        parts = h * w if facts.patched else len(self._tiles(range(h), h, w))
-        if parts == 1 and (height, width) == (h * facts.stride[0], w * facts.stride[1]):  # as the graph gives it
-            return _in_slices(latents, height * width, self._run_decoder)
-        pixels = np.empty((len(latents), height, width, facts.channels), np.uint8)
+        count, _, h, w = latents.shape
+        if self._at_once(count, h, w):
+            made = self._run_decoder(latents)
+            return made if made.shape[1:3] == (height, width) else made[:, :height, :width].copy()
+        pixels = np.empty((count, height, width, self._channels), np.uint8)
         self.decode_rows(latents, range(h), range(h), pixels, h)
         return pixels
 
@@ -235,6 +245,16 @@ class Networks:
     def _latent_size(self, pixels: Pixels) -> tuple[int, int]:
         return self._bundle.geometry.latent_size(*pixels.shape[1:3])
 
+    def _at_once(self, count: int, h: int, w: int) -> bool:
+        """Whether images of h x w latent positions go through a graph in one run, not in slices, tiles or patches.
+
+        What surrounds the graph takes as long as the graph where images are small, so callers ask this first.
+        """
+        pixels = h * w * self._stride[0] * self._stride[1]
+        if count * pixels > SLICE_PIXELS and count > 1:
+            return False
+        return h == w == 1 if self._patched else pixels <= self._band_pixels
+
     def _encode_slice(self, pixels: Pixels, rows: range, output: str) -> Floats:
         facts, (h, w) = self._bundle.manifest, self._latent_size(pixels)
         tiles = self._tiles(rows, h, w)
@@ -272,7 +292,6 @@ class Networks:
         return [Tile(band[0], strip[0], band[1], strip[1]) for band in bands for strip in strips]
 
     def _run_encoder(self, pixels: Pixels, output: str) -> Floats:
-        facts = self._bundle.manifest
         feeds = {"image": np.ascontiguousarray(pixels)}
         session = self.session("encoder", len(pixels))
         if output != "latent" and output not in session.outputs:
@@ -280,26 +299,33 @@ class Networks:
         with stage("encoder_graph"):
             latent = session.run(feeds)[0 if output == "latent" else session.outputs.index(output)]
         count, height, width, _ = pixels.shape
-        rows, columns = facts.image.stride
-        expected = (count, facts.latent_channels, height // rows, width // columns)
-        if latent.shape != expected or latent.dtype != np.float32:
+        expected = (count, self._latent_channels, height // self._stride[0], width // self._stride[1])
+        if latent.shape != expected or latent.dtype != _FLOAT32:
             raise BundleError(
                 f"encoder.onnx gave {latent.dtype} {latent.shape}, expected float32 {expected}; export again"
             )
         return latent
 
     def _run_decoder(self, latents: Floats) -> Pixels:
-        facts = self._bundle.manifest.image
         feeds = {"latent": np.ascontiguousarray(latents)}
         with stage("decoder_graph"):
             pixels = self.session("decoder", len(latents)).run(feeds)[0]
         count, _, h, w = latents.shape
-        expected = (count, h * facts.stride[0], w * facts.stride[1], facts.channels)
-        if pixels.shape != expected or pixels.dtype != np.uint8:
+        expected = (count, h * self._stride[0], w * self._stride[1], self._channels)
+        if pixels.shape != expected or pixels.dtype != _UINT8:
             raise BundleError(
                 f"decoder.onnx gave {pixels.dtype} {pixels.shape}, expected uint8 {expected}; export again"
             )
         return pixels
+
+
+def _few_patches(manifest: Manifest) -> dict[str, int]:
+    """Patches up to which a graph runs on one thread, by role; nothing of networks that take whole images.
+
+    A weight is used once a patch, so that the size of a graph tells its multiply-adds.
+    """
+    sizes = {half: manifest.files[f"{half}.onnx"].bytes for half in manifest.halves}
+    return {half: FEW_PRODUCTS // max(size // 4, 1) for half, size in sizes.items()} if manifest.image.patched else {}
 
 
 def _in_slices(values: NDArray[Any], pixels_each: int, run: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
@@ -350,15 +376,19 @@ def _fill(place: Pixels, made: Pixels) -> None:
 def _window(pixels: Pixels, rows: range, columns: range, stride: tuple[int, int]) -> Pixels:
     """Pixels of latent rows and columns; beyond the last row or column of the image, that one again."""
     part = pixels[:, _scaled(rows, stride[0]), _scaled(columns, stride[1])]
-    height, width = part.shape[1:3]
-    wanted = len(rows) * stride[0], len(columns) * stride[1]
-    if (height, width) == wanted:
-        return part
-    window = np.empty((len(part), *wanted, part.shape[3]), np.uint8)
-    window[:, :height, :width] = part
-    window[:, height:, :width] = part[:, -1:]
-    window[:, :, width:] = window[:, :, width - 1 : width]
-    return window
+    return _padded(part, len(rows) * stride[0], len(columns) * stride[1])
+
+
+def _padded(pixels: Pixels, rows: int, columns: int) -> Pixels:
+    """Images of so many rows and columns: their last ones are repeated."""
+    count, height, width, channels = pixels.shape
+    if height == rows and width == columns:
+        return pixels
+    padded = np.empty((count, rows, columns, channels), np.uint8)
+    padded[:, :height, :width] = pixels
+    padded[:, height:, :width] = pixels[:, -1:]
+    padded[:, :, width:] = padded[:, :, width - 1 : width]
+    return padded
 
 
 def _cut(pixels: Pixels, patch: tuple[int, int]) -> Pixels:

@@ -100,7 +100,7 @@ class Workers:
                     self._changed.wait_for(lambda: task.done)
             finally:
                 if (clock := running_clock()) is not None:
-                    clock.share_out(_WAITING, dict(task.times_ns))
+                    clock.share_out(_WAITING, task.times_ns)
 
 
 class _Task(Generic[Result]):
@@ -124,8 +124,6 @@ class _Task(Generic[Result]):
         Args:
             clock: to be run meanwhile, in a helper.
         """
-        if clock is not None:
-            self.times_ns = clock.times_ns
         try:
             with nullcontext() if clock is None else clock.running():
                 self._results.append(self._work())
@@ -134,6 +132,8 @@ class _Task(Generic[Result]):
             if clock is None and not isinstance(error, Exception):
                 raise
         finally:
+            if clock is not None:
+                self.times_ns = clock.times_ns
             self.done = True
 
     def outcome(self) -> Result:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
+from time import perf_counter_ns as now_ns
 from typing import ParamSpec, TypeVar
 
 OTHER = "other"
@@ -19,35 +19,47 @@ Result = TypeVar("Result")
 class StageClock:
     """Times of stages while it runs. A stage inside another interrupts it, so the times add up to the whole.
 
-    Attributes:
-        times_ns: time by stage in ns, `OTHER` included.
+    It notes when stages begin and end, and adds up when it is asked: small networks take as long as that.
     """
 
     def __init__(self) -> None:
-        self.times_ns: dict[str, int] = {}
-        self._stages = [OTHER]
+        self._marks: list[tuple[str | None, int]] = []
+        self._stages: list[str] = []
         self._since_ns = 0
+        self._times_ns: dict[str, int] = {}
+
+    @property
+    def times_ns(self) -> dict[str, int]:
+        """Time by stage in ns, `OTHER` included, up to where one began or ended last."""
+        for name, at_ns in self._marks:
+            if self._stages:
+                self._times_ns[self._stages[-1]] = self._times_ns.get(self._stages[-1], 0) + at_ns - self._since_ns
+            self._since_ns = at_ns
+            if name is None:
+                self._stages.pop()
+            else:
+                self._stages.append(name)
+        self._marks.clear()
+        return self._times_ns
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Starts the clock for this context (this thread, this task) and stops it at the end."""
         token = _CLOCK.set(self)
-        self._since_ns = time.perf_counter_ns()
+        self.enter(OTHER)
         try:
             yield
         finally:
-            self._charge()
+            self.leave()
             _CLOCK.reset(token)
 
     def enter(self, name: str) -> None:
         """Charges the time from now on to a stage."""
-        self._charge()
-        self._stages.append(name)
+        self._marks.append((name, now_ns()))
 
     def leave(self) -> None:
         """Ends the stage entered last; the one around it goes on."""
-        self._charge()
-        self._stages.pop()
+        self._marks.append((None, now_ns()))
 
     def share_out(self, name: str, times_ns: Mapping[str, int]) -> None:
         """Divides what a stage was charged among others, in proportion to their times in another clock.
@@ -56,20 +68,14 @@ class StageClock:
             name: the stage; it is gone then.
             times_ns: times by stage; `OTHER` stands for the stage that is open now, which gets all if there are none.
         """
-        whole = max(sum(times_ns.values()), 1)
-        left = total = self.times_ns.pop(name, 0)
+        own_ns, whole = self.times_ns, max(sum(times_ns.values()), 1)
+        left = total = own_ns.pop(name, 0)
         for other, part in times_ns.items():
             if other != OTHER:
                 share = total * part // whole
-                self.times_ns[other] = self.times_ns.get(other, 0) + share
+                own_ns[other] = own_ns.get(other, 0) + share
                 left -= share
-        self.times_ns[self._stages[-1]] = self.times_ns.get(self._stages[-1], 0) + left
-
-    def _charge(self) -> None:
-        now = time.perf_counter_ns()
-        name = self._stages[-1]
-        self.times_ns[name] = self.times_ns.get(name, 0) + now - self._since_ns
-        self._since_ns = now
+        own_ns[self._stages[-1]] = own_ns.get(self._stages[-1], 0) + left
 
 
 class _Stage:

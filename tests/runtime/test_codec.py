@@ -574,3 +574,42 @@ def test_a_distribution_is_that_of_a_variational_model_alone(conv):
     assert log_variance.dtype == np.float32
     with pytest.raises(ArgumentError, match="is of family conv, expected vae"):
         conv.encode_distribution(picture(8, 8, 3))
+
+
+def test_a_shape_that_is_known_does_not_hide_what_else_is_wrong() -> None:
+    codec = Codec.load(BUNDLES / "tiny-conv", threads=1)
+    image = picture(16, 16, 3)
+    for _ in range(2):
+        latent = codec.encode(image)
+        codec.decode(latent, (16, 16))
+    for wrong in (image.astype(np.float32), image.astype(np.int8)):
+        with pytest.raises(ArgumentError, match="expected uint8"):
+            codec.encode(wrong)
+    with pytest.raises(ArgumentError, match="float64"):
+        codec.decode(latent.astype(np.float64), (16, 16))
+    with pytest.raises(ArgumentError, match="NaN"):
+        codec.decode(np.full_like(latent, np.inf), (16, 16))
+    with pytest.raises(ArgumentError, match="expected float32"):
+        codec.decode(latent, (16, 32))
+
+
+def test_arrays_that_a_model_takes_as_they_are_give_what_other_sources_give(codec: Codec) -> None:
+    pixels = picture(23, 31, channels_of(codec))
+    expected = codec.encode(Picture(pixels))
+    gray = [pixels[..., 0]] if channels_of(codec) == 1 else []
+    for array in (pixels, np.asfortranarray(pixels), *gray):
+        for _ in range(2):  # the first time every check is made
+            np.testing.assert_array_equal(codec.encode(array), expected)
+            np.testing.assert_array_equal(codec.encode_batch(array[None]), expected[None])
+    with_alpha = np.concatenate([pixels, pixels[..., :1]], axis=2)
+    for _ in range(2):
+        np.testing.assert_array_equal(codec.encode(with_alpha), expected)
+
+
+def test_so_many_shapes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_module, "MOST_SHAPES", 3)
+    codec = Codec.load(BUNDLES / "tiny-conv", threads=1)
+    for width in range(8, 14):
+        image = picture(8, width, 3)
+        codec.decode(codec.encode(image), (8, width))
+    assert len(codec._encodable) == len(codec._decodable) == 3

@@ -28,7 +28,7 @@ from aeedge_runtime import (
 from aeedge_runtime import session as session_module
 from aeedge_runtime.backend import backend_fault, default_threads, installed_backends, load_backend
 from aeedge_runtime.doctor import SMOKE_MODEL
-from aeedge_runtime.session import CPU, CUDA, FATAL, SessionOptions, open_session, provider_name
+from aeedge_runtime.session import CPU, CUDA, FATAL, Session, SessionOptions, open_session, provider_name
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -44,6 +44,18 @@ def without_cuda() -> bool:
 def test_cpu_runs() -> None:
     session = opened("cpu", threads=1)
     assert session.provider == CPU
+    np.testing.assert_array_equal(session.run({"values": VALUES})[0], VALUES @ VALUES.T)
+
+
+class Wrapped:
+    """An onnxruntime whose sessions wrap nothing, or hide what they wrap."""
+
+    def __init__(self, inner: Any) -> None:
+        self.get_providers, self.get_outputs, self.run = inner.get_providers, inner.get_outputs, inner.run
+
+
+def test_a_session_needs_no_more_of_onnxruntime_than_is_public() -> None:
+    session = Session(Wrapped(load_backend().InferenceSession(SMOKE_MODEL, providers=[CPU])))
     np.testing.assert_array_equal(session.run({"values": VALUES})[0], VALUES @ VALUES.T)
 
 
