@@ -7,6 +7,7 @@ import click
 
 from aeedge.console import count, note, print_json, printable, say, table
 from aeedge.options import force_option, json_option
+from aeedge.outputs import require_place
 from aeedge.training.threads import wait_briefly
 from aeedge_runtime.errors import AeedgeError
 
@@ -29,6 +30,7 @@ def demo(out: str, data_dir: str | None, quality: int, force: bool, as_json: boo
     folder = Path(out)
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise AeedgeError(f"{printable(folder)} exists; --force replaces what is in it, --out names another place")
+    require_place(folder / "run")
 
     wait_briefly()
     from aeedge.demonstration import demonstrate

@@ -38,6 +38,14 @@ def test_the_demo_shows_what_it_made(aeedge, tmp_path, monkeypatch):
     assert facts["results"][0]["image_bytes"] == (tmp_path / "demo/digits.aee").stat().st_size / 40
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(aeedge, tmp_path):
+    (tmp_path / "file").touch()
+    done = aeedge("demo", "--out", tmp_path / "file")
+    assert done.code == 2
+    assert done.stderr.splitlines() == done.errors
+    assert "expected a folder" in done.stderr
+
+
 def test_a_data_dir_without_mnist_is_refused(aeedge, tmp_path):
     done = aeedge("demo", "--out", tmp_path / "demo", "--data-dir", tmp_path)
     assert done.code == 2
