@@ -6,13 +6,11 @@ from typing import Any
 import click
 
 from aeedge.console import note, say
+from aeedge.failures import INTERRUPTED
 from aeedge.options import Number
 from aeedge.training.threads import wait_briefly
 
 PATH = click.Path(path_type=Path)
-
-INTERRUPTED = 130
-"""Exit code of a run that was asked to stop; its last checkpoint is complete."""
 
 UNFINISHED = ("interrupted", "time is up")
 
@@ -88,7 +86,7 @@ def train(**options: Any) -> None:
         say(f"{options['out']}\nnext: aeedge export {options['out']} -o BUNDLE")
         if reason in UNFINISHED:
             say(f"to go on: aeedge train --resume --out {options['out']}")
-    if reason == "interrupted":
+    if reason == "interrupted":  # by Ctrl-C or SIGTERM alike: its last checkpoint is complete
         click.get_current_context().exit(INTERRUPTED)
 
 
