@@ -16,6 +16,9 @@ from .errors import ImageError
 from .exif import DESCRIPTIVE, FOLDERS, ORIENTATION, Directories, of_tiff, upright
 from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 
+KEY_DROPPED = "the transparent colour was dropped"
+"""Of samples that are reduced to 8 bits: it is one of all their bits."""
+
 SRGB_GAMMA = 0.45455
 """What a PNG says that is meant for sRGB."""
 
@@ -72,6 +75,10 @@ def read_plain(
     if step > 1 and isinstance(level := image.info.get("transparency"), int):
         image = image.copy()  # the other one is the caller's
         image.info["transparency"] = level * step
+    if deep and "transparency" in image.info:  # a colour of 16 bits: 8-bit samples cannot tell it
+        image = image.copy()
+        del image.info["transparency"]
+        notes.append(KEY_DROPPED)
     plain, icc = _convert(image, icc, notes)
     if deep:
         notes.append("16-bit samples were reduced to 8 bits")
@@ -120,7 +127,7 @@ def _convert(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[I
     if mode.startswith(("I", "F")):
         plain = Image.fromarray(_deep_gray(image, notes))
         if "transparency" in image.info:
-            notes.append("the transparent colour was dropped")
+            notes.append(KEY_DROPPED)
     elif mode == "P" or (mode in ("1", "L", "RGB") and "transparency" in image.info):
         plain = _expand(image, notes)
     elif mode in _PLAIN:

@@ -167,6 +167,15 @@ def test_sixteen_bit_colour_says_so() -> None:
     assert found.notes == ("16-bit samples were reduced to 8 bits",)
 
 
+def test_a_transparent_colour_of_sixteen_bits_is_dropped_by_name() -> None:
+    """Not taken for one of eight, which other pixels have, or none."""
+    rows = b"\0" + np.array([[0, 32768, 65535], [7, 8, 9]], ">u2").tobytes()
+    for key in ([0, 32768, 65535], [0, 128, 255]):
+        found = load_image(png(2, 1, 16, 2, rows, chunk(b"tRNS", np.array(key, ">u2").tobytes())))
+        assert (found.pixels.tolist(), found.alpha) == ([[[0, 128, 255], [0, 0, 0]]], None)
+        assert found.notes == ("the transparent colour was dropped", "16-bit samples were reduced to 8 bits")
+
+
 def test_transparent_colours_become_alpha() -> None:
     rows = b"\0" + bytes([10, 20, 30, 1, 2, 3])
     found = load_image(png(2, 1, 8, 2, rows, chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))))
