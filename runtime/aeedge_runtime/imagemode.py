@@ -16,9 +16,6 @@ from .errors import ImageError
 from .exif import DESCRIPTIVE, FOLDERS, ORIENTATION, Directories, of_tiff, upright
 from .limits import MAX_SECTION_BYTES, SLAB_PIXELS
 
-KEY_DROPPED = "the transparent colour was dropped"
-"""Of samples that are reduced to 8 bits: it is one of all their bits."""
-
 SRGB_GAMMA = 0.45455
 """What a PNG says that is meant for sRGB."""
 
@@ -75,11 +72,7 @@ def read_plain(
     if step > 1 and isinstance(level := image.info.get("transparency"), int):
         image = image.copy()  # the other one is the caller's
         image.info["transparency"] = level * step
-    if deep and "transparency" in image.info:  # a colour of 16 bits: 8-bit samples cannot tell it
-        image = image.copy()
-        del image.info["transparency"]
-        notes.append(KEY_DROPPED)
-    plain, icc = _convert(image, icc, notes)
+    plain, icc = _convert(image, icc, deep, notes)
     if deep:
         notes.append("16-bit samples were reduced to 8 bits")
     if turn in _TURNS:
@@ -119,16 +112,19 @@ def _gray_step(image: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(str(raw_modes[0]), 1) if raw_modes else 1
 
 
-def _convert(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Image.Image, bytes | None]:
+def _convert(image: Image.Image, icc: bytes | None, deep: bool, notes: list[str]) -> tuple[Image.Image, bytes | None]:
     mode = image.mode
+    deep_gray = mode.startswith(("I", "F"))
+    keyed = "transparency" in image.info
+    if keyed and (deep or deep_gray):  # a colour of 16 bits: samples of 8 cannot tell it
+        notes.append("the transparent colour was dropped")
+        keyed = False
     if mode in ("CMYK", "LAB") and (converted := _through_profile(image, icc)) is not None:
         notes.append(f"{mode} was converted to sRGB through its ICC profile")
         return converted, None
-    if mode.startswith(("I", "F")):
+    if deep_gray:
         plain = Image.fromarray(_deep_gray(image, notes))
-        if "transparency" in image.info:
-            notes.append(KEY_DROPPED)
-    elif mode == "P" or (mode in ("1", "L", "RGB") and "transparency" in image.info):
+    elif mode == "P" or (mode in ("1", "L", "RGB") and keyed):
         plain = _expand(image, notes)
     elif mode in _PLAIN:
         plain = image
