@@ -112,9 +112,10 @@ def test_what_a_killed_run_left_is_no_input(tmp_path, capsys):
     assert "left out" not in capsys.readouterr().err
 
 
-def test_a_folder_without_images_is_an_error(tmp_path):
-    touch(tmp_path, "notes.txt")
-    with pytest.raises(InputError, match="found 1 other file"):
+@pytest.mark.parametrize(("files", "found"), [((), "no file"), (("notes.txt",), "1 other file")])
+def test_a_folder_without_images_is_an_error(tmp_path, files, found):
+    touch(tmp_path, *files)
+    with pytest.raises(InputError, match=f"found {found}, expected files named"):
         outputs([tmp_path], "out")
 
 
