@@ -141,8 +141,8 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
             f"{folder}: {count(len(linked), 'linked folder')} left out ({linked[0]}); name them as inputs of their own"
         )
     if not found:
-        found = count(left_out, "other file") if left_out else "no file"
-        raise InputError(f"{printable(folder)}: found {found}, expected files named {expected}")
+        others = count(left_out, "other file") if left_out else "no file"
+        raise InputError(f"{printable(folder)}: found {others}, expected files named {expected}")
     if left_out:
         warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
     return found
