@@ -20,9 +20,9 @@ from PIL import Image, ImageFilter
 from aeedge.applications.anomaly import auroc, heat_map, squared_errors
 from aeedge.applications.generation import grid
 from aeedge.applications.reconstruction import reconstruct
-from aeedge.training.corruption import Corruption
+from aeedge.training.data.corruption import Corruption
 from aeedge_export import decoder_start
-from aeedge_runtime.targets import psnr_db
+from aeedge_runtime.rate_search import psnr_db
 
 DAMAGES = ("gaussian:0.3", "salt-pepper:0.1", "mask:0.5")
 DENOISER_STEPS, DIGIT_STEPS, DECODER_STEPS = 4000, 800, 4000

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from aeedge.benchmark.machine import environment
 from aeedge.models import build_model
 from aeedge.models.hyperprior import HYPER_LIMIT, HyperpriorAutoencoder
-from aeedge.training.folder import image_paths, read_pixels
-from aeedge.training.rate_distortion import code_latent
-from aeedge.training.start import pretrained_weights
+from aeedge.training.data.folder import image_paths, read_pixels
+from aeedge.training.initial import pretrained_weights
+from aeedge.training.objectives.hyperprior import code_latent
 
 GROUPS = ((320,), (64, 256), (32, 96, 192), (32, 48, 80, 160), (32, 48, 80, 80, 80))
 SIZE, BATCH, HELD_OUT = 16, 8, 20

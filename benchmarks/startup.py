@@ -34,8 +34,8 @@ from aeedge_runtime import stream_info
 REQUIRED = ("numpy", "Pillow", "click", "tabulate", "onnxruntime")
 """Of aeedge[cpu], as pyproject.toml lists them."""
 
-IMPORT = "from aeedge_runtime import Codec; from aeedge_runtime.backend import load_backend; load_backend()"
-MAIN = "import sys; from aeedge.cli import main; sys.exit(main())"
+IMPORT = "from aeedge_runtime import Codec; from aeedge_runtime.inference.backend import load_backend; load_backend()"
+MAIN = "import sys; from aeedge.cli.main import main; sys.exit(main())"
 PACKAGES = ("aeedge", "export/aeedge_export", "runtime/aeedge_runtime")
 
 

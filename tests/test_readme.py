@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aeedge.cli import main
+from aeedge.cli.main import main
 
 pytest.importorskip("torch")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aeedge.applications.images import NamedImage, batches, stack
 from aeedge.applications.reconstruction import reconstruct
 from aeedge_runtime import ArgumentError, Codec
-from aeedge_runtime.manifest import AnomalyFacts
+from aeedge_runtime.bundle.manifest import AnomalyFacts
 
 Pixels = NDArray[np.uint8]
 

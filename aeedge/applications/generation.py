@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge_runtime import ArgumentError, Codec, load_image
-from aeedge_runtime.image import Source
-from aeedge_runtime.remarks import told
+from aeedge_runtime.images.load import Source
+from aeedge_runtime.notices import told
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.sources import Source
+from aeedge.cli.inputs import Source
 from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
 
 Split = Literal["train", "test"]
@@ -41,7 +41,7 @@ def file_images(
     """Yield the images of files, each read when it is asked for.
 
     Args:
-        sources: the files, as `aeedge.sources.find_sources` gives them.
+        sources: the files, as `aeedge.cli.inputs.find_sources` gives them.
         channels: 1 or 3; images are converted, and each kind of change is warned about once.
         failed: called with every file that is no readable image; the others go on.
     """
@@ -58,7 +58,7 @@ def file_images(
 
 
 def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Iterator[NamedImage]:
-    """Yield the images of a data set; see `aeedge.training.data.open_dataset`, whose errors this raises.
+    """Yield the images of a data set; see `aeedge.training.data.datasets.open_dataset`, whose errors this raises.
 
     Args:
         name: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic" or "synthetic-photos".
@@ -67,7 +67,7 @@ def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Ite
         split: "train" leaves out what training holds out.
     """
     from aeedge.training.config import DataConfig
-    from aeedge.training.data import open_dataset
+    from aeedge.training.data.datasets import open_dataset
 
     images = open_dataset(DataConfig(source=name, data_dir=data_dir), channels, split)
     for index in range(len(images)):

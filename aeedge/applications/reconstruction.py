@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge_runtime import Codec, Picture, load_image
-from aeedge_runtime.image import Source
-from aeedge_runtime.remarks import told
+from aeedge_runtime.images.load import Source
+from aeedge_runtime.notices import told
 
 Pixels = NDArray[np.uint8]
 

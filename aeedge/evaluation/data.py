@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.batch import with_name
-from aeedge.console import printable
-from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
-from aeedge.training.idx import read_idx
+from aeedge.cli.batch import with_name
+from aeedge.cli.console import printable
+from aeedge.cli.inputs import IMAGE_SUFFIXES, Source, find_sources
+from aeedge.training.data.idx import read_idx
 from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
 
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from aeedge.benchmark.machine import environment
+from aeedge.cli.progress import Progress
 from aeedge.evaluation.bdrate import Difference, Range, compare_curves
 from aeedge.evaluation.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.measure import Plan, measure_image, warm_up
 from aeedge.evaluation.points import AEEDGE, EXACT_DB, Curve, Point, average, rates_and_ms_ssim, rates_and_psnr
 from aeedge.evaluation.small import FILES, SHEET, Match, SetMeasurement, measure_set
-from aeedge.progress import Progress
 from aeedge_runtime import Codec
 
 PSNR_RANGE = (28.5, 36.0)

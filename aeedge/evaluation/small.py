@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.cli.progress import Progress
 from aeedge.evaluation.classic import ClassicCodec, lossless_files
 from aeedge.evaluation.measure import Plan
 from aeedge.evaluation.points import AEEDGE, Point
-from aeedge.progress import Progress
 from aeedge_runtime import AeedgeError, Codec
-from aeedge_runtime.targets import psnr_db
+from aeedge_runtime.rate_search import psnr_db
 
 SET = "the set"
 """Name of all images together, in points."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aeedge.console import count, figure
+from aeedge.cli.console import count, figure
 from aeedge.evaluation.bdrate import Difference, Range
 from aeedge.evaluation.evaluate import Evaluation, Rival
 from aeedge.evaluation.points import Curve

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from aeedge.configuration import flat, nearest
 from aeedge.training.config import RunConfig
-from aeedge.training.corruption import Corruption
+from aeedge.training.data.corruption import Corruption
 from aeedge.training.engine import Engine
 from aeedge.training.hardware import Hardware
-from aeedge.training.logbook import METRICS, read_metrics
-from aeedge.training.losses import DISTORTIONS
+from aeedge.training.objectives.losses import DISTORTIONS
 from aeedge.training.optimizers import OPTIMIZERS
-from aeedge.training.reporter import Reporter, Silent
-from aeedge.training.run import (
+from aeedge.training.reporting.reporter import Reporter, Silent
+from aeedge.training.run.folder import (
     CONFIG,
     checkpoint_path,
     put_back,
@@ -30,7 +29,8 @@ from aeedge.training.run import (
     write_config,
     write_tables,
 )
-from aeedge.training.stop import StopRequest
+from aeedge.training.run.logbook import METRICS, read_metrics
+from aeedge.training.stop_request import StopRequest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 MAY_CHANGE = frozenset(

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from aeedge_runtime import Codec, load_image, networks, session
-from aeedge_runtime.chunk import hash_symbols
-from aeedge_runtime.tables import read_array
+from aeedge_runtime import Codec, load_image
+from aeedge_runtime.bundle.tables import read_array
+from aeedge_runtime.coding import networks
+from aeedge_runtime.entropy.chunk import hash_symbols
+from aeedge_runtime.inference import session
 
 THREADS = (1, 2, 4)
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_ALL")

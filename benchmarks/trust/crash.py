@@ -30,9 +30,9 @@ from PIL import Image
 from samples import BUNDLES, picture
 from trials import Trials, finish, parser
 
-import aeedge.compression
-import aeedge.restoration  # noqa: F401
-from aeedge.cli import main as aeedge_main
+import aeedge.cli.compressor
+import aeedge.cli.decompressor  # noqa: F401
+from aeedge.cli.main import main as aeedge_main
 from aeedge_runtime.files import TEMPORARY_PREFIX
 
 BUNDLE = str(BUNDLES / "tiny-conv")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aeedge_export.errors import ExportError, ParityError
 
 if TYPE_CHECKING:
-    from aeedge_export.exporter import (
+    from aeedge_export.export import (
         DecoderStart,
         ExportReport,
         Source,
@@ -36,4 +36,4 @@ def __getattr__(name: str) -> object:
     """Import the exporter when one of its names is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("aeedge_export.exporter"), name)
+    return getattr(import_module("aeedge_export.export"), name)

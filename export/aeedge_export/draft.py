@@ -9,13 +9,13 @@ import numpy as np
 import onnx_ir
 from numpy.typing import NDArray
 
-from aeedge_export.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
+from aeedge_export.graphs.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
 from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, prior_facts, weight_hash
 from aeedge_runtime._version import __version__
-from aeedge_runtime.bundle import Bundle
-from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
+from aeedge_runtime.bundle.bundle import Bundle
+from aeedge_runtime.bundle.manifest import SCHEMA, AnomalyFacts
+from aeedge_runtime.bundle.stream_id import arrays_hash, geometry_hash, stream_id
 from aeedge_runtime.limits import MAX_PIXELS
-from aeedge_runtime.manifest import SCHEMA, AnomalyFacts
 
 BAND_PIXELS = 1 << 23
 """Pixels from which on the runtime cuts an image into bands. At 24 megapixels `photo` takes 0.3 GB above the image in

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from aeedge_export.model import ExportableModel
-from aeedge_runtime.session import SessionOptions, open_session
+from aeedge_runtime.inference.session import SessionOptions, open_session
 
 BATCH_PIXELS = 1 << 20
 """Pixels of one run of the encoder."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aeedge_export.errors import ExportError
-from aeedge_runtime.identity import canonical_json
-from aeedge_runtime.manifest import PriorFacts
+from aeedge_runtime.bundle.manifest import PriorFacts
+from aeedge_runtime.bundle.stream_id import canonical_json
 
 HALVES = ("encoder", "decoder")
 

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from aeedge.outputs import require_place
-from aeedge_export.canonical import zip_bytes
+from aeedge.cli.outputs import require_place
+from aeedge_export.graphs.canonical import zip_bytes
+from aeedge_runtime.bundle.storage import MANIFEST, open_store, read_manifest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
-from aeedge_runtime.store import MANIFEST, open_store, read_manifest
 
 SUFFIX = ".aeb"
 

@@ -27,12 +27,12 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .bundle import Bundle
+    from .bundle.bundle import Bundle
     from .codec import Codec
     from .doctor import Diagnosis, diagnose
-    from .image import Picture, load_frames, load_image
-    from .imagewrite import save_picture
-    from .streaminfo import StreamInfo, stream_info, stream_names
+    from .images.load import Picture, load_frames, load_image
+    from .images.save import save_picture
+    from .stream.info import StreamInfo, stream_info, stream_names
     from .verify import Verification, verify_bundle
 
 __all__ = [
@@ -69,18 +69,18 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "Codec": "codec",
     "Diagnosis": "doctor",
-    "Picture": "image",
-    "StreamInfo": "streaminfo",
+    "Picture": "images.load",
+    "StreamInfo": "stream.info",
     "Verification": "verify",
     "diagnose": "doctor",
-    "load_frames": "image",
-    "load_image": "image",
-    "save_picture": "imagewrite",
-    "stream_info": "streaminfo",
-    "stream_names": "streaminfo",
+    "load_frames": "images.load",
+    "load_image": "images.load",
+    "save_picture": "images.save",
+    "stream_info": "stream.info",
+    "stream_names": "stream.info",
     "verify_bundle": "verify",
 }
 

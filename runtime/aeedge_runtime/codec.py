@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import all_finite, whole
-from .blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, plan_blocks
-from .bundle import Bundle, Place
-from .container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
+from .arrays import all_finite, whole
+from .bundle.bundle import Bundle, Place
+from .coding.blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, plan_blocks
+from .coding.chunk_io import ChunkReader, write_chunks
+from .coding.networks import Floats, Networks, Pixels
 from .errors import ArgumentError, BundleError, LimitError, WrongModelError
-from .image import Picture, Source, to_gray
-from .imagewrite import finished
-from .layout import Geometry, check_size
+from .images.batch import Stack, stack_images
+from .images.load import Picture, Source, to_gray
+from .images.save import finished
+from .inference.session import SessionOptions
 from .limits import MAX_PIXELS, MAX_SECTION_BYTES
-from .networks import Floats, Networks, Pixels
-from .remarks import remark
-from .sections import pack_alpha, pack_names, unpack_alpha, unpack_names
-from .session import SessionOptions
-from .stack import Stack, stack_images
-from .stages import staged
-from .streaminfo import Data, stream_bytes, stream_names
-from .symbols import ChunkReader, write_chunks
-from .targets import HIGHEST, LOWEST, Rate, psnr_db, reach
+from .notices import remark
+from .profiling import staged
+from .rate_search import HIGHEST, LOWEST, Rate, psnr_db, reach
+from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
+from .stream.info import Data, stream_bytes, stream_names
+from .stream.layout import Geometry, check_size
+from .stream.sections import pack_alpha, pack_names, unpack_alpha, unpack_names
 
 if TYPE_CHECKING:
     from PIL.Image import Image

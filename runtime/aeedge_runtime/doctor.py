@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ._version import __version__
-from .backend import backend_fault, default_threads, installed_backends, load_backend
-from .bundle import shipped_bundles
+from .bundle.bundle import shipped_bundles
 from .errors import AeedgeError, BackendError
-from .hardware import Gpu, find_gpus, find_libraries
-from .session import CPU, CUDA, SessionOptions, open_session
+from .inference.backend import backend_fault, default_threads, installed_backends, load_backend
+from .inference.hardware import Gpu, find_gpus, find_libraries
+from .inference.session import CPU, CUDA, SessionOptions, open_session
 
 SMOKE_MODEL = base64.b64decode(
     "CAoSBmFlZWRnZTqHAQolCgZ2YWx1ZXMSAXQiCVRyYW5zcG9zZSoNCgRwZXJtQAFAAKABBwodCgZ2YWx1ZXMKAXQSCHByb2R1"

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import Bundle, Place
+from .bundle.bundle import Bundle, Place
+from .bundle.tables import read_array
 from .codec import Codec
 from .errors import AeedgeError, BundleError
-from .image import load_image
-from .streaminfo import stream_info
-from .tables import read_array
-from .targets import psnr_db
+from .images.load import load_image
+from .rate_search import psnr_db
+from .stream.info import stream_info
 
 MAX_PIXEL_DIFFERENCE = 1
 """What float32 decoders of the same symbols may differ by."""

@@ -28,9 +28,9 @@ from aeedge_runtime import (
     stream_names,
 )
 from aeedge_runtime import codec as codec_module
-from aeedge_runtime import networks as networks_module
-from aeedge_runtime.container import Stream, read_stream, write_stream
-from aeedge_runtime.imagewrite import image_bytes, picture_bytes
+from aeedge_runtime.coding import networks as networks_module
+from aeedge_runtime.images.save import image_bytes, picture_bytes
+from aeedge_runtime.stream.container import Stream, read_stream, write_stream
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -117,7 +117,7 @@ def test_tall_image_spans_chunks_and_bands(tmp_path, monkeypatch) -> None:
     )
     pixels = picture(300, 70, 3)
     whole, banded = Codec.load(BUNDLES / "tiny-hyper", threads=1), Codec.load(folder, threads=1)
-    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", 1000)
+    monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", 1000)
     data = whole.compress(pixels, 80)
     assert stream_info(data).chunks > 2
     assert banded.compress(pixels, 80) == data

@@ -1,0 +1,1 @@
+"""What is timed: aeedge, classic codecs and PyTorch."""

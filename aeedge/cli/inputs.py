@@ -1,0 +1,162 @@
+"""Which files a command reads: the ones named, those below the folders named, or standard input."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from aeedge.cli.console import count, printable, warn
+from aeedge_runtime.errors import InputError, LimitError
+from aeedge_runtime.files import TEMPORARY_PREFIX
+
+STDIN = "-"
+
+IMAGE_SUFFIXES = frozenset(
+    f".{kind}"
+    for kind in (
+        *("avif", "bmp", "dib", "gif", "j2k", "jp2", "jpe", "jpeg", "jfif", "jpg"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+    )
+)
+"""Suffixes, whatever their case, of the files taken from a folder as images; files named one by one may have any."""
+
+STREAM_SUFFIX = ".aee"
+
+MAX_INPUT_BYTES = (1 << 31) - 1
+"""Bytes of one input: no stream is larger, and an image file of that size is beyond every limit of pixels."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to read.
+
+    Attributes:
+        path: where it is; None is standard input.
+        relative: its place below an output folder.
+        from_folder: whether it was found in a folder rather than named.
+    """
+
+    path: Path | None
+    relative: Path
+    from_folder: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name to show, on one line."""
+        return "standard input" if self.path is None else printable(self.path)
+
+    def read(self) -> bytes:
+        """Return the content.
+
+        Raises:
+            InputError: it is missing, unreadable, or not a regular file.
+            LimitError: it has more than MAX_INPUT_BYTES.
+        """
+        try:
+            if self.path is None:
+                return self._within_limit(sys.stdin.buffer.read(MAX_INPUT_BYTES + 1))
+            return self._read_regular(self.path)
+        except OSError as error:
+            raise InputError(
+                f"{self.name}: cannot be read: {error.strerror}; name an existing, readable file"
+            ) from error
+
+    def _read_regular(self, path: Path) -> bytes:
+        # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(file.fileno())
+            mode = facts.st_mode
+            if stat.S_ISREG(mode):
+                if facts.st_size > MAX_INPUT_BYTES:
+                    raise LimitError(self._too_large())
+                return file.read()
+        raise InputError(f"{self.name}: found {kind_of(mode)}, expected a file; to read a pipe, use - and stdin")
+
+    def _within_limit(self, data: bytes) -> bytes:
+        if len(data) > MAX_INPUT_BYTES:
+            raise LimitError(self._too_large())
+        return data
+
+    def _too_large(self) -> str:
+        return f"{self.name}: more than {MAX_INPUT_BYTES} bytes; no image or stream that can be read is that large"
+
+
+def kind_of(mode: int) -> str:
+    """Return what a file mode stands for, with its article."""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Source]:
+    """Return what the arguments name, folders replaced by the files in them that have one of the suffixes.
+
+    The place below an output folder is the file's name; for files of a folder, the way from that folder, which starts
+    with the folder's own name only when more than one argument is given.
+
+    Args:
+        arguments: files, folders, or `-`, as the user wrote them.
+        suffixes: lower-case suffixes of the files to take from folders.
+
+    Raises:
+        click.UsageError: standard input is named twice.
+        InputError: a folder holds no such file.
+    """
+    if list(arguments).count(STDIN) > 1:
+        raise click.UsageError("found - more than once, expected standard input at most once")
+    sources: list[Source] = []
+    for argument in arguments:
+        path = Path(argument)
+        if argument == STDIN:
+            sources.append(Source(None, Path("stdin")))
+        elif path.is_dir():
+            prefix = Path(path.resolve().name) if len(arguments) > 1 else Path()
+            sources.extend(_in_folder(path, prefix, suffixes))
+        else:
+            sources.append(Source(path, Path(path.name)))
+    return sources
+
+
+def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Source]:
+    found: list[Source] = []
+    left_out = 0
+    unreadable: list[Path] = []
+    linked: list[Path] = []
+    for path in _walk(folder, unreadable, linked):
+        if path.suffix.lower() in suffixes and (
+            path.is_file() or not path.exists()
+        ):  # a link to nothing fails when read
+            found.append(Source(path, prefix / path.relative_to(folder), from_folder=True))
+        else:
+            left_out += 1
+    # They fail with their own error when read, like any other bad input.
+    found.extend(Source(path, prefix / path.relative_to(folder), from_folder=True) for path in unreadable)
+    expected = " ".join(sorted(suffixes))
+    if linked:
+        warn(
+            f"{folder}: {count(len(linked), 'linked folder')} left out ({linked[0]}); name them as inputs of their own"
+        )
+    if not found:
+        others = count(left_out, "other file") if left_out else "no file"
+        raise InputError(f"{printable(folder)}: found {others}, expected files named {expected}")
+    if left_out:
+        warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
+    return found
+
+
+def _walk(folder: Path, unreadable: list[Path], linked: list[Path]) -> Iterator[Path]:
+    """Yield everything below a folder that is not a folder, in the order of the bytes of the names.
+
+    Links to folders are not followed but added to `linked`, folders that cannot be listed to `unreadable`. What a
+    killed run of ours left behind under a temporary name is no input.
+    """
+    for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename))):
+        folders[:] = sorted((name for name in folders if not name.startswith(TEMPORARY_PREFIX)), key=os.fsencode)
+        linked.extend(Path(place, name) for name in folders if Path(place, name).is_symlink())
+        yield from (
+            Path(place, name) for name in sorted(files, key=os.fsencode) if not name.startswith(TEMPORARY_PREFIX)
+        )
