@@ -151,7 +151,7 @@ class Codec:
             max_pixels: most pixels of all images together, padding included; None for the bundle's limit.
 
         Raises:
-            The errors of `compress`; ArgumentError also for images of several sizes or names that do not fit.
+            AeedgeError: as `compress`; ArgumentError also for images of several sizes or names that do not fit.
         """
         self.bundle.require("encoder", "compress")
         limit = self.limit(max_pixels)
