@@ -14,9 +14,11 @@ import torch
 from torch import nn
 
 from aeedge_export import ExportError
+from aeedge_export.exact_prior import check_exact
+from aeedge_export.frozen import frozen_copy
 from aeedge_export.graphs.build import GraphSpec, export_graph, graph_specs
-from aeedge_export.graphs.canonical import array_bytes, canonicalise, check_graph, graph_bytes, zip_bytes
-from aeedge_export.model import check_exact, check_weights, frozen_copy
+from aeedge_export.graphs.canonical import array_bytes, canonicalize, check_graph, graph_bytes, zip_bytes
+from aeedge_export.weights import check_weights
 
 pytestmark = pytest.mark.torch
 
@@ -146,7 +148,7 @@ def hand_made(node):
 def test_operators_that_must_not_ship_are_refused(domain, operator, message):
     model = hand_made(lambda value: onnx_ir.Node(domain, operator, [value]))
     with pytest.raises(ExportError, match=message):
-        canonicalise(model, {"latent": (None,), "result": (None,)})
+        canonicalize(model, {"latent": (None,), "result": (None,)})
 
 
 def test_local_functions_are_refused():
@@ -165,7 +167,7 @@ def test_shapes_that_the_family_does_not_have_are_refused(shape, message):
     model = hand_made(lambda value: onnx_ir.Node("", "Relu", [value]))
     model.graph.inputs[0].shape = None if shape is None else onnx_ir.Shape(shape)
     with pytest.raises(ExportError, match=f"latent: .*{message}"):
-        canonicalise(model, {"latent": (None,), "result": (None,)})
+        canonicalize(model, {"latent": (None,), "result": (None,)})
 
 
 @pytest.mark.parametrize("fails", [True, False])

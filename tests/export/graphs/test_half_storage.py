@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from aeedge_export import ExportError, export_bundle, export_model
 from aeedge_export.graphs.half_storage import narrow, round_weights, widen
-from aeedge_export.model import with_half_weights
+from aeedge_export.weights import with_float16_weights
 from aeedge_runtime import Bundle, Codec
 from aeedge_runtime.inference.session import SessionOptions, open_session
 
@@ -75,7 +75,7 @@ def test_widening_is_the_way_back():
 @pytest.fixture(scope="module")
 def full_and_half(source, tmp_path_factory):
     found, folder = source("hyperprior"), tmp_path_factory.mktemp("half")
-    rounded = replace(found, model=with_half_weights(found.model))
+    rounded = replace(found, model=with_float16_weights(found.model))
     return export_model(found, folder / "full"), export_model(rounded, folder / "half")
 
 
@@ -116,13 +116,13 @@ def test_variants_come_from_a_bundle_with_half_weights_too(full_and_half, source
 def test_rounding_leaves_the_model_alone_and_refuses_what_is_too_large(source):
     model = source("dense").model
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    rounded = with_half_weights(model)
+    rounded = with_float16_weights(model)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(torch.equal(tensor, tensor.half().float()) for tensor in rounded.state_dict().values())
     with torch.no_grad():
         rounded.state_dict()[next(iter(before))].view(-1)[0] = 70_000
-    with pytest.raises(ExportError, match=r"is beyond 65504.*without --half-weights"):
-        with_half_weights(rounded)
+    with pytest.raises(ExportError, match=r"is beyond 65504.*without --store-float16"):
+        with_float16_weights(rounded)
 
 
 def test_weights_are_rounded_to_what_float16_holds_where_it_can():

@@ -46,7 +46,7 @@ SCALING = [
         [("Div", ["x", "a"]), ("Sub", ["x", "b"]), ("Mul", ["x", "c"])],
         {"a": 255, "b": 0.5, "c": 4},
         127.5,
-        id="centre",
+        id="center",
     ),
     pytest.param(
         [("Div", ["x", "a"]), ("Mul", ["x", "b"]), ("Add", ["x", "c"])], {"a": 255, "b": 2, "c": -1}, 127.5, id="signed"
@@ -165,7 +165,7 @@ UNIT = {"low": 0, "high": 1, "full": 255}
 TAILS = [
     pytest.param([CLIP, ("Mul", ["x", "full"])], {}, id="scaled"),
     pytest.param(
-        [("Div", ["x", "a"]), ("Add", ["x", "b"]), CLIP, ("Mul", ["full", "x"])], {"a": 4, "b": 0.5}, id="centred"
+        [("Div", ["x", "a"]), ("Add", ["x", "b"]), CLIP, ("Mul", ["full", "x"])], {"a": 4, "b": 0.5}, id="centered"
     ),
     pytest.param(
         [("Add", ["b", "x"]), ("Mul", ["x", "a"]), CLIP, ("Mul", ["x", "full"])], {"a": 0.5, "b": 1}, id="signed"

@@ -9,13 +9,13 @@ from onnx import numpy_helper
 
 from aeedge_export import ExportError, ParityError, export_bundle, export_model, export_run
 from aeedge_export.checks.parity import Check
-from aeedge_export.export import request_of
 from aeedge_export.precision import cost as price_module
 from aeedge_export.precision import variant as variant_module
 from aeedge_export.precision.cost import GraphPrice, RatePoint, Timing, check_rates, price_of
-from aeedge_export.precision.equalize import channel_ranges, equalise
+from aeedge_export.precision.equalize import channel_ranges, equalize
 from aeedge_export.precision.float16 import halve
-from aeedge_export.precision.int8 import TARGETS, find_target, quantisable, quantise, quantise_layers
+from aeedge_export.precision.int8 import TARGETS, find_target, quantizable, quantize, quantize_layers
+from aeedge_export.precision.request import Request
 from aeedge_runtime import ArgumentError, Bundle, Codec, verify_bundle
 from aeedge_runtime.inference.session import SessionOptions, open_session
 
@@ -112,7 +112,7 @@ def test_a_variant_verifies_and_says_what_it_costs(made, family, precision):
 def test_one_graph_alone_and_half_a_bundle(made, source, tmp_path):
     images = source("hyperprior").held_out
     place = made("hyperprior", "fp32").path
-    report = export_bundle(place, tmp_path / "half", images, precision="fp16", quantise="encoder", only="encoder")
+    report = export_bundle(place, tmp_path / "half", images, precision="fp16", quantize="encoder", only="encoder")
     bundle = Bundle.load(report.path)
     assert bundle.manifest.precision == {"encoder": "fp16", "decoder": "fp32"}
     assert bundle.manifest.halves == ("encoder",)
@@ -123,7 +123,7 @@ def test_one_graph_alone_and_half_a_bundle(made, source, tmp_path):
 
 
 def test_a_run_is_exported_in_another_precision_at_once(source, tmp_path):
-    report = export_model(source("conv"), tmp_path / "bundle", request=request_of("fp16", None, None))
+    report = export_model(source("conv"), tmp_path / "bundle", request=Request.parse("fp16", None, None))
     assert report.price is not None
     assert Bundle.load(report.path).manifest.precision["decoder"] == "fp16"
 
@@ -143,20 +143,20 @@ def test_too_few_images_are_refused(made, source, tmp_path):
     ("options", "message"),
     [
         (("fp64", None, None), 'precision: found "fp64"'),
-        (("fp32", "encoder", None), "quantise: does not apply"),
-        (("int8", "prior", None), 'quantise: found "prior"'),
+        (("fp32", "encoder", None), "quantize: does not apply"),
+        (("int8", "prior", None), 'quantize: found "prior"'),
         (("fp16", None, "x86"), "target: applies to int8 only"),
         (("int8", None, "sparc"), 'target: found "sparc"'),
     ],
 )
 def test_options_that_do_not_apply(options, message):
     with pytest.raises(ArgumentError, match=message):
-        request_of(*options)
+        Request.parse(*options)
 
 
 def test_a_graph_that_is_not_written_cannot_be_changed(tmp_path):
     with pytest.raises(ArgumentError, match='found "decoder", which "only: encoder" does not write'):
-        export_run("none", tmp_path / "bundle", only="encoder", quantise="decoder", precision="fp16")
+        export_run("none", tmp_path / "bundle", only="encoder", quantize="decoder", precision="fp16")
 
 
 def test_a_broken_variant_is_not_written(made, source, tmp_path, monkeypatch):
@@ -217,9 +217,9 @@ def error_against(model):
     return error
 
 
-def test_equalising_keeps_the_function_and_evens_the_ranges(chain):
+def test_equalizing_keeps_the_function_and_evens_the_ranges(chain):
     model, feeds = chain
-    changed = equalise(model, quantisable(model), feeds)
+    changed = equalize(model, quantizable(model), feeds)
     for ours, theirs in zip(outputs(changed, feeds), outputs(model, feeds), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
     uneven, even = (channel_ranges(graph, ["r0"], feeds)["r0"] for graph in (model, changed))
@@ -231,7 +231,7 @@ def test_equalising_keeps_the_function_and_evens_the_ranges(chain):
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_computes_nearly_the_same(chain, target):
     model, feeds = chain
-    changed = quantise_layers(model, quantisable(model), feeds, TARGETS[target])
+    changed = quantize_layers(model, quantizable(model), feeds, TARGETS[target])
     scale = float(np.sqrt(np.mean(np.square(outputs(model, feeds)))))
     assert error_against(model)(changed, feeds) < 0.03 * scale
     weights = [
@@ -251,25 +251,25 @@ def test_the_layer_that_costs_most_stays_in_float(chain):
     model, feeds = chain
     error_of = error_against(model)
     target = TARGETS["x86-vnni"]
-    everything = quantise(model, feeds, feeds[:1], target, error_of, limit=np.inf)
+    everything = quantize(model, feeds, feeds[:1], target, error_of, limit=np.inf)
     assert everything.kept == ()
-    layers = quantisable(model)
+    layers = quantizable(model)
     single = {
-        name: error_of(quantise_layers(model, [n for n in layers if n != name], feeds, target), feeds)
+        name: error_of(quantize_layers(model, [n for n in layers if n != name], feeds, target), feeds)
         for name in layers
     }
     best = min(single, key=single.__getitem__)
-    kept = quantise(model, feeds, feeds, target, error_of, limit=single[best] * 1.0001)
+    kept = quantize(model, feeds, feeds, target, error_of, limit=single[best] * 1.0001)
     assert kept.kept == (best,)
     assert kept.error < everything.error
     with pytest.raises(ExportError, match=r"8 bits cost too much: error .* with 1 layers in float"):
-        quantise(model, feeds, feeds[:1], target, error_of, limit=0)
+        quantize(model, feeds, feeds[:1], target, error_of, limit=0)
 
 
 def test_layers_with_few_channels_are_left_alone():
-    assert quantisable(graph_of(3, 16, 16)) == ["Conv_1"]
+    assert quantizable(graph_of(3, 16, 16)) == ["Conv_1"]
     with pytest.raises(ExportError, match="no layer for 8 bits"):
-        quantise(graph_of(3, 16), [], [], TARGETS["x86"], error_against(None), 1)
+        quantize(graph_of(3, 16), [], [], TARGETS["x86"], error_against(None), 1)
 
 
 def test_half_of_the_bytes_in_float16(chain):
