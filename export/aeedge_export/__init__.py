@@ -10,7 +10,7 @@ from aeedge_export.errors import ExportError, ParityError
 
 if TYPE_CHECKING:
     from aeedge_export.decoder_only import DecoderStart, decoder_start
-    from aeedge_export.export import export_bundle, export_model, export_run
+    from aeedge_export.export import export_bundle, export_run, export_source
     from aeedge_export.report import ExportReport
     from aeedge_export.source import Source
 
@@ -22,8 +22,8 @@ __all__ = [
     "Source",
     "decoder_start",
     "export_bundle",
-    "export_model",
     "export_run",
+    "export_source",
 ]
 
 _MODULES = {
@@ -32,7 +32,7 @@ _MODULES = {
     "Source": "source",
     "decoder_start": "decoder_only",
     "export_bundle": "export",
-    "export_model": "export",
+    "export_source": "export",
     "export_run": "export",
 }
 

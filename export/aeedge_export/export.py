@@ -78,7 +78,7 @@ def export_run(
     source = load_source(run, checkpoint, data, data_dir)
     if store_float16:
         source = replace(source, model=with_float16_weights(source.model))
-    return export_model(
+    return export_source(
         source,
         out,
         only=only,
@@ -90,7 +90,7 @@ def export_run(
     )
 
 
-def export_model(
+def export_source(
     source: Source,
     out: Path | str,
     *,

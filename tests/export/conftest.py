@@ -13,7 +13,8 @@ pytest.importorskip("torch")
 import torch
 
 from aeedge.models import build_model
-from aeedge_export import Source
+from aeedge_export import Source, export_source
+from aeedge_export.draft import build_draft
 
 CONFIGS = {
     "dense": {"family": "dense", "channels": 1, "height": 8, "width": 8, "hidden": [24], "latent": 6},
@@ -98,3 +99,22 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def source() -> Sources:
     return Sources()
+
+
+@pytest.fixture(scope="session")
+def bundles(source, tmp_path_factory):
+    """Exports each family once, as a folder."""
+    made = {}
+
+    def make(family):
+        if family not in made:
+            folder = tmp_path_factory.mktemp(family) / "bundle"
+            made[family] = export_source(source(family), folder)
+        return made[family]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def hyper_draft(source):
+    return build_draft(source("hyperprior"), None, lambda line: None)[0]
