@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import signal
 from collections.abc import Sequence
 
 import click
@@ -15,8 +16,8 @@ TRAIN_MODULES = (
 )
 """What the `train` extra brings, by import name; the last three are the `report` extra."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell would give it."""
+SIGNALLED = 128
+"""The exit code after a signal is this plus its number, as a shell reports it: 130 after Ctrl-C, 143 after SIGTERM."""
 
 TRACEBACK_VARIABLE = "AEEDGE_TRACEBACK"
 """Environment variable that, when set, lets tracebacks through."""
@@ -42,7 +43,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, AeedgeError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return "interrupted", INTERRUPTED
+        return "interrupted", SIGNALLED + signal.SIGINT
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx else "aeedge"
         return f"{error.format_message()}  (see {where} --help)", 2
