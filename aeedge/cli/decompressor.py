@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Result, load_codec
-from aeedge.cli.console import printable, write_stdout
-from aeedge.cli.inputs import STDIN, Source
+from aeedge.cli.console import write_stdout
 from aeedge.cli.options import BatchOptions
 from aeedge.cli.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, unpacked_folder
 from aeedge.cli.packing import unpacked_paths
 from aeedge.cli.pipeline import Room
 from aeedge.cli.stop import Stop
+from aeedge.figures import printable
+from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.images.save import image_bytes, picture_bytes

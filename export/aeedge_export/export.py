@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aeedge.applications.anomaly import DEFAULT_RATE, FEWEST_IMAGES
-from aeedge.applications.anomaly import calibrate as calibrate_anomaly
+from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
+from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.checks.parity import Parity
 from aeedge_export.checks.parity_cases import parity_cases
 from aeedge_export.checks.parity_gate import Gate

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from aeedge.cli.batch import report, run_batch
-from aeedge.cli.console import printable
-from aeedge.cli.inputs import IMAGE_SUFFIXES, STDIN, find_sources
 from aeedge.cli.options import BatchOptions, Number, codec_options
 from aeedge.cli.outputs import OutputGuard, compressed_name, is_folder, plan
+from aeedge.figures import printable
+from aeedge.sources import STDIN, find_sources
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)

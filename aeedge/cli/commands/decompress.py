@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from aeedge.cli.batch import report, run_batch
-from aeedge.cli.inputs import STDIN, STREAM_SUFFIX, find_sources
 from aeedge.cli.options import BatchOptions, codec_options
 from aeedge.cli.outputs import OutputGuard, decompressed_name, plan
+from aeedge.sources import STDIN, STREAM_SUFFIX, find_sources
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aeedge.cli.console import print_json, say
-from aeedge.cli.errors import TRAIN_MODULES
 from aeedge.cli.options import json_option
+from aeedge.extras import TRAIN_MODULES
 
 if TYPE_CHECKING:
     from aeedge_runtime import Diagnosis

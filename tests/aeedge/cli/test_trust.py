@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from aeedge import sources
 from aeedge.cli import compressor as compression
 from aeedge.cli import decompressor as restoration
-from aeedge.cli import inputs as sources
 from aeedge.cli import main as cli
 from aeedge.cli.packing import unpacked_paths
 from aeedge_runtime import Codec, StreamError
