@@ -125,7 +125,7 @@ def read_header(data: bytes | memoryview) -> StreamHeader:
         StreamError: the stream is damaged, forged or not a stream.
     """
     _check_outside(data)
-    cursor = _Cursor(data, len(SIGNATURE) + 2, len(data) - _TRAILER_BYTES)
+    cursor = Cursor(data, len(SIGNATURE) + 2, len(data) - _TRAILER_BYTES)
     flags = data[len(SIGNATURE) + 1]
     stream_id = bytes(cursor.take(STREAM_ID_BYTES, "stream id"))
     quality = cursor.byte("quality")
@@ -177,7 +177,7 @@ def read_stream(
     expected = len(chunk_spans(geometry, header.count, *geometry.latent_size(header.height, header.width)))
     if len(header.chunk_bytes) != expected:
         raise StreamError(f"stream: {len(header.chunk_bytes)} chunks, expected {expected} for these sizes; {_DAMAGED}")
-    cursor = _Cursor(data, header.header_bytes, len(data) - _TRAILER_BYTES)
+    cursor = Cursor(data, header.header_bytes, len(data) - _TRAILER_BYTES)
     sections = {section: bytes(cursor.take(size, "section")) for section, size in header.section_bytes.items()}
     chunks = tuple(bytes(cursor.take(size, "chunk")) for size in header.chunk_bytes)
     return Stream(
@@ -203,7 +203,7 @@ def write_varint(value: int) -> bytes:
     return bytes(found)
 
 
-class _Cursor:
+class Cursor:
     """Reads forward in `data` from `position`, never beyond `end`."""
 
     def __init__(self, data: bytes | memoryview, position: int, end: int) -> None:
@@ -253,7 +253,7 @@ def _check_outside(data: bytes | memoryview) -> None:
         raise UnsupportedStreamError(f"stream with unknown flags 0x{flags:02x}; update aeedge")
 
 
-def _read_section_table(cursor: _Cursor) -> dict[int, int]:
+def _read_section_table(cursor: Cursor) -> dict[int, int]:
     sections: dict[int, int] = {}
     count = cursor.varint("section count")
     if not 1 <= count <= 255:
