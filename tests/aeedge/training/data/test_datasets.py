@@ -13,6 +13,7 @@ from PIL import Image
 from aeedge.cli.inputs import IMAGE_SUFFIXES
 from aeedge.training import randomness
 from aeedge.training.config import DataConfig, RunConfig
+from aeedge.training.data import folder
 from aeedge.training.data.augmentation import Augmentation
 from aeedge.training.data.batches import BatchSource, StepInfo, prepare, sample_size
 from aeedge.training.data.corruption import Corruption
@@ -20,7 +21,6 @@ from aeedge.training.data.datasets import (
     ArrayImages,
     _split,
     centre_crop,
-    folder,
     open_dataset,
     run_images,
     sample_images,
