@@ -49,6 +49,9 @@ COLOR_SAMPLE = 4096
 REPEATED_SHARE = 0.5
 """Share of distinct rows, or columns, up to which an image is tried as a whole: textures, stripes, enlarged pixels."""
 
+REPEATED_ROWS = 64
+"""Rows on which columns are compared."""
+
 ENTROPY_ROWS = 16
 """Of every sixteenth row the entropy is measured."""
 
@@ -63,12 +66,10 @@ class Candidates:
     Attributes:
         tiles: bool [tile rows of all images, tile columns]: tiles that may be stored; none True for none.
         whole: whether all tiles together are worth a try.
-        least_bytes: about the fewest bytes of a lossless file; a stream that is larger makes the whole worth a try.
     """
 
     tiles: Map
     whole: bool
-    least_bytes: int
 
 
 def find_candidates(pixels: Pixels) -> Candidates:
@@ -85,11 +86,11 @@ def find_candidates(pixels: Pixels) -> Candidates:
         or _has_few_colors(tall)
         or _repeats(tall)
     )
-    return Candidates(tiles, whole, _least_bytes(tall))
+    return Candidates(tiles, whole)
 
 
 def grow(cores: Map, plain: Map, rows: int) -> Map:
-    """Return the plain tiles that are connected to a core, over sides and corners, in each image of `rows` tile rows."""
+    """Return the plain tiles connected to a core, over sides and corners, in each image of `rows` tile rows."""
     if not cores.any():
         return cores
     padded = np.zeros((len(cores) // rows, rows + 2, cores.shape[1] + 2), np.bool_)
@@ -150,8 +151,9 @@ def _hard_step(tile: Pixels) -> float | None:
     if len(np.unique(codes)) > max(COLOR_SHARE * codes.size, 2):
         return None
     signed = tile.astype(np.int16)
-    total = np.abs(signed[:, 1:] - signed[:, :-1]).sum() + np.abs(signed[1:] - signed[:-1]).sum()
-    return float(total) / (unequal * tile.shape[2])
+    across, down = np.abs(signed[:, 1:] - signed[:, :-1]).sum(), np.abs(signed[1:] - signed[:-1]).sum()
+    step: float = float(across + down) / (unequal * tile.shape[2])
+    return step
 
 
 def _codes(pixels: Pixels) -> NDArray[np.uint32]:
@@ -179,15 +181,17 @@ def _has_few_colors(tall: Pixels) -> bool:
 
 def _repeats(tall: Pixels) -> bool:
     """Whether at most half of the rows, or of the columns, differ from all others."""
-    rows = {zlib.crc32(np.ascontiguousarray(row)) for row in tall}
-    if len(rows) <= REPEATED_SHARE * len(tall):
-        return True
-    sample = np.ascontiguousarray(tall[:: max(len(tall) // ENTROPY_ROWS, 1)].transpose(1, 0, 2))
-    return len({zlib.crc32(column) for column in sample}) <= REPEATED_SHARE * tall.shape[1]
+    sample = tall[:: max(len(tall) // REPEATED_ROWS, 1)].transpose(1, 0, 2)
+    return _distinct(tall) <= REPEATED_SHARE * len(tall) or _distinct(sample) <= REPEATED_SHARE * len(sample)
 
 
-def _least_bytes(tall: Pixels) -> int:
-    """About the fewest bytes that a lossless file of an image, uint8 [H, W, C], can have."""
+def _distinct(rows: Pixels) -> int:
+    """How many rows differ from all others."""
+    return len({zlib.crc32(row.tobytes()) for row in rows})
+
+
+def least_bytes(tall: Pixels) -> int:
+    """Return about the fewest bytes of a lossless file of an image, uint8 [H, W, C], that does not repeat itself."""
     if min(tall.shape[:2]) == 1:
         return 0
     above, rows = tall[:-1:ENTROPY_ROWS], tall[1::ENTROPY_ROWS]

@@ -55,9 +55,9 @@ def _cell_means(pixels: Pixels) -> Floats:
     height, width, _ = pixels.shape
     rows, columns = np.arange(0, height, CELL), np.arange(0, width, CELL)
     across = np.add.reduceat(pixels, columns, axis=1, dtype=np.float32)
-    sums: Floats = np.add.reduceat(across, rows, axis=0)
+    sums = np.add.reduceat(across, rows, axis=0, dtype=np.float32)
     sizes = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(columns, width)))
-    return sums / sizes[..., None].astype(np.float32)
+    return np.asarray(sums / sizes[..., None], np.float32)
 
 
 def _per_cell(stored: Map, grid: TileGrid, shape: tuple[int, ...]) -> Map:
@@ -73,7 +73,7 @@ def _diffuse(cells: Floats, known: Map) -> Floats:
         return cells
     weights = known[..., None].astype(np.float32)
     sums, sizes = _halved(cells * weights), _halved(weights)
-    coarse = _diffuse(sums / np.maximum(sizes, 1e-6), sizes[..., 0] > 0)
+    coarse = _diffuse(np.asarray(sums / np.maximum(sizes, 1), np.float32), sizes[..., 0] > 0)
     rows, columns = (np.arange(side) // 2 for side in known.shape)
     found = np.where(known[..., None], cells, coarse[rows][:, columns])
     for _ in range(RELAXATIONS):

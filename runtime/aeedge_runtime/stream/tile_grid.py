@@ -112,6 +112,20 @@ class TileGrid:
                 top, left = sheet.top + int(rows[0]), sheet.left + int(columns[0])
                 yield Rectangle(top, sheet.top + int(rows[-1]) + 1, left, sheet.left + int(columns[-1]) + 1)
 
+    def spread(self, held: Map, box: Rectangle) -> Map | None:
+        """Return which pixels of a rectangle of tiles are of marked ones, bool [h, w]; None for all of them.
+
+        Args:
+            held: bool [shape], the marked tiles.
+            box: the rectangle.
+        """
+        marked = held[box.top : box.bottom, box.left : box.right]
+        if marked.all():
+            return None
+        heights = np.diff([self._row(row) for row in range(box.top, box.bottom + 1)])
+        widths = np.diff([self._column(column) for column in range(box.left, box.right + 1)])
+        return np.repeat(np.repeat(marked, heights, axis=0), widths, axis=1)
+
     def _row(self, row: int) -> int:
         image, row = divmod(row, self.rows)
         return image * self.height + row * TILE
