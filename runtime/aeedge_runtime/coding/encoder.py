@@ -113,7 +113,9 @@ class Encoder:
         if self._error is None:
             return min(ways, key=lambda way: len(way.data))
         # Each way is nearer to the original than those before it: one that takes more bytes than a later one is out.
-        worthy = [way for place, way in enumerate(ways) if all(len(way.data) < len(other.data) for other in ways[place + 1 :])]
+        worthy = [
+            way for place, way in enumerate(ways) if all(len(way.data) < len(other.data) for other in ways[place + 1 :])
+        ]
         if len(worthy) == 1:
             return worthy[0]
         error = self._error
