@@ -24,9 +24,9 @@ from typing import Any
 
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.meters import peak_bytes, reset_peak, resident_bytes
 from aeedge.benchmark.pictures import as_file, draw_picture, fit
+from aeedge.machine import environment
 from aeedge_runtime import Bundle, Codec
 
 AT_ONCE, IN_BLOCKS = "at once", "in blocks"

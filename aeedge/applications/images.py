@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.cli.inputs import Source
+from aeedge.sources import Source
 from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
 
 Split = Literal["train", "test"]
@@ -41,7 +41,7 @@ def file_images(
     """Yield the images of files, each read when it is asked for.
 
     Args:
-        sources: the files, as `aeedge.cli.inputs.find_sources` gives them.
+        sources: the files, as `aeedge.sources.find_sources` gives them.
         channels: 1 or 3; images are converted, and each kind of change is warned about once.
         failed: called with every file that is no readable image; the others go on.
     """

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.console import complain, note, print_json, printable, say, warn
+from aeedge.cli.console import complain, note, print_json, say, warn
 from aeedge.cli.errors import TRACEBACK_VARIABLE, explain
 from aeedge.cli.outputs import Job
 from aeedge.cli.pipeline import Pipeline, choose_jobs
 from aeedge.cli.progress import Progress
+from aeedge.figures import printable, with_name
 from aeedge_runtime.notices import collected
 
 if TYPE_CHECKING:
@@ -138,13 +139,6 @@ def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> Non
         say(f"{job.source.name} -> {printable(outcome.result.output)}: {outcome.result.line}")
     elif outcome.status == "skipped":
         note(f"{job.source.name}: skipped, its output exists")
-
-
-def with_name(name: str, message: str) -> str:
-    """Put the input's name in front, in place of what the library calls bytes that have no name."""
-    for prefix in ("image bytes: ", "stream: "):
-        message = message.removeprefix(prefix)
-    return message if message.startswith(f"{name}:") else f"{name}: {message}"
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

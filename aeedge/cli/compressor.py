@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
-from aeedge.cli.console import count, printable, say, size, write_stdout
-from aeedge.cli.inputs import STDIN, Source
+from aeedge.cli.console import say, write_stdout
 from aeedge.cli.outputs import Job, OutputGuard
 from aeedge.cli.packing import names_to_pack
 from aeedge.cli.pipeline import Room
+from aeedge.figures import count, printable, size
+from aeedge.sources import STDIN, Source
 from aeedge_runtime import (
     AeedgeError,
     ArgumentError,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Result, load_codec
-from aeedge.cli.console import printable, write_stdout
-from aeedge.cli.inputs import STDIN, Source
+from aeedge.cli.console import write_stdout
 from aeedge.cli.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, restored_folder
 from aeedge.cli.packing import places_to_restore
 from aeedge.cli.pipeline import Room
+from aeedge.figures import printable
+from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, StreamError, StreamInfo, stream_info, stream_names
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.images.save import image_bytes, picture_bytes

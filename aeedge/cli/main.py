@@ -17,8 +17,9 @@ from types import FrameType
 import click
 
 from aeedge import __version__
-from aeedge.cli.console import aeedge_warnings, complain, drop_stdout, open_closed_streams, print_json, printable
+from aeedge.cli.console import aeedge_warnings, complain, drop_stdout, open_closed_streams, print_json
 from aeedge.cli.errors import INTERRUPTED, TRACEBACK_VARIABLE, explain
+from aeedge.figures import printable
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Codec": {

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from aeedge.cli.console import printable
-from aeedge.cli.inputs import Source
 from aeedge.cli.outputs import restored_name
+from aeedge.figures import printable
+from aeedge.sources import Source
 from aeedge_runtime.errors import ArgumentError, StreamError
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.cli.batch import with_name
-from aeedge.cli.console import printable
-from aeedge.cli.inputs import IMAGE_SUFFIXES, Source, find_sources
+from aeedge.figures import printable, with_name
+from aeedge.sources import Source, find_sources
 from aeedge.training.data.idx import read_idx
 from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
 """Names of MNIST's and Fashion-MNIST's test images."""

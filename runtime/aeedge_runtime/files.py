@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 from .errors import AeedgeError, ArgumentError
 
+from .errors import AeedgeError, ArgumentError
+
 TEMPORARY_PREFIX = ".aeedge-"
 """Start of the name of every temporary file: short whatever the final name is, hidden, and easy to recognize."""
 
@@ -77,6 +79,22 @@ def require_writable(path: Path) -> None:
         raise ArgumentError(f"{_shown(path)}: {_shown(folder)} is a file, expected a folder; choose another path")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise AeedgeError(f"{_shown(path)}: {_shown(folder)} is not writable; choose another path")
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before any work, that a file or folder can be written under a name; missing parents can be made.
+
+    Raises:
+        ArgumentError: a parent of the name is a file.
+        AeedgeError: the folder is not writable.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ArgumentError(f"{os.fspath(path)}: {folder} is a file, not a folder; choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AeedgeError(f"{os.fspath(path)}: {folder} is not writable; choose another path")
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, overwrite: bool = False) -> None:

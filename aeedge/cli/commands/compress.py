@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from aeedge.cli.batch import report, run_batch
-from aeedge.cli.console import printable
-from aeedge.cli.inputs import IMAGE_SUFFIXES, STDIN, find_sources
 from aeedge.cli.options import Number, codec_options
 from aeedge.cli.outputs import OutputGuard, compressed_name, is_folder, plan
+from aeedge.figures import printable
+from aeedge.sources import STDIN, find_sources
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 RATES = ("quality", "max_bytes", "target_bpp", "target_psnr")
 """Options that decide the number of bytes; at most one is given."""

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from aeedge.cli.batch import report, run_batch
-from aeedge.cli.inputs import STDIN, STREAM_SUFFIX, find_sources
 from aeedge.cli.options import codec_options
 from aeedge.cli.outputs import OutputGuard, plan, restored_name
+from aeedge.sources import STDIN, STREAM_SUFFIX, find_sources
 
 
 @click.command()

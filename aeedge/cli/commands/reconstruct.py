@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.cli.batch import Result, report, run_batch
-from aeedge.cli.inputs import IMAGE_SUFFIXES, STDIN, find_sources
 from aeedge.cli.options import device_option, force_option, json_option, skip_option, threads_option
 from aeedge.cli.outputs import Job, OutputGuard, plan, restored_name
+from aeedge.sources import STDIN, find_sources
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from aeedge_runtime import Codec

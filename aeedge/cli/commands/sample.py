@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.applications.outlet import Outlet
-from aeedge.cli.console import count, print_json, printable, say
-from aeedge.cli.inputs import Source
+from aeedge.cli.console import print_json, say
 from aeedge.cli.options import device_option, force_option, json_option, threads_option
+from aeedge.cli.outlet import Outlet
 from aeedge.cli.outputs import require_suffix
+from aeedge.figures import count, printable
+from aeedge.sources import Source
 
 if TYPE_CHECKING:
     from aeedge.applications.generation import Pixels

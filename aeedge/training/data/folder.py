@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeedge.cli.inputs import IMAGE_SUFFIXES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 from aeedge_runtime.images.load import load_picture
 from aeedge_runtime.images.metadata import ORIENTATION
 

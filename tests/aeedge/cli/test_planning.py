@@ -4,10 +4,11 @@ from pathlib import Path
 import click
 import pytest
 
-from aeedge.cli.inputs import IMAGE_SUFFIXES, Source, find_sources
 from aeedge.cli.outputs import Job, OutputGuard, compressed_name, plan, restored_folder, restored_name
 from aeedge.cli.packing import names_to_pack, places_to_restore
+from aeedge.sources import Source, find_sources
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError, StreamError
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

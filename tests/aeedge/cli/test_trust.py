@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from aeedge import sources
 from aeedge.cli import compressor as compression
 from aeedge.cli import decompressor as restoration
-from aeedge.cli import inputs as sources
 from aeedge.cli.main import main as cli
 from aeedge.cli.packing import places_to_restore
 from aeedge_runtime import Codec, StreamError
