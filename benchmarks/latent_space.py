@@ -20,7 +20,7 @@ from torch import nn
 from aeedge.applications.features import Features, draw_features, principal_components
 from aeedge.applications.generation import grid, interpolate, sample, sample_posterior
 from aeedge_runtime import Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 MODELS = ("dense-mnist", "dense-mnist-deep", "linear-mnist", "vae-mnist", "vae-mnist-deep")
 KNOWN, DRAWN, NEIGHBOURS, EPOCHS = 20_000, 5_000, 5, 3

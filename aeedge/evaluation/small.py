@@ -22,7 +22,7 @@ from aeedge.evaluation.classic import ClassicCodec, lossless_files
 from aeedge.evaluation.measure import Plan, Progress, silent
 from aeedge.evaluation.points import AEEDGE, Point
 from aeedge_runtime import AeedgeError, Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SET = "the set"
 """Name of all images together, in points."""

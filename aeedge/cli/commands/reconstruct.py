@@ -50,7 +50,7 @@ def reconstruct(bundle: str, images: tuple[str, ...], output: str, as_json: bool
 def _reconstruct(codec: "Codec", job: Job, guard: OutputGuard, *, pair: bool) -> Result | None:
     from aeedge.applications.reconstruction import reconstruct_picture, side_by_side
     from aeedge_runtime import Picture, save_picture
-    from aeedge_runtime.rate_search import psnr_db
+    from aeedge_runtime.images.psnr import psnr_db
 
     if job.output is None or not guard.wants(job.output):
         return None

@@ -18,7 +18,7 @@ from aeedge.evaluation.evaluate import Evaluation, Rival
 from aeedge.evaluation.small import SHEET, from_sheet, sheet_of
 from aeedge.figures import spread
 from aeedge_runtime import Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SHEET_IMAGES = 96
 SHEET_COLUMNS = 16
