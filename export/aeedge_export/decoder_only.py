@@ -27,7 +27,9 @@ class DecoderStart:
     tables: bytes
 
 
-def decoder_start(run: Path | str, tables_from: BundleSource | None = None, progress: Progress | None = None) -> DecoderStart:
+def decoder_start(
+    run: Path | str, tables_from: BundleSource | None = None, progress: Progress | None = None
+) -> DecoderStart:
     """Return the starting point of a new decoder for a run's streams; exported, it keeps their stream id.
 
     Args:
