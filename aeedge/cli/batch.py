@@ -114,7 +114,7 @@ def run_batch(
 
 def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
     name = os.fspath(job.source.path) if job.source.path else "-"
-    with collected() as remarks:
+    with collected() as notices:
         try:
             result = work(job)
             outcome = Outcome(name, "written" if result else "skipped", result=result)
@@ -125,7 +125,7 @@ def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
                 raise
             message, code = explain(error)
             outcome = Outcome(name, "failed", exit_code=code, error=message)
-    return replace(outcome, warnings=tuple(dict.fromkeys(remarks)))
+    return replace(outcome, warnings=tuple(dict.fromkeys(notices)))
 
 
 def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:

@@ -19,12 +19,12 @@ from aeedge_runtime import (
     Codec,
     LimitError,
     Picture,
-    load_frames,
-    load_image,
+    load_picture,
+    load_pictures,
     stream_info,
 )
 from aeedge_runtime.files import atomic_write
-from aeedge_runtime.notices import told
+from aeedge_runtime.notices import report_notes
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        pictures = list(map(told, self._frames(data))) if self.all_frames else [self._load(data)]
+        pictures = list(map(report_notes, self._frames(data))) if self.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self.codec.compress_batch(
                 pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
@@ -100,7 +100,7 @@ class Compressor:
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
-        pixels, most = 0, self.codec.limit(self.max_pixels)
+        pixels, most = 0, self.codec.bundle.pixel_limit(self.max_pixels)
 
         def load(job: Job) -> Result:
             nonlocal pixels
@@ -135,11 +135,11 @@ class Compressor:
 
     def _frames(self, data: bytes) -> Iterator[Picture]:
         channels = self.codec.bundle.manifest.image.channels
-        return load_frames(data, channels, max_pixels=self.codec.limit(self.max_pixels))
+        return load_pictures(data, channels, max_pixels=self.codec.bundle.pixel_limit(self.max_pixels))
 
     def _load(self, data: bytes) -> Picture:
         channels = self.codec.bundle.manifest.image.channels
-        return told(load_image(data, channels, max_pixels=self.codec.limit(self.max_pixels)))
+        return report_notes(load_picture(data, channels, max_pixels=self.codec.bundle.pixel_limit(self.max_pixels)))
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
         if path is None:

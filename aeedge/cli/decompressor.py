@@ -16,10 +16,10 @@ from aeedge.cli.packing import places_to_restore
 from aeedge.cli.pipeline import Room
 from aeedge.figures import printable
 from aeedge.sources import STDIN, Source
-from aeedge_runtime import ArgumentError, Codec, StreamError, StreamInfo, stream_info
+from aeedge_runtime import ArgumentError, Codec, StreamError, StreamInfo, stream_info, stream_names
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.images.save import image_bytes, picture_bytes
-from aeedge_runtime.notices import remark
+from aeedge_runtime.notices import notice
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Restorer:
             return None
         with self.room.taken(info.width * info.height):
             image = self.codec.decompress_image(data, max_pixels=self.max_pixels)
-            content = _with_remarks(image_bytes(image, _suffix(path)))
+            content = _with_notices(image_bytes(image, _suffix(path)))
         if path is None:
             write_stdout(content)
         else:
@@ -105,8 +105,8 @@ class Restorer:
         return folder
 
     def _restore_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
-        self.codec.check(data, max_pixels=self.max_pixels)  # the count may be forged
-        names = self.codec.names(data)
+        self.codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
+        names = stream_names(data)
         places = places_to_restore([os.fsencode(name) for name in names] if names else None, info.count)
         self._claim([folder / place for place in places], source)
         wanted = {place for place in places if self.guard.wants(folder / place)}
@@ -115,7 +115,7 @@ class Restorer:
         with self.room.taken(info.count * info.width * info.height):
             pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
             contents = {
-                place: _with_remarks(picture_bytes(picture, _suffix(place)))
+                place: _with_notices(picture_bytes(picture, _suffix(place)))
                 for place, picture in zip(places, pictures, strict=True)
                 if place in wanted
             }
@@ -186,10 +186,10 @@ def _suffix(path: Path | None) -> str:
     return path.suffix if path and path.suffix else IMAGE_SUFFIX
 
 
-def _with_remarks(made: tuple[bytes, tuple[str, ...]]) -> bytes:
+def _with_notices(made: tuple[bytes, tuple[str, ...]]) -> bytes:
     content, notes = made
     for note in notes:
-        remark(note)
+        notice(note)
     return content
 
 

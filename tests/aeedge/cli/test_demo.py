@@ -9,7 +9,7 @@ from aeedge import comparison
 
 torch = pytest.importorskip("torch")
 
-from aeedge import demonstration  # noqa: E402
+from aeedge.cli import demo as demonstration  # noqa: E402
 from aeedge_runtime import AeedgeError  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -22,8 +22,8 @@ from aeedge_runtime.errors import (
     BackendError,
     DeviceError,
     ModelNotFoundError,
-    NotReachedError,
     StreamError,
+    TargetNotReachedError,
 )
 
 COMMAND = (sys.executable, "-m", "aeedge")
@@ -83,7 +83,7 @@ def test_json_prints_one_object_for_a_usage_error_too(aeedge):
         (StreamError("x"), 3),
         (ModelNotFoundError("x"), 4),
         (DeviceError("x"), 5),
-        (NotReachedError("x"), 1),
+        (TargetNotReachedError("x"), 1),
         (click.UsageError("x"), 2),
         (KeyboardInterrupt(), 130),
         (MemoryError(), 1),

@@ -1,4 +1,4 @@
-"""Several inputs at once: order, overlap, errors, interruption, and that threads do not take each other's remarks."""
+"""Several inputs at once: order, overlap, errors, interruption, and that threads do not take each other's notices."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from PIL import Image
 from aeedge.cli import pipeline
 from aeedge.cli.pipeline import MOST_AHEAD, Pipeline, Room, Stopped, choose_jobs
 from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
-from aeedge_runtime.notices import collected, remark
+from aeedge_runtime.notices import collected, notice
 
 
 def silent(_done: int) -> None:
@@ -216,15 +216,15 @@ def test_cores_are_shared(jobs, threads, cores, expected):
     assert choose_jobs(jobs, threads, cores) == expected
 
 
-def test_remarks_are_warnings_unless_somebody_collects_them_in_this_thread():
+def test_notices_are_warnings_unless_somebody_collects_them_in_this_thread():
     with pytest.warns(AeedgeWarning, match="one") as caught:
-        remark("one")
+        notice("one")
     assert caught[0].filename == __file__
     with warnings.catch_warnings(), collected() as found:
         warnings.simplefilter("error")
-        remark("two")
+        notice("two")
         with collected() as inner:
-            remark("three")
+            notice("three")
         other = threading.Thread(target=lambda: found.append("nothing") if _warns() else None)
         other.start()
         other.join()
@@ -232,9 +232,9 @@ def test_remarks_are_warnings_unless_somebody_collects_them_in_this_thread():
 
 
 def _warns() -> bool:
-    """Whether a remark in this thread goes to another's collector."""
+    """Whether a notice in this thread goes to another's collector."""
     try:
-        remark("four")
+        notice("four")
     except AeedgeWarning:
         return False
     return True
