@@ -122,20 +122,19 @@ def find_classic(key: str) -> ClassicCodec:
     raise ArgumentError(f"found {key}, expected some of {', '.join(codec.key for codec in CLASSICS)}")
 
 
-def lowest_quality(codec: ClassicCodec, images: Sequence[Pixels], least_psnr_db: float, threads: int = 1) -> int:
+def lowest_quality(codec: ClassicCodec, images: Pixels, least_psnr_db: float, threads: int = 1) -> int:
     """Return the lowest quality, by bisection, at which files of images reach a PSNR; the highest one if none does.
 
     Args:
         codec: what writes a file for each image.
-        images: uint8 [H, W, C] each, of one size.
+        images: uint8 [N, H, W, C].
         least_psnr_db: PSNR to reach, pooled over all images.
         threads: of the encoder.
     """
-    pixels = np.stack(images)
 
     def reached(quality: int) -> bool:
         files = [codec.encode(image, quality, threads) for image in images]
-        return psnr_db(pixels, np.stack([codec.decode(data, pixels.shape[3]) for data in files])) >= least_psnr_db
+        return psnr_db(images, np.stack([codec.decode(data, images.shape[3]) for data in files])) >= least_psnr_db
 
     return 1 + bisect_left(range(1, HIGHEST_QUALITY), True, key=reached)
 
