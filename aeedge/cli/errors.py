@@ -1,6 +1,7 @@
 """Turns any exception into one line of text and an exit code."""
 
 import errno
+import signal
 
 import click
 
@@ -8,8 +9,8 @@ from aeedge.extras import TRAIN_MODULES
 from aeedge.figures import printable
 from aeedge_runtime.errors import AeedgeError
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell would give it."""
+SIGNALLED = 128
+"""The exit code after a signal is this plus its number, as a shell reports it: 130 after Ctrl-C, 143 after SIGTERM."""
 
 TRACEBACK_VARIABLE = "AEEDGE_TRACEBACK"
 """Environment variable that, when set, lets tracebacks through."""
@@ -20,7 +21,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, AeedgeError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return "interrupted", INTERRUPTED
+        return "interrupted", SIGNALLED + signal.SIGINT
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx else "aeedge"
         return f"{error.format_message()}  (see {where} --help)", 2

@@ -36,13 +36,13 @@ def compressed_name(name: str) -> str:
     return name + STREAM_SUFFIX
 
 
-def restored_name(name: str) -> str:
+def decompressed_name(name: str) -> str:
     """Return the name of the image of a stream, or of an image in a packed stream."""
-    stem = restored_folder(name)
+    stem = unpacked_folder(name)
     return stem if stem.lower().endswith(IMAGE_SUFFIX) else stem + IMAGE_SUFFIX
 
 
-def restored_folder(name: str) -> str:
+def unpacked_folder(name: str) -> str:
     """Return the name of the folder for the images of a packed stream."""
     stem = name[: -len(STREAM_SUFFIX)] if name.lower().endswith(STREAM_SUFFIX) else name
     return stem or name
