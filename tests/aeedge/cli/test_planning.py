@@ -200,11 +200,11 @@ def test_a_place_below_a_file_or_in_a_closed_folder_is_refused_before_any_work(t
     assert guard.wants(tmp_path / "new" / "deep" / "x.aee")
     assert guard.wants(tmp_path / "file")
     for below in ("file/x.aee", "file/deep/x.aee", "link/x.aee"):
-        with pytest.raises(ArgumentError, match=f"found a file at {tmp_path / 'file'}, expected a folder"):
+        with pytest.raises(ArgumentError, match=f"{tmp_path / 'file'} is a file, not a folder"):
             guard.wants(tmp_path / below)
     monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
     for name in ("file", "x.aee", "new/deep/x.aee"):
-        with pytest.raises(AeedgeError, match=f"{tmp_path} may not be written to"):
+        with pytest.raises(AeedgeError, match=f"{tmp_path} is not writable"):
             guard.wants(tmp_path / name)
 
 
