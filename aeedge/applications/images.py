@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.sources import Source
-from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
+from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
 
 Split = Literal["train", "test"]
 
@@ -48,7 +48,7 @@ def file_images(
     told: set[str] = set()
     for source in sources:
         try:
-            picture = load_image(source.read(), channels)
+            picture = load_picture(source.read(), channels)
         except InputError as error:
             failed(source, error)
             continue

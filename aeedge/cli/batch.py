@@ -129,7 +129,7 @@ def run_batch(
 
 def _attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outcome:
     name = os.fspath(job.source.path) if job.source.path else "-"
-    with collected() as remarks, StoppableStages(stop).running():
+    with collected() as notices, StoppableStages(stop).running():
         try:
             result = work(job)
             outcome = Outcome(name, "written" if result else "skipped", result=result)
@@ -140,7 +140,7 @@ def _attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outc
                 raise
             message, code = explain(error)
             outcome = Outcome(name, "failed", exit_code=code, error=message)
-    return replace(outcome, warnings=tuple(dict.fromkeys(remarks)))
+    return replace(outcome, warnings=tuple(dict.fromkeys(notices)))
 
 
 def _report_outcome(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:

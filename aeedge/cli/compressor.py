@@ -1,15 +1,14 @@
 """Compresses the inputs of `aeedge compress`: reads, compresses, checks and writes each."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
 from aeedge.cli.console import say, write_stdout
+from aeedge.cli.options import CompressOptions
 from aeedge.cli.outputs import Job, OutputGuard
 from aeedge.cli.packing import names_to_pack
 from aeedge.cli.pipeline import Room
@@ -22,15 +21,12 @@ from aeedge_runtime import (
     Codec,
     LimitError,
     Picture,
-    load_frames,
-    load_image,
+    load_picture,
+    load_pictures,
     stream_info,
 )
 from aeedge_runtime.files import atomic_write
-from aeedge_runtime.notices import told
-
-if TYPE_CHECKING:
-    from aeedge.cli.commands.compress import CompressOptions
+from aeedge_runtime.notices import report_notes
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        pictures = list(map(told, self._frames(data))) if self.options.all_frames else [self._load(data)]
+        pictures = list(map(report_notes, self._frames(data))) if self.options.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self._stream(pictures)
             del pictures
@@ -90,7 +86,7 @@ class Compressor:
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
-        pixels, most = 0, self.codec.limit(self.options.max_pixels)
+        pixels, most = 0, self._pixel_limit
 
         def load(job: Job) -> Result:
             nonlocal pixels
@@ -131,12 +127,18 @@ class Compressor:
         )
 
     def _frames(self, data: bytes) -> Iterator[Picture]:
-        channels = self.codec.bundle.manifest.image.channels
-        return load_frames(data, channels, max_pixels=self.codec.limit(self.options.max_pixels))
+        return load_pictures(data, self._channels, max_pixels=self._pixel_limit)
 
     def _load(self, data: bytes) -> Picture:
-        channels = self.codec.bundle.manifest.image.channels
-        return told(load_image(data, channels, max_pixels=self.codec.limit(self.options.max_pixels)))
+        return report_notes(load_picture(data, self._channels, max_pixels=self._pixel_limit))
+
+    @property
+    def _channels(self) -> int:
+        return self.codec.bundle.manifest.image.channels
+
+    @property
+    def _pixel_limit(self) -> int:
+        return self.codec.bundle.pixel_limit(self.options.max_pixels)
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
         self.stop.check()

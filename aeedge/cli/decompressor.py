@@ -18,10 +18,10 @@ from aeedge.cli.pipeline import Room
 from aeedge.cli.stop import Stop
 from aeedge.figures import printable
 from aeedge.sources import STDIN, Source
-from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info
+from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.images.save import image_bytes, picture_bytes
-from aeedge_runtime.notices import remark
+from aeedge_runtime.notices import notice
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Decompressor:
             return None
         with self.room.taken(info.width * info.height):
             image = self.codec.decompress_image(data, max_pixels=self.max_pixels)
-            content = _with_remarks(image_bytes(image, _suffix(path)))
+            content = _with_notices(image_bytes(image, _suffix(path)))
         self.stop.check()
         if path is None:
             write_stdout(content)
@@ -111,8 +111,8 @@ class Decompressor:
         return folder
 
     def _to_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
-        self.codec.check(data, max_pixels=self.max_pixels)  # the count may be forged
-        names = self.codec.names(data)
+        self.codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
+        names = stream_names(data)
         paths = unpacked_paths([os.fsencode(name) for name in names] if names else None, info.count)
         self._claim([folder / path for path in paths], source)
         wanted = {path for path in paths if self.guard.wants(folder / path)}
@@ -130,7 +130,7 @@ class Decompressor:
 
     def _image_file(self, picture: Picture, path: Path) -> bytes:
         self.stop.check()
-        return _with_remarks(picture_bytes(picture, _suffix(path)))
+        return _with_notices(picture_bytes(picture, _suffix(path)))
 
 
 def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
@@ -193,10 +193,10 @@ def _suffix(path: Path | None) -> str:
     return path.suffix if path and path.suffix else IMAGE_SUFFIX
 
 
-def _with_remarks(made: tuple[bytes, tuple[str, ...]]) -> bytes:
+def _with_notices(made: tuple[bytes, tuple[str, ...]]) -> bytes:
     content, notes = made
     for note in notes:
-        remark(note)
+        notice(note)
     return content
 
 

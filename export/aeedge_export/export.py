@@ -40,7 +40,7 @@ from aeedge_export.precision.int8 import find_target
 from aeedge_export.precision.variant import Request, Variant, derive, half_of
 from aeedge_export.tables.calibrate import Calibration, calibrate, check_outputs
 from aeedge_export.writer import check_target, write_bundle
-from aeedge_runtime.bundle.bundle import Bundle, Place
+from aeedge_runtime.bundle.bundle import Bundle, BundleSource
 from aeedge_runtime.bundle.manifest import PRECISIONS, AnomalyFacts
 from aeedge_runtime.bundle.tables import read_arrays
 from aeedge_runtime.codec import Codec
@@ -139,7 +139,7 @@ def export_run(
     force: bool = False,
     checkpoint: Literal["best", "last"] = "best",
     half_weights: bool = False,
-    tables_from: Place | None = None,
+    tables_from: BundleSource | None = None,
     data: str | None = None,
     data_dir: str | None = None,
     false_positive_rate: float = DEFAULT_RATE,
@@ -195,7 +195,7 @@ def export_model(
     only: Literal["encoder", "decoder"] | None = None,
     request: Request | None = None,
     force: bool = False,
-    tables_from: Place | None = None,
+    tables_from: BundleSource | None = None,
     false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -223,7 +223,7 @@ def export_model(
 
 
 def export_bundle(
-    place: Place,
+    place: BundleSource,
     out: Path | str,
     images: Sequence[NDArray[np.uint8]],
     *,
@@ -372,7 +372,9 @@ class DecoderStart:
     tables: bytes
 
 
-def decoder_start(run: Path | str, tables_from: Place | None = None, progress: Progress | None = None) -> DecoderStart:
+def decoder_start(
+    run: Path | str, tables_from: BundleSource | None = None, progress: Progress | None = None
+) -> DecoderStart:
     """Return what a new decoder for a run's streams begins with; exported, it has the stream id of the old one.
 
     Args:
@@ -398,12 +400,12 @@ def decoder_start(run: Path | str, tables_from: Place | None = None, progress: P
     return DecoderStart(model.state_dict(), array_bytes(tables_of(bundle, model)))
 
 
-def kept_tables(source: Source, tables_from: Place | None) -> dict[str, NDArray[np.generic]]:
+def kept_tables(source: Source, tables_from: BundleSource | None) -> dict[str, NDArray[np.generic]]:
     """Return the tables that a model is to keep; empty where it gets new ones."""
     return tables_of(Bundle.load(tables_from), source.model) if tables_from is not None else dict(source.tables)
 
 
-def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tuple[Draft, Calibration | None]:
+def build_draft(source: Source, tables_from: BundleSource | None, say: Progress) -> tuple[Draft, Calibration | None]:
     """Export the graphs and fit the tables, or take them from another bundle.
 
     Raises:

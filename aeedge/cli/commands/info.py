@@ -66,7 +66,7 @@ def _bundle_facts(place: str) -> dict[str, Any]:
     from aeedge_runtime import Bundle
 
     bundle = Bundle.load(place)
-    return {"bundle": {"place": str(bundle.place), **asdict(bundle.manifest)}}
+    return {"bundle": {"place": str(bundle.source), **asdict(bundle.manifest)}}
 
 
 def _show_stream(facts: Mapping[str, Any]) -> None:

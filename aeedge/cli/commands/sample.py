@@ -75,7 +75,7 @@ def _draw(codec: "Codec", kind: str, inputs: list[str], number: int, seed: int) 
 
     from aeedge.applications.generation import interpolate, sample_posterior
     from aeedge.applications.generation import sample as sample_prior
-    from aeedge_runtime import load_image
+    from aeedge_runtime import load_picture
 
     if kind == "prior":
         return sample_prior(codec, number, seed)
@@ -83,5 +83,5 @@ def _draw(codec: "Codec", kind: str, inputs: list[str], number: int, seed: int) 
         made = sample_posterior(codec, inputs[0], number, seed)
     else:
         made = interpolate(codec, inputs[0], inputs[1], number)
-    shown = [load_image(name, codec.bundle.manifest.image.channels).pixels[None] for name in inputs]
+    shown = [load_picture(name, codec.bundle.manifest.image.channels).pixels[None] for name in inputs]
     return np.concatenate([shown[0], made, *shown[1:]])

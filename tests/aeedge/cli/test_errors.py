@@ -8,8 +8,8 @@ from aeedge_runtime.errors import (
     ArgumentError,
     DeviceError,
     ModelNotFoundError,
-    NotReachedError,
     StreamError,
+    TargetNotReachedError,
 )
 
 
@@ -20,7 +20,7 @@ from aeedge_runtime.errors import (
         (StreamError("x"), 3),
         (ModelNotFoundError("x"), 4),
         (DeviceError("x"), 5),
-        (NotReachedError("x"), 1),
+        (TargetNotReachedError("x"), 1),
         (click.UsageError("x"), 2),
         (KeyboardInterrupt(), 130),
         (MemoryError(), 1),

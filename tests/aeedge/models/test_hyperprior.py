@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 
 from aeedge.models import exact, hyperprior  # noqa: E402
 from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine_basis  # noqa: E402
-from aeedge.training import rate_distortion as objective  # noqa: E402
 from aeedge.training.config import LossConfig  # noqa: E402
 from aeedge.training.data.batches import Batch, StepInfo  # noqa: E402
+from aeedge.training.objectives import hyperprior as objective  # noqa: E402
 from aeedge.training.objectives.base import Hyperprior  # noqa: E402
 from aeedge_runtime import ArgumentError  # noqa: E402
 

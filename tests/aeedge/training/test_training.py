@@ -18,11 +18,13 @@ from aeedge.training.data.batches import Batch, StepInfo
 from aeedge.training.hardware import Hardware
 from aeedge.training.initial import initial_weights
 from aeedge.training.loop import train
-from aeedge.training.objectives.base import build_objective, losses
+from aeedge.training.objectives import losses
+from aeedge.training.objectives.base import build_objective
 from aeedge.training.reporting.display import Display
 from aeedge.training.reporting.pictures import save_curves
+from aeedge.training.run import checkpoint
 from aeedge.training.run.checkpoint import Counters, read_checkpoint, write_checkpoint
-from aeedge.training.run.folder import checkpoint, checkpoint_path, load_run
+from aeedge.training.run.folder import checkpoint_path, load_run
 from aeedge.training.run.logbook import read_metrics
 from aeedge.training.stop_request import StopRequest
 from aeedge.training.validation import Validator, held_out_places

@@ -22,10 +22,9 @@ from aeedge_runtime import (
     BundleError,
     Codec,
     DeviceError,
-    backend,
-    hardware,
 )
 from aeedge_runtime.doctor import SMOKE_MODEL
+from aeedge_runtime.inference import backend, hardware
 from aeedge_runtime.inference import session as session_module
 from aeedge_runtime.inference.backend import backend_fault, default_threads, installed_backends, load_backend
 from aeedge_runtime.inference.session import CPU, CUDA, FATAL, Session, SessionOptions, open_session, provider_name

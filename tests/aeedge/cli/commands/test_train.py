@@ -7,6 +7,9 @@ import sys
 import time
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from aeedge.presets import PRESETS

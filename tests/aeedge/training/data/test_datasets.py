@@ -12,6 +12,7 @@ from PIL import Image
 
 from aeedge.training import randomness
 from aeedge.training.config import DataConfig, RunConfig
+from aeedge.training.data import folder
 from aeedge.training.data.augmentation import Augmentation
 from aeedge.training.data.batches import BatchSource, StepInfo, prepare, sample_size
 from aeedge.training.data.corruption import Corruption
@@ -19,7 +20,6 @@ from aeedge.training.data.datasets import (
     ArrayImages,
     _split,
     centre_crop,
-    folder,
     open_dataset,
     run_images,
     sample_images,
