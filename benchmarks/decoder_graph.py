@@ -29,10 +29,10 @@ from aeedge.machine import environment
 from aeedge.models import build_model, model_config
 from aeedge.presets import find_preset
 from aeedge.training.initial import pretrained_weights
+from aeedge_export.frozen import frozen_copy
 from aeedge_export.graphs import simplify
 from aeedge_export.graphs.build import export_graph, graph_specs
 from aeedge_export.graphs.canonical import graph_bytes
-from aeedge_export.model import frozen_copy
 from aeedge_export.precision.cost import time_graphs
 from aeedge_runtime.inference.backend import default_threads
 from aeedge_runtime.inference.session import SPIN_US, SessionOptions

@@ -20,7 +20,8 @@ from aeedge.machine import environment
 from aeedge_export.precision import variant
 from aeedge_export.precision.cost import Price
 from aeedge_export.precision.int8 import find_target
-from aeedge_export.precision.variant import Request, derive
+from aeedge_export.precision.request import Request
+from aeedge_export.precision.variant import derive
 from aeedge_runtime import Bundle
 
 VARIANTS = {

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aeedge.models import build_model
+from aeedge.models import HyperpriorAutoencoder, build_model
+from aeedge.models.exact_prior import HYPER_STRIDE
 from aeedge.training import randomness
 from aeedge.training.config import RunConfig
 from aeedge.training.data.augmentation import Augmentation
@@ -84,7 +85,7 @@ def open_data(config: RunConfig, model: Any, fabric: Any) -> tuple[BatchSource, 
     training, data = config.training, config.data
     corruption = Corruption.parse(training.corrupt) if training.corrupt else None
     images, held_out = run_images(config, "train"), run_images(config, "held-out")
-    coarsest = getattr(model, "hyper_stride", 1)
+    coarsest = HYPER_STRIDE if isinstance(model, HyperpriorAutoencoder) else 1
     stride = model.stride[0] * coarsest, model.stride[1] * coarsest
     size = sample_size((images, held_out), data.crop, stride, model.patched)
     augmentation = Augmentation(size, data.flip, data.turn, data.shrink)

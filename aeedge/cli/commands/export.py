@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 
-OF_RUNS = ("checkpoint", "half_weights", "tables_from", "data", "data_dir", "false_positive_rate")
+OF_RUNS = ("checkpoint", "store_float16", "tables_from", "data", "data_dir", "false_positive_rate")
 """Options that a bundle cannot take: they are about what only a run has."""
 
 MOST_IMAGES = 64
@@ -29,11 +29,11 @@ MOST_IMAGES = 64
 @click.option("--only", type=click.Choice(["encoder", "decoder"]), help="Half a bundle, for a device on one side.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
-@click.option("--quantise", type=click.Choice(["encoder", "decoder"]), help="The only graph that --precision changes.")
+@click.option("--quantize", type=click.Choice(["encoder", "decoder"]), help="The only graph that --precision changes.")
 @click.option("--target", type=click.Choice(["x86-vnni", "x86", "arm64"]), help="Of int8; by default this machine's.")
 @click.option("--calibrate", metavar="FOLDER", type=PATH, help="Images for a BUNDLE in another --precision.")
 @click.option(
-    "--half-weights",
+    "--store-float16",
     is_flag=True,
     help="Round weights to float16: half the size, float32 arithmetic, a stream id of its own.",
 )

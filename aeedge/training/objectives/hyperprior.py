@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from aeedge.models.exact import round_through, straight_through
-from aeedge.models.hyperprior import HYPER_LIMIT, SCALES, HyperpriorAutoencoder, checkerboard, table_scale
+from aeedge.models.exact_prior import HYPER_LIMIT, HYPER_STRIDE, SCALES, Prior, checkerboard, table_scale
+from aeedge.models.hyperprior import HyperpriorAutoencoder
 from aeedge.training.objectives import losses
 
 SMALLEST_LIKELIHOOD = 1e-9
@@ -103,7 +104,7 @@ def noise_shapes(model: HyperpriorAutoencoder, image: Tensor) -> tuple[tuple[int
     """Return the shapes of the noise of a batch `[N, 3, H, W]`, sizes multiples of 64: latent and hyper-latent."""
     count, _, height, width = image.shape
     rows, columns = height // model.stride[0], width // model.stride[1]
-    hyper = rows // model.hyper_stride, columns // model.hyper_stride
+    hyper = rows // HYPER_STRIDE, columns // HYPER_STRIDE
     return (count, model.latent_channels, rows, columns), (count, model.config.hyper_channels, *hyper)
 
 
@@ -134,12 +135,12 @@ def rate_distortion(
     pixels = target.shape[2] * target.shape[3]
     steps = model.steps(position)[:, :, None, None]
     latent_steps = model.encode(source).float() / steps
-    hyper = model.hyper_encode(latent_steps).float()
+    hyper = model.hyper_encoder(latent_steps).float()
     latent_noise, hyper_noise = noise
     hyper_bits = hyper_rate(hyper + hyper_noise, position).sum(dim=(1, 2, 3))
     hyper_symbols = round_through(hyper.clamp(-HYPER_LIMIT, HYPER_LIMIT))
 
-    decoded, bits = code_latent(model, hyper_symbols, latent_steps, latent_noise)
+    decoded, bits = code_latent(model.prior, hyper_symbols, latent_steps, latent_noise)
     restored = model.decode(decoded * steps).float()
     with torch.autocast(target.device.type, enabled=False):
         parts = losses.mixture(restored, target, terms)
@@ -158,13 +159,11 @@ def rate_distortion(
     }
 
 
-def code_latent(
-    model: HyperpriorAutoencoder, hyper_symbols: Tensor, latent_steps: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor]:
+def code_latent(prior: Prior, hyper_symbols: Tensor, latent_steps: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Quantise group by group, as the codec does.
 
     Args:
-        model: the network.
+        prior: predicts the symbols.
         hyper_symbols: integers in float32 `[N, cz, h/4, w/4]`.
         latent_steps: the latent in quantiser steps `[N, c, h, w]`.
         noise: of the latent, in -1/2 .. 1/2, in place of rounding where bits are counted.
@@ -172,17 +171,17 @@ def code_latent(
     Returns:
         The decoded latent in steps, `[N, c, h, w]`, and the bits of each image `[N]`.
     """
-    groups = model.groups
+    groups = prior.groups
     wanted = torch.split(latent_steps, list(groups), dim=1)
-    features = model.prior.features(hyper_symbols, (latent_steps.shape[2], latent_steps.shape[3]))
+    features = prior.features(hyper_symbols, (latent_steps.shape[2], latent_steps.shape[3]))
     zones = dead_zones(latent_steps.device)
-    predicted = [_two_passes(model, features, wanted[0], zones)]
+    predicted = [_two_passes(prior, features, wanted[0], zones)]
     symbols: list[Tensor] = []
     decoded: list[Tensor] = []
     for number in range(1, len(groups)):
         _add(wanted[number - 1], predicted[-1], zones, symbols, decoded)
         predicted.append(
-            _in_float(*model.prior.later_group(number, features, torch.cat(symbols, dim=1), torch.cat(decoded, dim=1)))
+            _in_float(*prior.later_group(number, features, torch.cat(symbols, dim=1), torch.cat(decoded, dim=1)))
         )
     _add(wanted[-1], predicted[-1], zones, symbols, decoded)
     index, mean = (torch.cat(parts, dim=1) for parts in zip(*predicted, strict=True))
@@ -191,16 +190,14 @@ def code_latent(
     return torch.cat(decoded, dim=1), bits.sum(dim=(1, 2, 3))
 
 
-def _two_passes(
-    model: HyperpriorAutoencoder, features: tuple[Tensor, Tensor], wanted: Tensor, zones: Tensor
-) -> tuple[Tensor, Tensor]:
+def _two_passes(prior: Prior, features: tuple[Tensor, Tensor], wanted: Tensor, zones: Tensor) -> tuple[Tensor, Tensor]:
     """Table index and mean of the first group, quantised in two checkerboard passes."""
     first = checkerboard(wanted)
     nothing = torch.zeros_like(wanted)
-    index, mean = _in_float(*model.prior.first_group(features, nothing, nothing, torch.zeros_like(first)))
+    index, mean = _in_float(*prior.first_group(features, nothing, nothing, torch.zeros_like(first)))
     symbols = quantise(wanted - mean, zones[index.long()]) * first
     context_latent = symbols + mean * first
-    index_second, mean_second = _in_float(*model.prior.first_group(features, symbols.detach(), context_latent, first))
+    index_second, mean_second = _in_float(*prior.first_group(features, symbols.detach(), context_latent, first))
     chosen = first.bool()
     return torch.where(chosen, index, index_second), torch.where(chosen, mean, mean_second)
 

@@ -6,7 +6,7 @@ from typing import Any
 from aeedge_export.errors import ParityError
 
 LATENT_LIMIT = 1e-3
-"""Largest difference of a latent (and of a hyperprior's mean and hyper-latent), in quantiser steps of quality 100."""
+"""Largest difference of a latent (and of a hyperprior's mean and hyper-latent), in quantizer steps of quality 100."""
 
 SYMBOL_SHARE = 1e-4
 """Largest share of symbols that differ ..."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_export.model import ExportableModel
+from aeedge.models import Autoencoder
 
 LEAST_SYMBOLS = 20_000
 """Symbols compared at each quality: fewer cannot show a share of 1 in 10,000."""
@@ -14,7 +14,7 @@ MOST_SYMBOLS = 60_000
 """Symbols of the large case: a large network is measured in seconds."""
 
 
-def parity_cases(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+def parity_cases(model: Autoencoder, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     """Return stacks `[N, H, W, C]` cut from images of any size; an image that is too small is repeated, mirrored.
 
     Args:
@@ -35,7 +35,7 @@ def parity_cases(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) ->
     return stacks
 
 
-def _large_case(model: ExportableModel, sizes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+def _large_case(model: Autoencoder, sizes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
     """One more case with as many symbols as the others lack, and a few thousand at least."""
     high, wide = model.stride
     covered = sum(count * -(-rows // high) * -(-columns // wide) for count, rows, columns in sizes)

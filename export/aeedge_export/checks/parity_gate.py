@@ -1,7 +1,7 @@
 """The parity gate: the bundle must compute what PyTorch computes, or it does not ship.
 
-PyTorch and the runtime, at the optimisation level that ships, see the same real images at several sizes, odd ones
-included, in batches of 1 and 3. There is no tolerance beside the limits of `checks.parity`. Symbols are compared
+PyTorch and the runtime, at the optimization level that ships, see the same real images at several sizes, odd ones
+included, in batches of 1 and 3. There is no tolerance other than the limits of `checks.parity`. Symbols are compared
 given the same past: PyTorch's walk continues with the runtime's symbols, so that one difference is counted once.
 """
 
@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aeedge.models import Autoencoder
+from aeedge.models.exact_prior import ExactPrior
 from aeedge_export.checks.parity import (
     BYTES_SHARE,
     LATENT_LIMIT,
@@ -26,15 +28,15 @@ from aeedge_export.checks.parity import (
     Check,
     Parity,
 )
+from aeedge_export.checks.parity_cases import parity_cases
+from aeedge_export.errors import ExportError
+from aeedge_export.frozen import double_copy, frozen_copy
 from aeedge_export.latents import Floats, torch_latents, torch_pixels
-from aeedge_export.model import ExportableModel, hyper_encoder_of, prior_facts, prior_of
 from aeedge_runtime import stream_info
-from aeedge_runtime.bundle.tables import EntropyTables
+from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.codec import Codec
-from aeedge_runtime.coding.networks import Networks
-from aeedge_runtime.coding.prior import Asked, FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter, restore_latent
-from aeedge_runtime.entropy.chunk import Pass
-from aeedge_runtime.stream.layout import Geometry, Span, chunk_spans
+from aeedge_runtime.coding.prior import Graph
+from aeedge_runtime.coding.trace import HYPER_ENCODER, Tracer
 
 QUALITIES = (100, 50, 1)
 """The finest steps are the hardest; the others show that tables and shrink go the same way."""
@@ -57,28 +59,27 @@ class Tally:
 
 
 class TorchHyperEncoder:
-    """PyTorch's hyper-encoder, run like a session."""
+    """PyTorch's hyper-encoder behind the interface of a session."""
 
-    def __init__(self, model: ExportableModel) -> None:
-        self._model = model
+    def __init__(self, prior: ExactPrior) -> None:
+        self._network = prior.hyper_encoder
 
     @torch.no_grad()
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the hyper-latent."""
-        return [hyper_encoder_of(self._model)(_tensor(feeds["latent_steps"])).numpy()]
+        return [self._network(_tensor(feeds["latent_steps"])).numpy()]
 
 
 class TorchPrior:
-    """PyTorch's prior, dense and as it was trained, run like the sessions of all passes.
+    """PyTorch's prior, dense and as it was trained, behind the interface of the sessions of all passes.
 
     Args:
-        model: the prior's.
-        dtype: to compute in.
+        prior: the prior.
+        dtype: precision to compute in.
     """
 
-    def __init__(self, model: ExportableModel, dtype: torch.dtype = torch.float32) -> None:
-        self._model = model
-        self._groups = prior_facts(model, 0).groups
+    def __init__(self, prior: ExactPrior, dtype: torch.dtype = torch.float32) -> None:
+        self._prior, self._groups = prior.prior, prior.groups
         self._dtype = dtype
         self._features = torch.zeros(0), torch.zeros(0)
         self._known = torch.zeros(0, dtype=torch.int64)
@@ -99,21 +100,21 @@ class TorchPrior:
     def _first(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         self._known, empty = _tensor(feeds["squares"]), _tensor(feeds["inside"]) * 0
         hyper = _tensor(feeds["hyper_symbols"]).to(self._dtype)
-        self._features = prior_of(self._model).features(hyper, tuple(empty.shape[2:]))
+        self._features = self._prior.features(hyper, (empty.shape[2], empty.shape[3]))
         context = empty.repeat(1, self._groups[0], 1, 1)
         return self._at(self._known, context, context, empty)
 
     @torch.no_grad()
     def _at(self, squares: Tensor, symbols: Tensor, latent: Tensor, known: Tensor) -> list[NDArray[Any]]:
         context = (value.to(self._dtype) for value in (symbols, latent, known))
-        found = prior_of(self._model).first_group(self._features, *context)
+        found = self._prior.first_group(self._features, *context)
         return _arrays(*(value.flatten(2)[:, :, squares][:, :, None] for value in found))
 
     @torch.no_grad()
     def _later(self, symbols: Tensor, latent: Tensor) -> list[NDArray[Any]]:
         number = list(accumulate(self._groups)).index(symbols.shape[1]) + 1
         context = symbols.to(self._dtype), latent.to(self._dtype)
-        return _arrays(*prior_of(self._model).later_group(number, self._features, *context))
+        return _arrays(*self._prior.later_group(number, self._features, *context))
 
     def _spread(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
         planes = torch.zeros(*values.shape[:2], size[0] * size[1])
@@ -124,8 +125,8 @@ class TorchPrior:
 class ComparedHyperEncoder:
     """The runtime's hyper-encoder; PyTorch's sees the same input."""
 
-    def __init__(self, session: Graph, model: ExportableModel, tally: Tally) -> None:
-        self._session, self._torch, self._tally = session, TorchHyperEncoder(model), tally
+    def __init__(self, session: Graph, theirs: TorchHyperEncoder, tally: Tally) -> None:
+        self._session, self._torch, self._tally = session, theirs, tally
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the runtime's outputs."""
@@ -148,17 +149,16 @@ class ComparedPrior:
         return outputs
 
 
-class Follower(SymbolWriter):
-    """Rounds and keeps PyTorch's symbols, then goes on with the runtime's."""
+def measure_parity(model: Autoencoder, bundle: Bundle, images: Sequence[NDArray[np.uint8]]) -> Parity:
+    """Compare a model and its bundle on held-out images, uint8 `[H, W, C]`.
 
-    def __init__(self, tables: EntropyTables, reference: list[Pass]) -> None:
-        super().__init__(tables)
-        self._reference = reference
-
-    def exchange(self, asked: Asked) -> NDArray[np.int16]:
-        """Symbols of one pass."""
-        super().exchange(asked)
-        return self._reference[len(self.passes) - 1][1]
+    Raises:
+        ExportError: there are no images.
+    """
+    if not images:
+        raise ExportError("there are no held-out images to compare PyTorch and the bundle on")
+    frozen = frozen_copy(model)
+    return Gate(frozen, double_copy(frozen), Codec.load(bundle)).measure(parity_cases(frozen, images))
 
 
 class Gate:
@@ -170,81 +170,61 @@ class Gate:
         codec: the bundle, on the CPU.
     """
 
-    def __init__(self, model: ExportableModel, exact: ExportableModel, codec: Codec) -> None:
+    def __init__(self, model: Autoencoder, exact: Autoencoder, codec: Codec) -> None:
         self._model, self._codec, self._tally = model, codec, Tally()
-        self._tables = codec.bundle.tables
-        self._networks = networks = Networks(codec.bundle, codec.options)
-        self._hyper = codec.bundle.manifest.prior.kind == "hyperprior"
-        self._ours: Prior = FactorizedPrior(self._tables) if not self._hyper else networks.prior(compress=True)
-        self._theirs = self._ours
-        if self._hyper:
-            facts = codec.bundle.manifest.prior
-            theirs, doubled = TorchPrior(model), TorchPrior(exact, torch.float64)
-            ours = [ComparedPrior(networks.session(role), theirs, doubled, self._tally) for role in facts.graphs]
-            hyper_encoder = ComparedHyperEncoder(networks.session("hyper_encoder"), model, self._tally)
-            self._ours = HyperPrior(self._tables, facts, ours, hyper_encoder)
-            alone = [TorchPrior(model)] * len(facts.graphs)
-            self._theirs = HyperPrior(self._tables, facts, alone, TorchHyperEncoder(model))
+        self._finest_steps = codec.bundle.tables.steps[-1][:, None, None]
+        self._tracer = tracer = Tracer(codec.bundle, codec.options)
+        self._ours: dict[str, Graph] = {}
+        self._theirs: dict[str, Graph] = {}
+        if model.exact_prior and exact.exact_prior:
+            theirs, doubled = TorchPrior(model.exact_prior), TorchPrior(exact.exact_prior, torch.float64)
+            graphs, hyper_encoder = dict(tracer.graphs), TorchHyperEncoder(model.exact_prior)
+            compared = ComparedHyperEncoder(graphs.pop(HYPER_ENCODER), hyper_encoder, self._tally)
+            passes = {role: ComparedPrior(graph, theirs, doubled, self._tally) for role, graph in graphs.items()}
+            self._ours = {**passes, HYPER_ENCODER: compared}
+            self._theirs = {**dict.fromkeys(graphs, TorchPrior(model.exact_prior)), HYPER_ENCODER: hyper_encoder}
 
     def measure(self, cases: Sequence[NDArray[np.uint8]]) -> Parity:
         """Compare on stacks of real images, `[N, H, W, C]` each."""
         for images in cases:
-            ours, theirs = self._networks.encode(images), torch_latents(self._model, images)
-            difference = (ours - theirs) / self._tables.steps[-1][:, None, None]
-            self._tally.latent = larger(self._tally.latent, difference)
+            ours, theirs = self._tracer.encode(images), torch_latents(self._model, images)
+            self._tally.latent = larger(self._tally.latent, (ours - theirs) / self._finest_steps)
             for quality in QUALITIES:
                 self._compare_symbols(quality, images, ours, theirs)
                 self._compare_codecs(quality, images, theirs)
         shapes = tuple((len(images), images.shape[1], images.shape[2]) for images in cases)
-        return Parity(tuple(_checks(self._tally, self._hyper)), QUALITIES, shapes, self._tally.symbols[QUALITIES[0]])
+        checks = tuple(_checks(self._tally, bool(self._ours)))
+        return Parity(checks, QUALITIES, shapes, self._tally.symbols[QUALITIES[0]])
 
     def _compare_symbols(self, quality: int, images: NDArray[np.uint8], ours: Floats, theirs: Floats) -> None:
         """Compare symbols given the same past, then the pixels of the same symbols."""
-        shared = np.empty_like(ours)
-        for span, place in spans(self._codec.bundle.geometry, ours):
-            writer = SymbolWriter(self._tables)
-            coded = writer.answer(self._ours.walk(quality, span, ours.shape[3], ours[place]))
-            restore_latent(self._tables, quality, coded, shared[place])
-            follower = Follower(self._tables, writer.passes)
-            follower.answer(self._theirs.walk(quality, span, ours.shape[3], theirs[place]))
-            for (tables, symbols), (their_tables, their_symbols) in zip(writer.passes, follower.passes, strict=True):
-                difference = np.abs(symbols.astype(np.int32) - their_symbols)
-                self._tally.differing[quality] += int(np.count_nonzero(difference))
-                self._tally.symbols[quality] += len(difference)
-                self._tally.largest = max(self._tally.largest, int(difference.max(initial=0)))
-                self._tally.indices += int(np.count_nonzero(tables != their_tables))
+        shared = self._tracer.code(ours, quality, self._ours)
+        follower = self._tracer.code(theirs, quality, self._theirs, follow=shared)
+        for (tables, symbols), (their_tables, their_symbols) in zip(shared.passes, follower.passes, strict=True):
+            difference = np.abs(symbols.astype(np.int32) - their_symbols)
+            self._tally.differing[quality] += int(np.count_nonzero(difference))
+            self._tally.symbols[quality] += len(difference)
+            self._tally.largest = max(self._tally.largest, int(difference.max(initial=0)))
+            self._tally.indices += int(np.count_nonzero(tables != their_tables))
         size = images.shape[1], images.shape[2]
-        pixels = self._networks.decode(shared, *size).astype(np.int16)
-        difference = np.abs(pixels - torch_pixels(self._model, shared, size))
+        pixels = self._tracer.decode(shared.latents, *size).astype(np.int16)
+        difference = np.abs(pixels - torch_pixels(self._model, shared.latents, size))
         self._tally.pixels = max(self._tally.pixels, int(difference.max()))
 
     def _compare_codecs(self, quality: int, images: NDArray[np.uint8], theirs: Floats) -> None:
-        """Let either side compress and restore by itself: squared error and bytes of payload."""
-        restored, payload = np.empty_like(theirs), 0
-        for span, place in spans(self._codec.bundle.geometry, theirs):
-            writer = SymbolWriter(self._tables)
-            coded = writer.answer(self._theirs.walk(quality, span, theirs.shape[3], theirs[place]))
-            restore_latent(self._tables, quality, coded, restored[place])
-            payload += len(writer.payload())
+        """Let either side compress and decompress by itself: squared error and bytes of payload."""
+        alone = self._tracer.code(theirs, quality, self._theirs)
         stream = self._codec.compress_batch(images, quality)
         decoded = self._codec.decompress_batch(stream)
-        pixels = torch_pixels(self._model, restored, (images.shape[1], images.shape[2]))
+        pixels = torch_pixels(self._model, alone.latents, (images.shape[1], images.shape[2]))
         errors = [float(np.square(found.astype(np.float64) - images).sum()) for found in (decoded, pixels)]
         self._tally.squared[quality] += errors
-        self._tally.payload[quality] += [stream_info(stream).payload_bytes, payload]
+        self._tally.payload[quality] += [stream_info(stream).payload_bytes, alone.payload_bytes()]
 
 
 def larger(so_far: float, difference: NDArray[Any]) -> float:
     """Return the larger of a running maximum and the largest magnitude; NaN stays NaN and fails every limit."""
     return float(np.max([so_far, np.abs(difference).max(initial=0)]))
-
-
-def spans(geometry: Geometry, latents: Floats) -> Iterator[tuple[Span, tuple[slice, slice, slice]]]:
-    """Give each chunk of a stack of latents `[N, c, h, w]` and where its part lies."""
-    count, _, rows, columns = latents.shape
-    for span in chunk_spans(geometry, count, rows, columns):
-        images = slice(span.first_image, span.first_image + span.images)
-        yield span, (images, slice(None), slice(span.first_row, span.first_row + span.rows))
 
 
 def _checks(tally: Tally, hyper: bool) -> Iterator[Check]:

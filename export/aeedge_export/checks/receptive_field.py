@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
 from aeedge_export.latents import to_float
-from aeedge_export.model import ExportableModel
 
 FIRST_GUESS, LARGEST_GUESS = 8, 64
 """Latent rows or columns on either side of a cut that are looked at."""
@@ -28,7 +28,7 @@ share of pixels."""
 
 
 @torch.no_grad()
-def network_reach(model: ExportableModel, steps: NDArray[Any], images: Sequence[NDArray[np.uint8]]) -> int:
+def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDArray[np.uint8]]) -> int:
     """Return the distance, in latent rows or columns, from which on it cannot be told that an image was cut.
 
     Images are halved, and the halves go through the networks alone. At this distance from the cut and beyond they give
@@ -37,7 +37,7 @@ def network_reach(model: ExportableModel, steps: NDArray[Any], images: Sequence[
 
     Args:
         model: in evaluation mode, in double precision.
-        steps: quantiser steps, floating point `[100, c]`, coarsest first.
+        steps: quantizer steps, floating point `[100, c]`, coarsest first.
         images: real images, uint8 `[H, W, C]`; small ones are continued by their mirror image.
 
     Raises:
@@ -60,7 +60,7 @@ def network_reach(model: ExportableModel, steps: NDArray[Any], images: Sequence[
     )
 
 
-def _sized(model: ExportableModel, image: NDArray[np.uint8], most: int) -> Tensor:
+def _sized(model: Autoencoder, image: NDArray[np.uint8], most: int) -> Tensor:
     """The corner of an image, continued where it ends, of 2 `most` latent positions each way, float64 in 0..1."""
     rows, columns = (2 * most * stride for stride in model.stride)
     missing = max(rows - image.shape[0], 0), max(columns - image.shape[1], 0)
@@ -68,7 +68,7 @@ def _sized(model: ExportableModel, image: NDArray[np.uint8], most: int) -> Tenso
     return to_float(continued[None, :rows, :columns]).double()
 
 
-def _all_felt(model: ExportableModel, steps: NDArray[Any], pixels: Tensor) -> Iterator[int]:
+def _all_felt(model: Autoencoder, steps: NDArray[Any], pixels: Tensor) -> Iterator[int]:
     """Distances within which a cut is felt: by the encoder, then by the decoder at each quality; both ways."""
     scales = torch.from_numpy(np.asarray(steps, np.float64))[:, :, None, None]
     latent = model.encode(pixels)

@@ -28,7 +28,7 @@ RANDOM_OPERATORS = frozenset(
 TRAINING_OPERATORS = frozenset({"Dropout", "Gradient", "Momentum", "Adam", "Adagrad"})
 
 
-def canonicalise(model: onnx_ir.Model, axes: Mapping[str, tuple[str | None, ...]]) -> onnx_ir.Model:
+def canonicalize(model: onnx_ir.Model, axes: Mapping[str, tuple[str | None, ...]]) -> onnx_ir.Model:
     """Strip what depends on where and when the graph was made, name its dimensions, check what is in it, and store it.
 
     Args:
@@ -76,7 +76,7 @@ def check_graph(model: onnx_ir.Model) -> None:
 
 
 def graph_bytes(model: onnx_ir.Model, properties: Mapping[str, str]) -> bytes:
-    """Serialise a canonical graph with `properties` as its metadata, deterministically."""
+    """Serialize a canonical graph with `properties` as its metadata, deterministically."""
     model.metadata_props.clear()
     model.metadata_props.update(dict(sorted(properties.items())))
     proto = onnx_ir.serde.serialize_model(model)

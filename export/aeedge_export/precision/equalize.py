@@ -1,4 +1,4 @@
-"""Equal ranges for the channels of what will be quantised, so that 8 bits per tensor serve every channel.
+"""Equal ranges for the channels of what will be quantized, so that 8 bits per tensor serve every channel.
 
 A residual stream carries channels whose ranges differ a hundredfold, and one scale per tensor leaves the small ones
 with a few levels. Dividing each channel by its own range before a layer and multiplying its weights by it computes the
@@ -24,12 +24,12 @@ SMALLEST_RANGE = 1e-4
 """Of the largest channel's: a channel that is always 0 must not be blown up."""
 
 
-def equalise(model: onnx.ModelProto, layers: Collection[str], feeds: Feeds) -> onnx.ModelProto:
+def equalize(model: onnx.ModelProto, layers: Collection[str], feeds: Feeds) -> onnx.ModelProto:
     """Return a graph of the same function in which channels around the named convolutions have equal ranges.
 
     Args:
         model: not changed.
-        layers: names of the nodes that will be quantised; those that are no convolutions are left as they are.
+        layers: names of the nodes that will be quantized; those that are no convolutions are left as they are.
         feeds: real inputs of the graph.
     """
     rewriting = _Rewriting(model, layers)

@@ -1,4 +1,4 @@
-"""Graphs with 8-bit weights and activations: calibrated on real images, channels equalised, sensitive layers in float.
+"""Graphs with 8-bit weights and activations: calibrated on real images, channels equalized, sensitive layers in float.
 
 The graph stays standard ONNX: QuantizeLinear and DequantizeLinear around layers that a runtime with 8-bit kernels
 fuses, written by `onnxruntime.quantization`. Inputs and outputs keep their types.
@@ -17,14 +17,14 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from aeedge_export.errors import ExportError
-from aeedge_export.precision.equalize import Feeds, equalise
+from aeedge_export.precision.equalize import Feeds, equalize
 from aeedge_runtime.errors import ArgumentError
 
 OPERATORS = ("Conv", "Gemm", "MatMul")
 """Layers with 8-bit kernels in onnxruntime; ConvTranspose has none."""
 
 LEAST_CHANNELS = 8
-"""A layer that reads fewer stays in float: 8-bit kernels gain nothing on the three colours of a picture."""
+"""A layer that reads fewer stays in float: 8-bit kernels gain nothing on the three colors of a picture."""
 
 MOST_FLOAT = 0.5
 """Share of the layers that may stay in float; where more would have to, the graph is refused."""
@@ -56,8 +56,8 @@ TARGETS = {
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """A quantised graph.
+class Quantized:
+    """A quantized graph.
 
     Attributes:
         model: the graph.
@@ -85,15 +85,15 @@ def find_target(name: str | None) -> Target:
     return TARGETS[name]
 
 
-def quantise(
+def quantize(
     model: onnx.ModelProto,
     feeds: Feeds,
     few: Feeds,
     target: Target,
     error_of: Callable[[onnx.ModelProto, Feeds], float],
     limit: float,
-) -> Quantised:
-    """Quantise what can be; leave the layers that cost most in float until the error is within the limit.
+) -> Quantized:
+    """Quantize what can be; leave the layers that cost most in float until the error is within the limit.
 
     Every layer is once kept in float alone; the more the error falls by that, the earlier the layer is left out.
 
@@ -108,14 +108,14 @@ def quantise(
     Raises:
         ExportError: the graph has no such layers, or more than half of them would have to stay in float.
     """
-    layers = quantisable(model)
+    layers = quantizable(model)
     if not layers:
         raise ExportError(f"the graph has no layer for 8 bits ({', '.join(OPERATORS)} from {LEAST_CHANNELS} channels)")
 
-    def attempt(kept: Collection[str], inputs: Feeds = feeds) -> Quantised:
+    def attempt(kept: Collection[str], inputs: Feeds = feeds) -> Quantized:
         chosen = [name for name in layers if name not in kept]
-        graph = quantise_layers(model, chosen, inputs, target)
-        return Quantised(graph, tuple(chosen), tuple(kept), error_of(graph, inputs))
+        graph = quantize_layers(model, chosen, inputs, target)
+        return Quantized(graph, tuple(chosen), tuple(kept), error_of(graph, inputs))
 
     best = attempt(())
     if best.error <= limit or len(layers) == 1:
@@ -128,7 +128,7 @@ def quantise(
     return _accepted(best, limit)
 
 
-def quantisable(model: onnx.ModelProto) -> list[str]:
+def quantizable(model: onnx.ModelProto) -> list[str]:
     """Return the names of the layers that have 8-bit kernels and stored weights, in the order of the graph."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     return [
@@ -138,9 +138,9 @@ def quantisable(model: onnx.ModelProto) -> list[str]:
     ]
 
 
-def quantise_layers(model: onnx.ModelProto, layers: Sequence[str], feeds: Feeds, target: Target) -> onnx.ModelProto:
-    """Return a graph whose named layers are quantised, per channel of the weights."""
-    prepared = equalise(model, layers, feeds)
+def quantize_layers(model: onnx.ModelProto, layers: Sequence[str], feeds: Feeds, target: Target) -> onnx.ModelProto:
+    """Return a graph whose named layers are quantized, per channel of the weights."""
+    prepared = equalize(model, layers, feeds)
     onnx.helper.set_model_props(prepared, dict([_PREPROCESSED]))
     relus = [node.name for node in prepared.graph.node if node.op_type == "Relu"]
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -172,12 +172,12 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if feed is None else dict(feed)
 
 
-def _accepted(found: Quantised, limit: float) -> Quantised:
+def _accepted(found: Quantized, limit: float) -> Quantized:
     if found.error <= limit:
         return found
     raise ExportError(
         f"8 bits cost too much: error {found.error:.3g} with {len(found.kept)} layers in float, at most {limit:g}; "
-        "choose the other graph with --quantise, or --precision fp16"
+        "choose the other graph with --quantize, or --precision fp16"
     )
 
 
@@ -193,7 +193,7 @@ def _this_machine() -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the quantiser logs about a graph that is as it should be; its errors still surface."""
+    """Silence what the quantizer logs about a graph that is as it should be; its errors still surface."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -16,7 +16,7 @@ import onnx_ir
 from numpy.typing import NDArray
 
 from aeedge_export.checks.parity import Parity
-from aeedge_export.draft import GRAPH_HALVES, belongs
+from aeedge_export.draft import GRAPH_HALVES, Progress, belongs
 from aeedge_export.golden import golden_files
 from aeedge_export.graphs.canonical import IR_VERSION, manifest_bytes, zip_bytes
 from aeedge_export.graphs.half_storage import narrow, round_weights, widen
@@ -24,7 +24,8 @@ from aeedge_export.latents import cut_patches, pad_to_stride
 from aeedge_export.precision.cost import GraphPrice, Price, check_rates, measure_rates, price_of, time_graphs
 from aeedge_export.precision.equalize import Feeds
 from aeedge_export.precision.float16 import halve
-from aeedge_export.precision.int8 import Quantised, Target, quantise
+from aeedge_export.precision.int8 import Quantized, quantize
+from aeedge_export.precision.request import Request
 from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.bundle.manifest import HALVES
@@ -43,7 +44,7 @@ nothing that could be seen. 0.5 of 255 adds 1.5 % to the squared error of a pict
 ERROR_QUALITY = 70
 
 FEED_QUALITIES = (20, 60, 95)
-"""Latents that calibrate a decoder are quantised at these in turn: what it sees in use."""
+"""Latents that calibrate a decoder are quantized at these in turn: what it sees in use."""
 
 SIDE = 256
 """Rows and columns, at most, of the pictures to calibrate on."""
@@ -58,22 +59,6 @@ PRICED_SIDE = 512
 """Rows and columns, at most, of the images the result is measured on."""
 
 Pixels = NDArray[np.uint8]
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is wanted.
-
-    Attributes:
-        precision: "fp16" or "int8".
-        graphs: "encoder", "decoder" or both: those that change.
-        target: the processor that 8-bit graphs are for.
-    """
-
-    precision: str
-    graphs: tuple[str, ...]
-    target: Target
 
 
 @dataclass(frozen=True)
@@ -105,7 +90,7 @@ def derive(
 
     Raises:
         ArgumentError: the bundle has a reduced precision already, lacks a half, or there are no images.
-        ExportError: a graph cannot be quantised.
+        ExportError: a graph cannot be quantized.
     """
     _check(bundle, calibration, held_out)
     feeds = Feeding(bundle, calibration)
@@ -162,7 +147,7 @@ class Feeding:
         return [{"latent": self._in_use(encoder.run(feed)[0], place)} for place, feed in enumerate(feeds)]
 
     def _in_use(self, latent: NDArray[np.float32], place: int) -> NDArray[np.float32]:
-        """Quantised latents `[N, c, h, w]`, without shrink and predicted means, which move them by less than a step."""
+        """Quantized latents `[N, c, h, w]`, without shrink and predicted means, which move them by less than a step."""
         tables, turns = self._bundle.tables, (place + np.arange(len(latent))) % len(FEED_QUALITIES)
         step = tables.steps[np.array(FEED_QUALITIES)[turns] - 1][:, :, None, None]
         offset = tables.offsets[:, None, None]
@@ -183,11 +168,11 @@ def _check(bundle: Bundle, calibration: Sequence[Pixels], held_out: Sequence[Pix
         raise ArgumentError("found too few images, expected two at least: to calibrate on, and to measure on")
 
 
-def _convert(bundle: Bundle, role: str, request: Request, feeds: Feeds) -> Quantised:
+def _convert(bundle: Bundle, role: str, request: Request, feeds: Feeds) -> Quantized:
     model = widen(onnx.load_from_string(bundle.read(f"{role}.onnx")))
     if request.precision == "fp16":
-        return Quantised(halve(model), tuple(node.name for node in model.graph.node), (), 0.0)
-    return quantise(model, feeds, feeds[:RANKING], request.target, _error_of(bundle, role, model), ERROR_LIMITS[role])
+        return Quantized(halve(model), tuple(node.name for node in model.graph.node), (), 0.0)
+    return quantize(model, feeds, feeds[:RANKING], request.target, _error_of(bundle, role, model), ERROR_LIMITS[role])
 
 
 def _error_of(bundle: Bundle, role: str, model: onnx.ModelProto) -> Callable[[onnx.ModelProto, Feeds], float]:
@@ -224,7 +209,7 @@ def _canonical(model: onnx.ModelProto, precision: str) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _price(bundle: Bundle, role: str, found: Quantised, data: bytes, request: Request, image: Pixels) -> GraphPrice:
+def _price(bundle: Bundle, role: str, found: Quantized, data: bytes, request: Request, image: Pixels) -> GraphPrice:
     reference = bundle.read(f"{role}.onnx")
     feed = Feeding(bundle, [image], PRICED_SIDE).of(role)[0]
     return GraphPrice(

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aeedge.models import Autoencoder, HyperpriorAutoencoder, VaeAutoencoder
 from aeedge_export.errors import ExportError
+from aeedge_export.exact_prior import prior_facts
 from aeedge_export.graphs.canonical import graph_bytes
 from aeedge_export.latents import crops, encoder_outputs, flatten, stacks, to_float
-from aeedge_export.model import ExportableModel, has_hyperprior, has_posterior, learned_steps, prior_facts
 from aeedge_export.tables.factorized import Arrays, choose_shrink, factorized_tables
 from aeedge_export.tables.hyperprior import hyperprior_tables
 from aeedge_export.tables.sensitivity import decoder_sensitivity
@@ -54,7 +55,7 @@ class Calibration:
 
 
 def calibrate(
-    model: ExportableModel, graphs: Mapping[str, onnx_ir.Model], images: Sequence[NDArray[np.uint8]]
+    model: Autoencoder, graphs: Mapping[str, onnx_ir.Model], images: Sequence[NDArray[np.uint8]]
 ) -> Calibration:
     """Fit steps and tables.
 
@@ -64,7 +65,7 @@ def calibrate(
         images: real images of the run, uint8 `[H, W, C]` of any size.
     """
     encoder = graph_bytes(graphs["encoder"], {})
-    if has_hyperprior(model):
+    if isinstance(model, HyperpriorAutoencoder):
         return _hyperprior(model, graphs, encoder, images)
     outputs = encoder_outputs(encoder, model, images)
     latent = flatten([output[0] for output in outputs])
@@ -72,7 +73,7 @@ def calibrate(
     sample = DecoderSample.take(model, images)
     network_mse, sensitivity = sample.error(sample.latents), sample.sensitivity()
     shape, method = sensitivity**-0.5, "decoder sensitivity"
-    if has_posterior(model):
+    if isinstance(model, VaeAutoencoder):
         shape, method = posterior_spread(flatten([output[1] for output in outputs])), "posterior spread"
     values = model.stride[0] * model.stride[1] * model.channels
     steps = ladder(shape, sensitivity, found, network_mse, values)
@@ -105,13 +106,13 @@ class DecoderSample:
         latents: per group `[N, c, h, w]`.
     """
 
-    model: ExportableModel
+    model: Autoencoder
     pixels: list[Tensor]
     latents: list[NDArray[np.float32]]
 
     @classmethod
     @torch.no_grad()
-    def take(cls, model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> Self:
+    def take(cls, model: Autoencoder, images: Sequence[NDArray[np.uint8]]) -> Self:
         """Cut crops out of images and encode them."""
         most = PATCHED_PIXELS if model.patched else CONVOLUTIONAL_PIXELS
         if sum(tensor.numel() for tensor in model.state_dict().values()) >= LARGE_PARAMETERS:
@@ -137,7 +138,7 @@ class DecoderSample:
 
 
 def _hyperprior(
-    model: ExportableModel,
+    model: HyperpriorAutoencoder,
     graphs: Mapping[str, onnx_ir.Model],
     encoder: bytes,
     images: Sequence[NDArray[np.uint8]],
@@ -146,9 +147,10 @@ def _hyperprior(
     outputs = [output[0] for output in encoder_outputs(encoder, model, chosen)]
     latents = [part[place : place + 1] for part in outputs for place in range(len(part))]
     hyper_encoder = _session(graphs, "hyper_encoder")
-    facts = prior_facts(model, int(hyper_encoder.run({"latent_steps": latents[0]})[0].shape[1]))
+    facts = prior_facts(model.exact_prior)
     passes = [_session(graphs, role) for role in facts.graphs]
-    arrays = hyperprior_tables(latents, learned_steps(model, QUALITIES), facts, passes, hyper_encoder)
+    steps = model.steps_for_quality(QUALITIES).double().numpy()
+    arrays = hyperprior_tables(latents, steps, facts, passes, hyper_encoder)
     certain = int((arrays["scale_tables"] == 0).sum())
     return Calibration(
         arrays, {"steps": "learned gains", "tables": len(arrays["bank_sizes"]), "certain_indices": certain}
@@ -160,7 +162,7 @@ def _session(graphs: Mapping[str, onnx_ir.Model], role: str) -> Session:
 
 
 @torch.no_grad()
-def check_outputs(model: ExportableModel, images: Sequence[NDArray[np.uint8]]) -> None:
+def check_outputs(model: Autoencoder, images: Sequence[NDArray[np.uint8]]) -> None:
     """Refuse a model whose latents or pixels of real images are no numbers: every image would come back as noise.
 
     Raises:

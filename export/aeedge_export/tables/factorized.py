@@ -1,4 +1,4 @@
-"""The integer tables of a factorised prior, from the latents of real images."""
+"""The integer tables of a factorized prior, from the latents of real images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ def choose_shrink(arrays: Arrays, latents: Sequence[NDArray[np.float32]], error:
     """Return the arrays with the share of the shrink that restores the images best, quality by quality.
 
     Args:
-        arrays: of a factorised prior.
+        arrays: of a factorized prior.
         latents: `[N, c, h, w]` of some images.
         error: squared error of the images that restored latents decode to.
     """
@@ -113,7 +113,7 @@ def choose_shrink(arrays: Arrays, latents: Sequence[NDArray[np.float32]], error:
 def restore(
     arrays: Arrays, quality: int, latents: Sequence[NDArray[np.float32]], share: float
 ) -> list[NDArray[np.float32]]:
-    """Quantise latents at a quality and restore them with a share of the shrink."""
+    """Quantize latents at a quality and restore them with a share of the shrink."""
     step, offset, shrink = (
         arrays[name].astype(np.float64).reshape(-1, arrays["offsets"].size)[row][:, None, None]
         for name, row in (("steps", quality - 1), ("offsets", 0), ("shrink", quality - 1))

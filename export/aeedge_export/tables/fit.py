@@ -1,8 +1,8 @@
 """Histograms of symbols to a bank of integer frequency tables.
 
 Thousands of histograms (one per quality and channel) share at most `MOST_TABLES` tables: Lloyd's algorithm with the
-Kullback-Leibler divergence, so that a table is the mean of its members and what is minimised is bits. Tables are
-smoothed: a symbol that the calibration images never had stays codable, at a cost near what its neighbours suggest.
+Kullback-Leibler divergence, so that a table is the mean of its members and what is minimized is bits. Tables are
+smoothed: a symbol that the calibration images never had stays codable, at a cost near what its neighbors suggest.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ROUNDS = 10
 """Of Lloyd's algorithm; after ten the bits change by less than 0.01 %."""
 
 SYMMETRY_COST = 0.002
-"""Share of its bits that folding the two sides of a table may cost; raw signs are faster than modelled ones."""
+"""Share of its bits that folding the two sides of a table may cost; raw signs are faster than modeled ones."""
 
 RARE = 6e-6
 """Probability below which a token costs more (its frequency of at least 1) than the escapes that it saves."""
@@ -121,9 +121,9 @@ def smooth(counts: Counts) -> Array:
     total = max(counts.sum(), 1.0)
     symbols = np.arange(-WINDOW, WINDOW + 1)
     inside = counts[:-1]
-    centre = (inside * symbols).sum() / total
-    spread = (inside * np.abs(symbols - centre)).sum() / total + 1 / total
-    shape = 0.8 * _laplace(symbols - centre, spread) + 0.2 * _laplace(symbols - centre, 4 * spread)
+    center = (inside * symbols).sum() / total
+    spread = (inside * np.abs(symbols - center)).sum() / total + 1 / total
+    shape = 0.8 * _laplace(symbols - center, spread) + 0.2 * _laplace(symbols - center, 4 * spread)
     weight = 4.0 + 0.004 * total
     mixed = np.empty(len(counts))
     mixed[:-1] = inside + weight * shape
@@ -152,8 +152,8 @@ def to_frequencies(share: Array) -> NDArray[np.uint16]:
 
 def _spread(shares: Array) -> Array:
     symbols = np.append(np.arange(-WINDOW, WINDOW + 1), 2 * WINDOW).astype(np.float64)
-    centre = shares @ symbols
-    return np.sqrt(np.maximum(shares @ symbols**2 - centre**2, 0)) + 1e-3 * np.abs(centre)
+    center = shares @ symbols
+    return np.sqrt(np.maximum(shares @ symbols**2 - center**2, 0)) + 1e-3 * np.abs(center)
 
 
 def _means(shares: NDArray[np.float32], weights: Array, group: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""How much the picture changes per unit of latent: what makes a quantiser step dear or cheap.
+"""How much the picture changes per unit of latent: what makes a quantizer step dear or cheap.
 
 To first order, noise of variance v in channel c adds v * S_c to the squared error of the pixels that one latent
 position reaches, with S_c the squared column norm of the decoder's Jacobian. Hutchinson's estimator gives all channels
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aeedge_export.model import ExportableModel
+from aeedge.models import Autoencoder
 
 PROBES = 8
 """Backward passes per batch; with hundreds of positions the estimate of a channel is good to a few per cent."""
@@ -22,7 +22,7 @@ FLOOR = 1e-6
 """Smallest sensitivity relative to the largest: a channel that the decoder ignores keeps a finite step."""
 
 
-def decoder_sensitivity(model: ExportableModel, latent: NDArray[np.float32]) -> NDArray[np.float64]:
+def decoder_sensitivity(model: Autoencoder, latent: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the expected squared change of pixels in 0..1, summed, per squared unit of latent, `[c]`.
 
     Args:
@@ -43,7 +43,7 @@ def decoder_sensitivity(model: ExportableModel, latent: NDArray[np.float32]) -> 
     return sensitivity
 
 
-def _probe(model: ExportableModel, latent: Tensor, generator: torch.Generator) -> Tensor:
+def _probe(model: Autoencoder, latent: Tensor, generator: torch.Generator) -> Tensor:
     """Sum of the estimates over the positions of one batch, `[c]`."""
     latent = latent.detach().requires_grad_(True)
     image = model.decode(latent).clamp(0, 1)

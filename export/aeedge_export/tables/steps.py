@@ -1,4 +1,4 @@
-"""Quantiser steps of 100 qualities: their ladder from coarse to fine and their shape over the channels.
+"""Quantizer steps of 100 qualities: their ladder from coarse to fine and their shape over the channels.
 
 With uniform noise of step^2 / 12 and sensitivity S_c, bits are best spent where equal distortion costs equal bits:
 step_c is proportional to S_c^-1/2 ("reverse water-filling"). For a vae the decoder was trained under the noise of the
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 QUALITIES = 100
 
 FINEST_SHARE = 0.01
-"""At quality 100 quantisation adds this share of the error that the network makes without it ..."""
+"""At quality 100 quantization adds this share of the error that the network makes without it ..."""
 
 FINEST_MSE = 1e-5
 """... but aims no lower than this mean squared error (pixels in 0..1; 50 dB)."""
 
 COARSEST_SHARE = 6.0
-"""At quality 1 quantisation adds this many times the error of the network ..."""
+"""At quality 1 quantization adds this many times the error of the network ..."""
 
 COARSEST_MSE = 3e-3
 """... and at least this (25 dB)."""
@@ -99,7 +99,7 @@ def coarse(values: Vector) -> Vector:
 
 
 def _scale_for(error: float, shape: Vector, sensitivity: Vector, found: LatentStatistics) -> float:
-    """Return the factor on `shape` whose quantisation adds `error` (summed over the values of one position)."""
+    """Return the factor on `shape` whose quantization adds `error` (summed over the values of one position)."""
     low, high = 1e-9, 1e9
     error = min(error, 0.9 * float((sensitivity * found.variance).sum()))  # more than everything cannot be lost
     for _ in range(200):

@@ -214,9 +214,10 @@ def to_gray(pixels: Pixels) -> Pixels:
 
 
 def _luma(pixels: Pixels) -> Pixels:
-    total = pixels[..., 0] * np.uint32(LUMA[0])
-    total += pixels[..., 1] * np.uint32(LUMA[1])
-    total += pixels[..., 2] * np.uint32(LUMA[2])
+    # NumPy before 2.0 gives uint8 times np.uint32(c) the type that c fits into, and the sum would overflow.
+    total = np.multiply(pixels[..., 0], LUMA[0], dtype=np.uint32)
+    total += np.multiply(pixels[..., 1], LUMA[1], dtype=np.uint32)
+    total += np.multiply(pixels[..., 2], LUMA[2], dtype=np.uint32)
     total += np.uint32(1 << 15)
     return (total >> 16).astype(np.uint8)[..., None]
 

@@ -143,7 +143,7 @@ def test_a_place_below_a_file_or_in_a_closed_folder_is_refused_before_any_work(t
             guard.wants(tmp_path / below)
     monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
     for name in ("file", "x.aee", "new/deep/x.aee"):
-        with pytest.raises(AeedgeError, match=f"{tmp_path} may not be written to"):
+        with pytest.raises(AeedgeError, match=f"{tmp_path} is not writable"):
             guard.wants(tmp_path / name)
 
 

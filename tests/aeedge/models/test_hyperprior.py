@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from aeedge.models import exact, hyperprior  # noqa: E402
+from aeedge.models import exact, exact_prior, hyperprior  # noqa: E402
 from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine_basis  # noqa: E402
 from aeedge.training.config import LossConfig  # noqa: E402
 from aeedge.training.data.batches import Batch, StepInfo  # noqa: E402
@@ -115,7 +115,7 @@ def test_scale_branch_equals_int64_arithmetic(model, height, width, threads):
         with torch.no_grad():
             features = prior.features(torch.from_numpy(hyper).float(), (height, width))
             found = [prior.first_group(features, *[floats[:, :OWN]] * 2, torch.from_numpy(known).float())[0]]
-            for number, (seen, _) in enumerate(CONFIG.later_groups(), 1):
+            for number, (seen, _) in enumerate(CONFIG.prior.later_groups(), 1):
                 found.append(prior.later_group(number, features, *[floats[:, :seen]] * 2)[0])
     finally:
         torch.set_num_threads(before)
@@ -123,7 +123,7 @@ def test_scale_branch_equals_int64_arithmetic(model, height, width, threads):
     expected = [oracle.first_group(whole, symbols[:, :OWN], known)]
     expected += [
         oracle.later_group(number, whole, symbols[:, :seen])
-        for number, (seen, _) in enumerate(CONFIG.later_groups(), 1)
+        for number, (seen, _) in enumerate(CONFIG.prior.later_groups(), 1)
     ]
     for ours, theirs in zip(found, expected, strict=True):
         assert np.array_equal(ours.numpy().astype(np.int64), theirs)
@@ -135,9 +135,9 @@ def test_passes_predict_what_the_dense_prior_predicts(model, height, width):
     generator = torch.Generator().manual_seed(height)
     sizes = (2, CONFIG.hyper_channels, -(-height // 4), -(-width // 4)), (2, OWN, height, width)
     hyper, symbols = (torch.randint(-9, 9, size, generator=generator).float() for size in sizes)
-    board, empty = hyperprior.checkerboard(symbols), torch.zeros_like(symbols)
+    board, empty = exact_prior.checkerboard(symbols), torch.zeros_like(symbols)
     even, odd = (torch.from_numpy(np.flatnonzero(board[0, 0].numpy() == colour)) for colour in (1, 0))
-    first, second, *_ = model.prior_passes()
+    first, second, *_ = model.exact_prior.prior_passes()
     with torch.no_grad():
         index, mean, *features = first(hyper, torch.ones_like(board), even)
         shared = model.prior.features(hyper, (height, width))
@@ -161,12 +161,12 @@ def test_later_passes_predict_what_the_dense_prior_predicts(model):
     hyper = torch.randint(-9, 9, (2, CONFIG.hyper_channels, 2, 3), generator=generator).float()
     symbols = torch.randint(-30, 30, (2, CONFIG.latent_channels, 5, 9), generator=generator).float()
     latent = symbols + torch.rand(symbols.shape, generator=generator) - 0.5
-    first, _, *later = model.prior_passes()
+    first, _, *later = model.exact_prior.prior_passes()
     assert len(later) == len(CONFIG.groups) - 1
     with torch.no_grad():
         _, _, *features = first(hyper, torch.ones_like(symbols[:, :1]), torch.arange(45))
         shared = model.prior.features(hyper, (5, 9))
-        for number, (seen, group) in enumerate(CONFIG.later_groups(), 1):
+        for number, (seen, group) in enumerate(CONFIG.prior.later_groups(), 1):
             index, mean = later[number - 1](*features, symbols[:, :seen], latent[:, :seen])
             expected = model.prior.later_group(number, shared, symbols[:, :seen], latent[:, :seen])
             assert index.dtype == torch.uint8
@@ -183,7 +183,7 @@ def test_groups_cover_the_latent_channels(groups):
 
 def test_one_group_has_two_passes():
     one = hyperprior.HyperpriorAutoencoder(replace(CONFIG, groups=(40,)))
-    assert len(one.prior_passes()) == 2
+    assert len(one.exact_prior.prior_passes()) == 2
     test_loss_reaches_every_weight_and_rewards_rate(one)
 
 
@@ -227,7 +227,7 @@ def test_untrained_network_restores_smooth_pictures():
 
 
 def test_checkerboard_starts_in_the_corner():
-    board = hyperprior.checkerboard(torch.zeros(1, 3, 8, 8))
+    board = exact_prior.checkerboard(torch.zeros(1, 3, 8, 8))
     assert board.shape == (1, 1, 8, 8)
     assert board[0, 0, 0, 0] == 1
     assert board[0, 0, 0, 1] == 0
@@ -267,7 +267,7 @@ def test_the_dead_zone_is_wide_where_symbols_are_rare():
     assert (zones.diff() <= 0).all()
     assert zones[0].item() == pytest.approx(0.5 + objective.RATE_WORTH / 2 * objective.MOST_SAVED)
     assert zones[-1].item() == pytest.approx(0.5, abs=0.02)
-    scale = hyperprior.table_scale(torch.tensor(15.0)).item()
+    scale = exact_prior.table_scale(torch.tensor(15.0)).item()
     beyond = [math.erfc(edge / scale / math.sqrt(2)) for edge in (0.5, 1.5)]
     saved = 1 + math.log2((1 - beyond[0]) / (beyond[0] - beyond[1]))
     assert zones[15].item() == pytest.approx(0.5 + objective.RATE_WORTH / 2 * saved, abs=1e-5)

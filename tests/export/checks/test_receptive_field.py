@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from aeedge_export import ExportError
 from aeedge_export.checks.receptive_field import FIRST_GUESS, network_reach
-from aeedge_export.model import double_copy, frozen_copy
+from aeedge_export.frozen import double_copy, frozen_copy
 
 pytestmark = pytest.mark.torch
 

@@ -78,7 +78,7 @@ def test_symbols_beyond_every_table_escape():
     assert 16 < cost_bits(table, np.array([20_000])) < 32
 
 
-def test_a_symbol_that_was_never_seen_costs_about_what_its_neighbours_suggest():
+def test_a_symbol_that_was_never_seen_costs_about_what_its_neighbors_suggest():
     symbols = laplace(4.0)
     gap = symbols[symbols != 13]
     assert cost_bits(fit_table(counts(gap)), np.array([13])) < 15

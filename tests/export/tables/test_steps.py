@@ -81,7 +81,7 @@ def test_flatten_puts_positions_before_channels():
 
 
 @pytest.mark.parametrize("silent", [0.0, 1e-7])
-def test_a_channel_silent_in_calibration_gets_steps_that_fit_its_neighbours(silent):
+def test_a_channel_silent_in_calibration_gets_steps_that_fit_its_neighbors(silent):
     latent = np.random.default_rng(4).normal(0, [1.0, 2.0, 0.0], (500, 3))
     latent[0, 2] = silent
     sensitivity = np.array([1.0, 1.0, 1e-9])

@@ -154,6 +154,7 @@ def test_values_of_more_than_an_exif_block_may_have_are_not_read():
 
 
 @pytest.mark.filterwarnings("ignore:Tag data larger than file")
+@pytest.mark.filterwarnings("ignore:Truncated File Read")  # Pillow before 13
 def test_tags_that_cannot_be_read_are_dropped_with_a_note(tmp_path):
     data = tiff("<", [(0x010E, 2, len(NAME), NAME)], [(0x9003, 2, 1 << 20, struct.pack("<I", 8) + b"longer")])
     assert load_picture(data).notes == ("the EXIF tags were dropped: they are cut short",)
