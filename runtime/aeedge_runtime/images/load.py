@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..arrays import whole
 from ..errors import ArgumentError, ImageError, LimitError
+from ..files import NotRegularFileError, open_regular
 from ..limits import MAX_DIMENSION, MAX_PIXELS, SLAB_PIXELS
 from .frame_limits import check_scans, check_tiles, survey
 
@@ -294,13 +294,11 @@ def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> 
 
 def _open_path(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        return open_regular(path)
+    except NotRegularFileError as error:
+        raise ImageError(f"{path}: {error.strerror}; read a pipe yourself and pass its bytes") from error
     except (OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ImageError(f"{path}: not a plain file, expected an image; read a pipe yourself and pass its bytes")
-    return os.fdopen(descriptor, "rb")
 
 
 def _open(file: BinaryIO, name: str) -> Image:
