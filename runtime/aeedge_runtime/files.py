@@ -17,8 +17,6 @@ from typing import BinaryIO
 
 from .errors import AeedgeError, ArgumentError
 
-from .errors import AeedgeError, ArgumentError
-
 TEMPORARY_PREFIX = ".aeedge-"
 """Start of the name of every temporary file: short whatever the final name is, hidden, and easy to recognize."""
 
@@ -63,22 +61,6 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
 def kind_of(mode: int) -> str:
     """Return what a file mode stands for, with its article."""
     return _KINDS.get(stat.S_IFMT(mode), "a device")
-
-
-def require_writable(path: Path) -> None:
-    """Refuse, before any work, a path where nothing can be written; missing folders are fine.
-
-    Raises:
-        ArgumentError: one of its folders is a file.
-        AeedgeError: its folder is not writable.
-    """
-    folder = Path(os.path.realpath(path)).parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise ArgumentError(f"{_shown(path)}: {_shown(folder)} is a file, expected a folder; choose another path")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise AeedgeError(f"{_shown(path)}: {_shown(folder)} is not writable; choose another path")
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
@@ -152,9 +134,10 @@ def publish_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         sync_folder(temporary)
-        if not replace:
-            _refuse_existing(target)
-        _publish_folder(temporary, target)
+        if replace and target.exists():
+            _replace_folder(temporary, target)
+        else:
+            _rename_folder(temporary, target)
     sync_folder(target.parent)
 
 
@@ -166,11 +149,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _shown(path: Path) -> str:
-    text = os.fspath(path)
-    return text if text.isprintable() else ascii(text)
 
 
 def _temporary(target: Path) -> Path:
@@ -248,10 +226,17 @@ def _refuse_existing(target: Path) -> None:
         raise FileExistsError(f"{target} exists already")
 
 
-def _publish_folder(temporary: Path, target: Path) -> None:
-    if not target.exists():
+def _rename_folder(temporary: Path, target: Path) -> None:
+    _refuse_existing(target)  # renaming would replace an empty folder
+    try:
         temporary.rename(target)
-        return
+    except OSError as error:
+        if os.path.lexists(target):  # made by another process meanwhile
+            raise FileExistsError(f"{target} exists already") from error
+        raise
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
     aside = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.old"
     try:
         target.rename(aside)

@@ -65,10 +65,10 @@ def test_a_fifo_is_refused_and_nothing_waits(tmp_path):
         Source(tmp_path / "x.png", Path("x.png")).read()
 
 
-@pytest.mark.parametrize("name", ["absent.png", "folder"])
-def test_what_cannot_be_read_is_an_input_error(tmp_path, name):
+@pytest.mark.parametrize(("name", "message"), [("absent.png", "cannot be read"), ("folder", "found a folder")])
+def test_what_cannot_be_read_is_an_input_error(tmp_path, name, message):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=message):
         Source(tmp_path / name, Path(name)).read()
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from aeedge import sources
 from aeedge.cli import compressor as compression
-from aeedge.cli import decompressor as restoration
 from aeedge.cli import main as cli
 from aeedge.cli.packing import unpacked_paths
-from aeedge_runtime import Codec, StreamError
+from aeedge_runtime import Codec, StreamError, files
 
 FULL = Path("/dev/full")
 
@@ -151,7 +150,7 @@ def test_a_folder_that_another_process_made_meanwhile(aeedge, conv, tmp_path, mo
         (tmp_path / "all").mkdir()
         (tmp_path / "all" / "a.png").write_bytes(b"rival")
 
-    a_rival_is_faster(monkeypatch, restoration, "_publish", rival)
+    a_rival_is_faster(monkeypatch, files, "_rename_folder", rival)
     done = aeedge("decompress", tmp_path / "all.aee", "-m", conv, *filter(None, [word]))
     assert (done.code, len(done.errors)) == (code, code)
     assert all(str(tmp_path / "all") + " exists already" in line for line in done.errors)
