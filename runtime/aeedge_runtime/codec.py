@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -12,19 +13,21 @@ from numpy.typing import NDArray
 
 from .arrays import all_finite, whole
 from .bundle.bundle import Bundle, BundleSource
-from .coding.blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, plan_blocks
-from .coding.chunk_io import ChunkReader, write_chunks
+from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, finite, plan_blocks
+from .coding.chunk_io import ChunkReader
+from .coding.encoder import Encoder
 from .coding.networks import Floats, Networks, Pixels
+from .coding.tile_paste import paste_tiles
 from .errors import ArgumentError, BundleError, LimitError, WrongModelError
 from .images.batch import Stack, stack_images
-from .images.load import Picture, Source, to_gray
+from .images.load import Picture, Source
 from .images.save import finished
 from .inference.session import SessionOptions
 from .limits import MAX_SECTION_BYTES
 from .notices import notice
 from .profiling import staged
-from .rate_search import HIGHEST, LOWEST, Rate, psnr_db, reach
-from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
+from .rate_search import HIGHEST, LOWEST, Rate, psnr_db, reach, squared_error
+from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream
 from .stream.info import Data, stream_bytes
 from .stream.layout import Geometry, check_size
 from .stream.sections import pack_alpha, pack_names, unpack_alpha, unpack_names
@@ -97,6 +100,7 @@ class Codec:
         target_bpp: float | None = None,
         target_psnr: float | None = None,
         metadata: bool = True,
+        stored_tiles: bool = True,
         max_pixels: int | None = None,
     ) -> bytes:
         """Compresses one image to a stream, at a quality or to a target (at most one of the four).
@@ -109,6 +113,7 @@ class Codec:
             target_bpp: the same, as bits per pixel of the image.
             target_psnr: the lowest quality that reaches this PSNR in dB, alpha left out; needs the decoder.
             metadata: keep ICC profile and EXIF.
+            stored_tiles: keep tiles, or all of the image, losslessly where that pays.
             max_pixels: most pixels, padding included; None for the bundle's limit.
 
         Raises:
@@ -124,7 +129,7 @@ class Codec:
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images([image], self._channels, limit)
         rate = Rate(quality, max_bytes, target_bpp, target_psnr)
-        return self._compress(stack, rate, metadata, None, limit)
+        return self._compress(stack, rate, metadata, None, limit, stored_tiles)
 
     def compress_batch(
         self,
@@ -136,6 +141,7 @@ class Codec:
         target_psnr: float | None = None,
         names: Sequence[str | bytes] | None = None,
         metadata: bool = True,
+        stored_tiles: bool = True,
         max_pixels: int | None = None,
     ) -> bytes:
         """Compresses images of one size to one stream, to a quality or a target; they share its header and its coder.
@@ -148,6 +154,7 @@ class Codec:
             target_psnr: PSNR in dB.
             names: one per image, relative paths, kept in the stream.
             metadata: keep an ICC profile or EXIF that all images share.
+            stored_tiles: as in `compress`.
             max_pixels: most pixels of all images together, padding included; None for the bundle's limit.
 
         Raises:
@@ -157,7 +164,7 @@ class Codec:
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images(images, self._channels, limit)
         rate = Rate(quality, max_bytes, target_bpp, target_psnr)
-        return self._compress(stack, rate, metadata, names, limit)
+        return self._compress(stack, rate, metadata, names, limit, stored_tiles)
 
     def decompress(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
         """Restores the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
@@ -182,21 +189,20 @@ class Codec:
 
     def decompress_batch(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
         """Restores all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
-        return self._decompress(data, max_pixels, with_alpha=True)[0]
+        return self._decompress(data, max_pixels, joined=True).pixels
 
     def decompress_pictures(self, data: Data, *, max_pixels: int | None = None) -> list[Picture]:
         """Restores all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
-        pixels, stream = self._decompress(data, max_pixels)
-        alpha = _alpha(stream) if ALPHA in stream.sections else None
+        found = self._decompress(data, max_pixels)
         return [
             Picture(
-                pixels=pixels[index],
-                alpha=None if alpha is None else alpha[index],
-                icc=stream.sections.get(ICC),
-                exif=stream.sections.get(EXIF),
-                gray=pixels.shape[3] == 1,
+                pixels=found.pixels[index],
+                alpha=None if found.alpha is None else found.alpha[index],
+                icc=found.stream.sections.get(ICC),
+                exif=found.stream.sections.get(EXIF),
+                gray=found.pixels.shape[3] == 1,
             )
-            for index in range(stream.count)
+            for index in range(found.stream.count)
         ]
 
     def decompress_image(self, data: Data, *, max_pixels: int | None = None) -> Image:
@@ -210,13 +216,14 @@ class Codec:
         stream, reader, channels = self._open_to_decode(data, max_pixels)
         _check_single(stream.count)
         image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
-        decode_blocks(self.bundle, self._networks, reader, ImageCanvas(image))
-        alpha = _alpha(stream)[0] if ALPHA in stream.sections else None
-        return finished(image, alpha, stream.sections.get(ICC), stream.sections.get(EXIF))
+        alpha = np.empty((1, stream.height, stream.width), np.uint8) if stream.has_alpha else None
+        self._paint(stream, reader, ImageCanvas(image), alpha)
+        return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
 
     def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """All symbols of a stream in coding order, int16 [n]; needs no decoder half. Errors as in `decompress`."""
-        return self._open(data, max_pixels)[1].read_symbols()
+        reader = self._open(data, max_pixels)[1]
+        return np.empty(0, np.int16) if reader is None else reader.read_symbols()
 
     def encode(self, image: Source) -> Floats:
         """Latent of an image, float32 [c, h, w]; `image` and errors as in `compress`, its alpha is ignored."""
@@ -352,7 +359,13 @@ class Codec:
             raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
 
     def _compress(
-        self, stack: Stack, rate: Rate, metadata: bool, names: Sequence[str | bytes] | None, limit: int
+        self,
+        stack: Stack,
+        rate: Rate,
+        metadata: bool,
+        names: Sequence[str | bytes] | None,
+        limit: int,
+        stored_tiles: bool,
     ) -> bytes:
         count, height, width, _ = stack.pixels.shape
         target = rate.target(count * height * width)
@@ -362,23 +375,31 @@ class Codec:
         check_size(self.bundle.geometry, count, height, width, limit)
         sections = _sections(stack, metadata, names)
         _warn(stack, 4)
-        latents = BlockLatents(self.bundle, self._networks, stack.pixels)
-        workers = self._networks.workers(latents.plan)
-        prior = self._networks.prior(compress=True, workers=workers)
         gray = stack.gray or self._channels == 1
 
-        def code(quality: int) -> bytes:
-            chunks, symbol_hash = write_chunks(latents, quality, self.bundle, prior, workers)
-            stream_id = self.bundle.stream_id
-            return write_stream(Stream(stream_id, quality, count, width, height, gray, chunks, symbol_hash, sections))
+        def error(data: bytes) -> float:
+            found = self._decompress(data, limit).pixels
+            return squared_error(encoder.original, found) / int(found.shape[3])
 
-        def psnr(data: bytes) -> float:
-            original = to_gray(stack.pixels) if gray else stack.pixels
-            return psnr_db(original, self._decompress(data, limit)[0])
-
+        comparable = self.bundle.manifest.family == "hyperprior" and "decoder" in self.bundle.manifest.halves
+        encoder = Encoder(
+            self.bundle,
+            self._networks,
+            stack.pixels,
+            stack.alpha,
+            gray,
+            sections,
+            stored_tiles=stored_tiles,
+            error=error if comparable else None,
+        )
         if target is None:
-            return code(quality)
-        return reach(target, code, psnr, f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}")
+            return encoder.code(quality)
+        return reach(
+            target,
+            lambda quality: encoder.code(quality, target.max_bytes),
+            lambda data: psnr_db(encoder.original, self._decompress(data, limit).pixels),
+            f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}",
+        )
 
     def _geometry_for(self, header: StreamHeader) -> Geometry:
         if header.stream_id != self.bundle.stream_id:
@@ -389,33 +410,54 @@ class Codec:
         return self.bundle.geometry
 
     @staged("read_container")
-    def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader]:
-        """A checked stream, and what decodes its chunks."""
+    def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
+        """A checked stream, and what decodes its chunks; None where it has no symbols."""
         limit = self.bundle.pixel_limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
+        if not stream.has_symbols:
+            return stream, None
         plan = plan_blocks(self.bundle, stream.count, stream.height, stream.width)
         workers = self._networks.workers(plan)
         prior = self._networks.prior(compress=False, workers=workers)
         return stream, ChunkReader(stream, self.bundle, plan, prior, workers)
 
     @staged("to_image")
-    def _decompress(self, data: Data, max_pixels: int | None, *, with_alpha: bool = False) -> tuple[Pixels, Stream]:
-        """Pixels, uint8 [N, H, W, C], with one channel more for alpha if there is some and it is asked for."""
+    def _decompress(self, data: Data, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
+        """Images with their alpha as a last channel, `joined`, or as an array of its own."""
         stream, reader, channels = self._open_to_decode(data, max_pixels)
-        added = int(with_alpha and ALPHA in stream.sections)
-        pixels = np.empty((stream.count, stream.height, stream.width, channels + added), np.uint8)
-        decode_blocks(self.bundle, self._networks, reader, ArrayCanvas(pixels[..., :channels]))
-        if added:
-            pixels[..., channels] = _alpha(stream)
-        return pixels, stream
+        size = stream.count, stream.height, stream.width
+        pixels = np.empty((*size, channels + int(joined and stream.has_alpha)), np.uint8)
+        alpha = None
+        if stream.has_alpha:
+            alpha = pixels[..., channels] if joined else np.empty(size, np.uint8)
+        self._paint(stream, reader, ArrayCanvas(pixels[..., :channels]), alpha)
+        return _Decoded(pixels, alpha, stream)
 
-    def _open_to_decode(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader, int]:
+    def _paint(self, stream: Stream, reader: ChunkReader | None, canvas: Canvas, alpha: Pixels | None) -> None:
+        """Fills in images and their alpha, uint8 [N, H, W]: what the network decodes, then what is stored."""
+        if reader is not None:
+            decode_blocks(self.bundle, self._networks, reader, canvas)
+        if alpha is not None and ALPHA in stream.sections:
+            alpha[:] = unpack_alpha(stream.sections[ALPHA], *alpha.shape)
+        if stream.tiles is not None:
+            paste_tiles(stream.tiles, canvas, alpha)
+
+    def _open_to_decode(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
         """A stream, what reads its symbols, and the channels of its images without alpha."""
         self.bundle.require("decoder", "decompress")
         stream, reader = self._open(data, max_pixels)
         return stream, reader, 1 if stream.gray else self._channels
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """Pixels, uint8 [N, H, W, C], alpha, uint8 [N, H, W] or None, and the stream that they come from."""
+
+    pixels: Pixels
+    alpha: Pixels | None
+    stream: Stream
 
 
 def _warn(stack: Stack, stacklevel: int) -> None:
@@ -490,7 +532,3 @@ def _encoded(names: object, count: int) -> list[bytes]:
         return [os.fsencode(name) for name in names]
     except (TypeError, UnicodeError) as error:
         raise ArgumentError(f"names: found another thing than names ({error}); expected text or bytes") from None
-
-
-def _alpha(stream: Stream) -> Pixels:
-    return unpack_alpha(stream.sections[ALPHA], stream.count, stream.height, stream.width)

@@ -130,8 +130,13 @@ def psnr_db(images: NDArray[np.uint8], restored: NDArray[np.uint8]) -> float:
     """
     if images.shape != restored.shape:
         raise ArgumentError(f"psnr_db: found shapes {images.shape} and {restored.shape}, expected the same")
-    total = sum(_squared_error(*rows) for pair in zip(images, restored, strict=True) for rows in _slabs(*pair))
+    total = squared_error(images, restored)
     return float("inf") if total == 0 else float(10 * np.log10(255**2 * images.size / total))
+
+
+def squared_error(images: NDArray[np.uint8], restored: NDArray[np.uint8]) -> int:
+    """Return the squared error, summed over all values, of images, uint8 [N, H, W, C], against others."""
+    return sum(_squared_error(*rows) for pair in zip(images, restored, strict=True) for rows in _slabs(*pair))
 
 
 def _slabs(
