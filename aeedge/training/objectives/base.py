@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aeedge.models import Autoencoder
 from aeedge.models.exact import round_through
 from aeedge.models.hyperprior import HyperpriorAutoencoder
-from aeedge.models.vae import VaeAutoencoder, reparameterise
+from aeedge.models.vae import VaeAutoencoder, reparameterize
 from aeedge.training.config import LossConfig
 from aeedge.training.data.batches import Batch, StepInfo, uncompiled
 from aeedge.training.objectives import losses
@@ -83,7 +83,7 @@ class Variational(Reconstruction):
         mean, log_variance = cast(VaeAutoencoder, model).encode_distribution(batch.source)
         mean, log_variance = mean.float(), log_variance.float()
         noise = info.normal("posterior", tuple(mean.shape), mean.device)
-        parts = self.distortion(model.decode(reparameterise(mean, log_variance, noise)), batch.target)
+        parts = self.distortion(model.decode(reparameterize(mean, log_variance, noise)), batch.target)
         kl = losses.kl_normal(mean, log_variance, self.config.free_bits).mean()
         if self.config.reduction == "mean":
             kl = kl / batch.target[0].numel()

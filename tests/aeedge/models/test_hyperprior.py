@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aeedge.models import exact, exact_prior, hyperprior  # noqa: E402
-from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine_basis  # noqa: E402
+from aeedge.models.orthonormal import analysis_matrices, color_rotation, cosine_basis  # noqa: E402
 from aeedge.training.config import LossConfig  # noqa: E402
 from aeedge.training.data.batches import Batch, StepInfo  # noqa: E402
 from aeedge.training.objectives import hyperprior as objective  # noqa: E402
@@ -213,7 +213,7 @@ def test_linear_path_starts_orthonormal():
     stem, down = analysis_matrices(48, 40)
     for rows in (stem, down):
         assert torch.allclose(rows @ rows.T, torch.eye(len(rows)), atol=1e-5)
-    for basis in (cosine_basis(8), colour_rotation()):
+    for basis in (cosine_basis(8), color_rotation()):
         assert torch.allclose(basis @ basis.T, torch.eye(len(basis), dtype=torch.float64), atol=1e-12)
 
 
