@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from aeedge_runtime.errors import ArgumentError
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 JXL_PLUGIN = "pillow_jxl"
 """Import name of `pillow-jxl-plugin`; JPEG XL is compared when it is installed."""

@@ -22,7 +22,7 @@ from aeedge.applications.reconstruction import reconstruct
 from aeedge.mosaic import mosaic
 from aeedge.training.data.corruption import Corruption
 from aeedge_export import decoder_start
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 DAMAGES = ("gaussian:0.3", "salt-pepper:0.1", "mask:0.5")
 DENOISER_STEPS, DIGIT_STEPS, DECODER_STEPS = 4000, 800, 4000

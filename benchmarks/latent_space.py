@@ -21,7 +21,7 @@ from aeedge.applications.features import Features, draw_features, principal_comp
 from aeedge.applications.generation import interpolate, sample, sample_posterior
 from aeedge.mosaic import mosaic
 from aeedge_runtime import Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 MODELS = ("dense-mnist", "dense-mnist-deep", "linear-mnist", "vae-mnist", "vae-mnist-deep")
 KNOWN, DRAWN, NEIGHBOURS, EPOCHS = 20_000, 5_000, 5, 3

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from aeedge.classic import PNG, ClassicCodec, find_classic, lowest_quality
 from aeedge.figures import spread
 from aeedge.mosaic import enlarged, mosaic
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 Pixels = NDArray[np.uint8]
 

@@ -18,7 +18,7 @@ from aeedge_export import export_run
 from aeedge_runtime import Codec
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import atomic_write
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 PRESET = "dense-mnist"
 TRAINING_IMAGES = 12_000

@@ -23,7 +23,7 @@ from aeedge.evaluation.measure import Plan, Progress, silent
 from aeedge.evaluation.points import AEEDGE, Point
 from aeedge.mosaic import mosaic, split_mosaic
 from aeedge_runtime import AeedgeError, Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SET = "the set"
 """Name of all images together, in points."""

@@ -3,7 +3,7 @@ import pytest
 
 from aeedge.classic import CLASSICS, available_classics, choose_classics, lossless_files
 from aeedge_runtime import ArgumentError
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 
 def picture(channels):

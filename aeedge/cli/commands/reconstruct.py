@@ -56,7 +56,7 @@ def _reconstruct(codec: "Codec", job: Job, guard: OutputGuard, *, pair: bool) ->
     from aeedge.applications.reconstruction import reconstruct_picture
     from aeedge.mosaic import mosaic
     from aeedge_runtime import Picture, save_picture
-    from aeedge_runtime.rate_search import psnr_db
+    from aeedge_runtime.images.psnr import psnr_db
 
     if job.output is None or not guard.wants(job.output):
         return None

@@ -19,7 +19,7 @@ from aeedge.evaluation.small import SHEET
 from aeedge.figures import spread
 from aeedge.mosaic import mosaic, split_mosaic
 from aeedge_runtime import Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SHEET_IMAGES = 96
 SHEET_COLUMNS = 16

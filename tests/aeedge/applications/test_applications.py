@@ -14,7 +14,7 @@ from aeedge.sources import find_sources
 from aeedge_runtime import AeedgeWarning, ArgumentError, BundleError, Codec
 from aeedge_runtime.coding.networks import Networks
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 BUNDLES = Path(__file__).parents[2] / "fixtures" / "bundles"
 
