@@ -154,6 +154,10 @@ class BatchSource:
         """Steps in which as many samples are seen as there are images; rarely a whole number."""
         return len(self.images) / self.batch_size
 
+    def completes_epoch(self, step: int) -> bool:
+        """Return whether the last of `step` steps, from the start of the run, completes a pass over the images."""
+        return step * self.batch_size // len(self.images) > (step - 1) * self.batch_size // len(self.images)
+
     def indices(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Return the image numbers of samples `first` .. `first + count - 1` of the batch of a step."""
         places = np.arange(count, dtype=np.int64) + step * self.batch_size + first
