@@ -1,4 +1,4 @@
-"""What is minimised: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
+"""What is minimized: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
 
 An objective is a module because some have weights of their own (the density of the latent), which are trained and
 checkpointed along with the model but are no part of it.
@@ -98,9 +98,9 @@ def kl_weight(config: LossConfig, info: StepInfo, device: torch.device) -> Tenso
 
 
 class RateDistortion(Reconstruction):
-    """Bits per pixel under a learned density plus lambda times distortion, over a range of quantiser steps at once.
+    """Bits per pixel under a learned density plus lambda times distortion, over a range of quantizer steps at once.
 
-    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantiser at high rate, and
+    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantizer at high rate, and
     the loss is divided by sqrt(lambda), so that no rate outweighs the others.
     """
 
