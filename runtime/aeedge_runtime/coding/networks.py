@@ -25,7 +25,9 @@ from ..inference.backend import default_threads
 from ..inference.session import CPU, Session, SessionOptions, open_session
 from ..profiling import stage, staged
 from ..stream.layout import Block
-from .prior import FactorizedPrior, Graph, HyperPrior, Prior
+from .factorized import FactorizedPrior
+from .hyperprior import HyperPrior
+from .passes import Graph, Prior
 
 SLICE_PIXELS = 1 << 19
 """Pixels of one run of a graph where several images or patches wait: bounds memory, and stays near the caches."""
