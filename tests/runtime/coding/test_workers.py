@@ -13,7 +13,8 @@ from tiny import BUNDLES, NAMES, picture
 
 from aeedge_runtime import Codec, StreamError, stream_info
 from aeedge_runtime.coding.chunk_io import CHUNKS_AT_ONCE
-from aeedge_runtime.coding.networks import MOST_BESIDE_BLOCKS, MOST_WORKERS, Turns
+from aeedge_runtime.coding.networks import MOST_BLOCK_WORKERS, MOST_WORKERS
+from aeedge_runtime.coding.session_pool import SerializedGraph
 from aeedge_runtime.coding.workers import Workers
 from aeedge_runtime.entropy.chunk import PopRequest, pop_symbols
 from aeedge_runtime.inference.session import Session
@@ -100,10 +101,10 @@ def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
     codec = codec_with("tiny-groups", 3)
     assert [codec._networks.workers(plan(chunks)) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
     assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (1, 2), (9, 9))] == [1, 2, 2]
-    monkeypatch.setattr(codec._networks, "_threads", 100)
+    monkeypatch.setattr(codec._networks._pool, "threads", 100)
     assert [codec._networks.workers(plan(chunks)) for chunks in (1, 3, 4, 400)] == [1, 1, MOST_WORKERS, MOST_WORKERS]
-    assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (400, 9))] == [1, MOST_BESIDE_BLOCKS]
-    monkeypatch.setattr(codec._networks, "_threads", 1)
+    assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (400, 9))] == [1, MOST_BLOCK_WORKERS]
+    monkeypatch.setattr(codec._networks._pool, "threads", 1)
     assert codec._networks.workers(plan(40)) == 1
 
 
@@ -273,7 +274,7 @@ def test_threads_take_turns_on_a_device() -> None:
             inside.pop()
             return []
 
-    turns = Turns(Graph())
+    turns = SerializedGraph(Graph())
     with Workers(4) as team:
         list(team.map(lambda _: turns.run({}), range(8)))
     assert most == [1] * 8

@@ -55,7 +55,7 @@ def test_an_index_that_no_table_has(role: str) -> None:
 
 def test_an_output_that_the_encoder_lacks() -> None:
     codec = Codec.load(BUNDLES / "tiny-conv", threads=1)
-    with pytest.raises(BundleError, match="expected log_variance too"):
+    with pytest.raises(BundleError, match="not log_variance"):
         codec._networks.encode(picture(8, 8, 3)[None], "log_variance")
 
 
@@ -97,7 +97,7 @@ def test_what_a_provider_misses_is_told_where_it_can_be() -> None:
 
 
 def opened_threads(codec: Codec) -> set[tuple[str, int | None]]:
-    return set(codec._networks._sessions.opened)
+    return set(codec._networks._pool._sessions.opened)
 
 
 def test_few_patches_take_one_thread_and_many_take_all() -> None:
