@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.evaluation.classic import ClassicCodec
+from aeedge.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.metrics import LEAST_SIDE, Reference
 from aeedge.evaluation.points import AEEDGE, Point

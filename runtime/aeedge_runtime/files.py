@@ -134,9 +134,10 @@ def publish_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         sync_folder(temporary)
-        if not replace:
-            _refuse_existing(target)
-        _publish_folder(temporary, target)
+        if replace and target.exists():
+            _replace_folder(temporary, target)
+        else:
+            _rename_folder(temporary, target)
     sync_folder(target.parent)
 
 
@@ -225,10 +226,17 @@ def _refuse_existing(target: Path) -> None:
         raise FileExistsError(f"{target} exists already")
 
 
-def _publish_folder(temporary: Path, target: Path) -> None:
-    if not target.exists():
+def _rename_folder(temporary: Path, target: Path) -> None:
+    _refuse_existing(target)  # renaming would replace an empty folder
+    try:
         temporary.rename(target)
-        return
+    except OSError as error:
+        if os.path.lexists(target):  # made by another process meanwhile
+            raise FileExistsError(f"{target} exists already") from error
+        raise
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
     aside = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.old"
     try:
         target.rename(aside)

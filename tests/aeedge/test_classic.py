@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aeedge.evaluation.classic import CLASSICS, available_classics, choose_classics, lossless_files
+from aeedge.classic import CLASSICS, available_classics, choose_classics, lossless_files
 from aeedge_runtime import ArgumentError
 from aeedge_runtime.images.psnr import psnr_db
 
