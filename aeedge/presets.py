@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 
 from aeedge.configuration import nearest
@@ -49,6 +50,11 @@ def find_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise ArgumentError(f'there is no preset "{name}"{nearest(name, PRESETS)}')
     return PRESETS[name]
+
+
+def ships_weights(name: str) -> bool:
+    """Return whether trained weights of a preset come with the package."""
+    return (resources.files("aeedge") / "pretrained" / f"{name}.safetensors").is_file()
 
 
 _MNIST = DataConfig(source="mnist")
