@@ -12,7 +12,7 @@ from aeedge_runtime.errors import ArgumentError
 ROW_INCHES = 0.45
 
 COLOURS = {
-    **dict.fromkeys(("load_picture", "to_image"), "#8da0cb"),
+    **dict.fromkeys(("load_image", "to_image"), "#8da0cb"),
     "to_tensor": "#c3cce4",
     **dict.fromkeys(("encoder_graph", "decoder_graph"), "#1f5fa8"),
     "hyper_encoder_graph": "#2aa198",

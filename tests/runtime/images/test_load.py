@@ -20,7 +20,7 @@ from aeedge_runtime import (
     load_pictures,
     save_picture,
 )
-from aeedge_runtime.images.load import to_gray
+from aeedge_runtime.images.picture import to_gray
 from aeedge_runtime.images.save import finished, image_bytes, picture_bytes
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
