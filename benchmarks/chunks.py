@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 
 from record import goal, options, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.pictures import draw_picture, fit
+from aeedge.machine import environment
 from aeedge_runtime import Codec, stream_info
 from aeedge_runtime.coding import chunk_io as symbols
 from aeedge_runtime.coding.networks import Networks

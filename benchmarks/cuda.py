@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.pictures import draw_picture, fit
+from aeedge.machine import environment
 from aeedge_runtime import Codec, DeviceError
 from aeedge_runtime.coding.networks import Networks
 

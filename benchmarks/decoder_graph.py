@@ -25,7 +25,7 @@ import onnxruntime
 import torch
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge.models import build_model, model_config
 from aeedge.presets import find_preset
 from aeedge.training.initial import pretrained_weights

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge_runtime.inference.backend import default_threads
 
 LEAST_GAIN = 1.0

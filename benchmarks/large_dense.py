@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 
 MIB = 1 << 20
 PICTURES = 10

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge.models import model_config
 from aeedge.presets import find_preset
 from aeedge.training.config import DataConfig, RunConfig

@@ -13,10 +13,10 @@ from typing import Any
 
 from record import RESULTS, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.evaluation.bdrate import compare_curves
 from aeedge.evaluation.data import open_images
 from aeedge.evaluation.evaluate import PSNR_RANGE
+from aeedge.machine import environment
 from aeedge_export.precision import variant
 from aeedge_export.precision.cost import Price
 from aeedge_export.precision.int8 import find_target

@@ -21,7 +21,7 @@ import torch
 from record import RESULTS, save
 from torch import Tensor, nn
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge.models import build_model
 from aeedge.models.exact_prior import HYPER_LIMIT
 from aeedge.models.hyperprior import HyperpriorAutoencoder

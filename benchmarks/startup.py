@@ -25,10 +25,10 @@ from typing import Any
 
 from record import ROOT, goal, options, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.pictures import as_file, draw_picture, fit, load_pictures
 from aeedge.benchmark.summary import noise_percent, percentile
 from aeedge.benchmark.tables import number
+from aeedge.machine import environment
 from aeedge_runtime import stream_info
 
 REQUIRED = ("numpy", "Pillow", "click", "tabulate", "onnxruntime")

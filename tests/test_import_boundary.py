@@ -10,7 +10,7 @@ from PIL import Image
 
 import aeedge
 import aeedge_export
-from aeedge.cli.errors import TRAIN_MODULES
+from aeedge.extras import TRAIN_MODULES
 from aeedge_runtime import Codec
 
 HEAVY = ("torch", "onnx", "onnxscript", "torchvision", "lightning", "matplotlib", "safetensors")

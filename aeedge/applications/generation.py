@@ -9,9 +9,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime import ArgumentError, Codec, load_image
+from aeedge_runtime import ArgumentError, Codec, load_picture
 from aeedge_runtime.images.load import Source
-from aeedge_runtime.notices import told
+from aeedge_runtime.notices import report_notes
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -61,7 +61,9 @@ def posterior(codec: Codec, image: Source) -> tuple[Floats, Floats, tuple[int, i
         MissingHalfError: the bundle has no encoder.
     """
     require_variational(codec)
-    picture = told(load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit()))
+    picture = report_notes(
+        load_picture(image, codec.bundle.manifest.image.channels, max_pixels=codec.bundle.pixel_limit())
+    )
     return *codec.encode_distribution(picture), (picture.pixels.shape[0], picture.pixels.shape[1])
 
 

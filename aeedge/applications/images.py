@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.cli.inputs import Source
-from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
+from aeedge.sources import Source
+from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
 
 Split = Literal["train", "test"]
 
@@ -41,14 +41,14 @@ def file_images(
     """Yield the images of files, each read when it is asked for.
 
     Args:
-        sources: the files, as `aeedge.cli.inputs.find_sources` gives them.
+        sources: the files, as `aeedge.sources.find_sources` gives them.
         channels: 1 or 3; images are converted, and each kind of change is warned about once.
         failed: called with every file that is no readable image; the others go on.
     """
     told: set[str] = set()
     for source in sources:
         try:
-            picture = load_image(source.read(), channels)
+            picture = load_picture(source.read(), channels)
         except InputError as error:
             failed(source, error)
             continue

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime import Codec, Picture, load_image
+from aeedge_runtime import Codec, Picture, load_picture
 from aeedge_runtime.images.load import Source
-from aeedge_runtime.notices import told
+from aeedge_runtime.notices import report_notes
 
 Pixels = NDArray[np.uint8]
 
@@ -32,7 +32,9 @@ def reconstruct_picture(codec: Codec, image: Source) -> tuple[Picture, Picture]:
         ImageError: not an image, or a damaged one.
         MissingHalfError: the bundle lacks encoder or decoder.
     """
-    seen = told(load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit()))
+    seen = report_notes(
+        load_picture(image, codec.bundle.manifest.image.channels, max_pixels=codec.bundle.pixel_limit())
+    )
     pixels = reconstruct(codec, seen.pixels[None])[0]
     return seen, Picture(pixels=pixels, alpha=seen.alpha, icc=seen.icc, exif=seen.exif, gray=seen.gray)
 

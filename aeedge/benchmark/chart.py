@@ -6,13 +6,13 @@ from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.tables import number, words
-from aeedge.cli.errors import require_report
+from aeedge.extras import require_report
 from aeedge_runtime.errors import ArgumentError
 
 ROW_INCHES = 0.45
 
 COLOURS = {
-    **dict.fromkeys(("load_image", "to_image"), "#8da0cb"),
+    **dict.fromkeys(("load_picture", "to_image"), "#8da0cb"),
     "to_tensor": "#c3cce4",
     **dict.fromkeys(("encoder_graph", "decoder_graph"), "#1f5fa8"),
     "hyper_encoder_graph": "#2aa198",

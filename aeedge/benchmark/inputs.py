@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.pictures import as_file, draw_picture, fit
-from aeedge_runtime import Codec, load_image
+from aeedge_runtime import Codec, load_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -96,7 +96,7 @@ def _write_item(codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Pa
         files = [as_file(picture, case.input) for picture in pictures]
         for number, data in enumerate(files):
             (folder / f"{number:06}.image").write_bytes(data)
-        pictures = [load_image(data, channels).pixels for data in files]
+        pictures = [load_picture(data, channels).pixels for data in files]
     pixels = np.stack(pictures)
     stream = codec.compress_batch(pixels, case.quality)
     (folder / "stream.aee").write_bytes(stream)
@@ -118,7 +118,7 @@ def usual_pictures(codec: Codec) -> tuple[list[Pixels], str]:
     """
     facts = codec.bundle.manifest.image
     names = [name for name in codec.bundle.manifest.files if _is_golden_image(name)] if facts.patched else []
-    images = [load_image(codec.bundle.read(name), facts.channels).pixels for name in names]
+    images = [load_picture(codec.bundle.read(name), facts.channels).pixels for name in names]
     large = [image for image in images if image.shape[0] >= facts.stride[0] and image.shape[1] >= facts.stride[1]]
     return (large, "golden") if large else ([draw_picture(facts.channels)], "drawn")
 

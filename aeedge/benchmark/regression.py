@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aeedge.benchmark.case import Case
-from aeedge.cli.console import figure
+from aeedge.figures import figure
 from aeedge_runtime.errors import ArgumentError, InputError
 
 SCHEMA = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.regression import Change
-from aeedge.cli.console import figure, table
+from aeedge.figures import figure, table
 
 Result = Mapping[str, Any]
 

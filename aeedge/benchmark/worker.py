@@ -90,7 +90,7 @@ def _import(case: Case) -> None:
 
 
 def _open(request: Request) -> "Engine":
-    from aeedge.benchmark.engines.base import open_engine
+    from aeedge.benchmark.engines.factory import open_engine
 
     return open_engine(request.case, request.bundle, request.run_folder, request.target_psnr_db)
 

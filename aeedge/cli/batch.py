@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.console import complain, note, print_json, printable, say, warn
+from aeedge.cli.console import complain, note, print_json, say, warn
 from aeedge.cli.errors import TRACEBACK_VARIABLE, explain
+from aeedge.cli.options import BatchOptions
 from aeedge.cli.outputs import Job
 from aeedge.cli.pipeline import Pipeline, choose_jobs
 from aeedge.cli.progress import Progress
+from aeedge.cli.stop import Stop
+from aeedge.figures import printable, with_name
 from aeedge_runtime.notices import collected
+from aeedge_runtime.profiling import OTHER, StageClock
 
 if TYPE_CHECKING:
     from aeedge_runtime import Codec
@@ -64,56 +68,68 @@ ROOM_PIXELS = 1 << 25
 images go in blocks, so this bounds the memory by 3 GB; an image of more pixels than this waits until it is alone."""
 
 
-def load_codec(options: Mapping[str, Any], inputs: int) -> "tuple[Codec, int]":
+def load_codec(options: BatchOptions, inputs: int) -> "tuple[Codec, int]":
     """Return the codec that a command's options ask for, and how many of its inputs to work on at once."""
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.backend import default_threads
 
-    jobs, threads = 1, options["threads"]
+    jobs, threads = 1, options.threads
     if inputs > 1:
-        jobs, threads = choose_jobs(options["jobs"], threads, default_threads())
-    codec = Codec.load(options["model"], device=options["device"], threads=threads)
-    if jobs > 1:
-        _import_early()
-    return codec, jobs
+        jobs, threads = choose_jobs(options.jobs, threads, default_threads())
+    return Codec.load(options.model, device=options.device, threads=threads), jobs
 
 
-def _import_early() -> None:
-    """Import what the threads of a batch need: one that is ended in the middle of an import may leave its lock held."""
-    from PIL import Image
+class StoppableStages(StageClock):
+    """The stages of compress and decompress, none of which begins after a stop was requested."""
 
-    import aeedge_runtime.images.modes
-    import aeedge_runtime.images.save  # noqa: F401
-    from aeedge_runtime.inference.backend import load_backend
+    def __init__(self, stop: Stop) -> None:
+        super().__init__()
+        self._stop = stop
 
-    Image.preinit()
-    load_backend()
+    def enter(self, name: str) -> None:
+        """Begin a stage.
+
+        Raises:
+            Stopped: a stop was requested.
+        """
+        if name != OTHER:  # entered when the clock starts, which must stay undone where this fails
+            self._stop.check()
+        super().enter(name)
 
 
 def run_batch(
-    tasks: Sequence[Job], work: Callable[[Job], Result | None], *, quiet: bool, jobs: int = 1
+    tasks: Sequence[Job],
+    work: Callable[[Job], Result | None],
+    *,
+    quiet: bool,
+    jobs: int = 1,
+    stop: Stop | None = None,
 ) -> list[Outcome]:
-    """Do the work of every task; outcomes are told and returned in order.
+    """Do the work of every task; outcomes are reported and returned in order.
 
     Args:
         tasks: what to do.
         work: does one task, in any thread; None means that it was skipped.
         quiet: print no result lines (errors and warnings still go to stderr).
         jobs: how many tasks at once.
+        stop: ends the work between its stages.
     """
+    stop = stop or Stop.of_command()
     outcomes: list[Outcome] = []
     with Progress(len(tasks)) as progress:
-        pipeline: Pipeline[Job, Outcome] = Pipeline(lambda task: _attempt(task, work), jobs, progress.update)
+        pipeline: Pipeline[Job, Outcome] = Pipeline(
+            lambda task: _attempt(task, work, stop), jobs, progress.update, stop
+        )
         with closing(pipeline.run(tasks)) as answers:
             for outcome, task in zip(answers, tasks, strict=True):
                 outcomes.append(outcome)
-                _tell(outcome, task, progress, quiet=quiet)
+                _report_outcome(outcome, task, progress, quiet=quiet)
     return outcomes
 
 
-def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
+def _attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outcome:
     name = os.fspath(job.source.path) if job.source.path else "-"
-    with collected() as remarks:
+    with collected() as notices, StoppableStages(stop).running():
         try:
             result = work(job)
             outcome = Outcome(name, "written" if result else "skipped", result=result)
@@ -124,10 +140,10 @@ def _attempt(job: Job, work: Callable[[Job], Result | None]) -> Outcome:
                 raise
             message, code = explain(error)
             outcome = Outcome(name, "failed", exit_code=code, error=message)
-    return replace(outcome, warnings=tuple(dict.fromkeys(remarks)))
+    return replace(outcome, warnings=tuple(dict.fromkeys(notices)))
 
 
-def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:
+def _report_outcome(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:
     if outcome.warnings or outcome.error or not quiet:
         progress.clear()
     for text in outcome.warnings:
@@ -138,13 +154,6 @@ def _tell(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> Non
         say(f"{job.source.name} -> {printable(outcome.result.output)}: {outcome.result.line}")
     elif outcome.status == "skipped":
         note(f"{job.source.name}: skipped, its output exists")
-
-
-def with_name(name: str, message: str) -> str:
-    """Put the input's name in front, in place of what the library calls bytes that have no name."""
-    for prefix in ("image bytes: ", "stream: "):
-        message = message.removeprefix(prefix)
-    return message if message.startswith(f"{name}:") else f"{name}: {message}"
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

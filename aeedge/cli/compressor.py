@@ -1,72 +1,65 @@
-"""What `aeedge compress` does with each image: read, compress, check, write."""
+"""Compresses the inputs of `aeedge compress`: reads, compresses, checks and writes each."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
-from aeedge.cli.console import count, printable, say, size, write_stdout
-from aeedge.cli.inputs import STDIN, Source
+from aeedge.cli.console import say, write_stdout
 from aeedge.cli.outputs import Job, OutputGuard
 from aeedge.cli.packing import names_to_pack
 from aeedge.cli.pipeline import Room
+from aeedge.cli.stop import Stop
+from aeedge.figures import count, printable, size
+from aeedge.sources import STDIN, Source
 from aeedge_runtime import (
     AeedgeError,
     ArgumentError,
     Codec,
     LimitError,
     Picture,
-    load_frames,
-    load_image,
+    load_picture,
+    load_pictures,
     stream_info,
 )
 from aeedge_runtime.files import atomic_write
-from aeedge_runtime.notices import told
+from aeedge_runtime.notices import report_notes
+
+if TYPE_CHECKING:
+    from aeedge.cli.commands.compress import CompressOptions
 
 
 @dataclass(frozen=True)
 class Compressor:
-    """A codec and how it is to be used.
+    """A codec and how to use it.
 
     Attributes:
         codec: the model on its device.
         guard: decides where may be written.
-        rate: what decides the bytes, as `Codec.compress` takes it: a quality, a limit or a target, or nothing.
-        verify: decode and read back before reporting success.
-        all_frames: keep every frame.
-        metadata: keep ICC profile and EXIF.
-        max_pixels: most pixels of an input; None for the codec's own limit.
+        options: those of the command.
         jobs: how many inputs at once.
-        room: pixels that may be at work at once.
+        stop: asked before an output is written.
+        room: limits the pixels in the networks at once.
     """
 
     codec: Codec
     guard: OutputGuard
-    rate: Mapping[str, Any]
-    verify: bool
-    all_frames: bool
-    metadata: bool
-    max_pixels: int | None
-    jobs: int = 1
-    room: Room = field(default_factory=lambda: Room(ROOM_PIXELS))
+    options: CompressOptions
+    jobs: int
+    stop: Stop
+    room: Room
 
     @classmethod
-    def load(cls, guard: OutputGuard, options: Mapping[str, Any], inputs: int) -> Self:
-        """Load the codec that the command's options ask for, for so many inputs."""
+    def load(cls, guard: OutputGuard, options: CompressOptions, inputs: int) -> Self:
+        """Load the codec that the options ask for, to compress a number of inputs."""
         codec, jobs = load_codec(options, inputs)
         codec.bundle.require("encoder", "compress")
-        return cls(
-            codec=codec,
-            guard=guard,
-            rate={name: options[name] for name in ("quality", "max_bytes", "target_bpp", "target_psnr")},
-            verify=options["verify"],
-            all_frames=options["all_frames"],
-            metadata=not options["no_metadata"],
-            max_pixels=options["max_pixels"],
-            jobs=jobs,
-        )
+        stop = Stop.of_command()
+        return cls(codec, guard, options, jobs, stop, Room(ROOM_PIXELS, stop))
 
     def compress(self, job: Job) -> Result | None:
         """Compress one image (or all its frames) to its output; None if that exists and is to be skipped."""
@@ -76,11 +69,9 @@ class Compressor:
         if job.output is not None and not self.guard.wants(job.output):
             return None
         data = job.source.read()
-        pictures = list(map(told, self._frames(data))) if self.all_frames else [self._load(data)]
+        pictures = list(map(report_notes, self._frames(data))) if self.options.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
-            stream = self.codec.compress_batch(
-                pictures, **self.rate, metadata=self.metadata, max_pixels=self.max_pixels
-            )
+            stream = self._stream(pictures)
             del pictures
             self._check(stream)
         return self._finish(stream, job.output)
@@ -99,7 +90,7 @@ class Compressor:
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
-        pixels, most = 0, self.codec.limit(self.max_pixels)
+        pixels, most = 0, self.codec.bundle.pixel_limit(self.options.max_pixels)
 
         def load(job: Job) -> Result:
             nonlocal pixels
@@ -109,7 +100,7 @@ class Compressor:
                 loaded[job.source] = picture
             return Result(output, "packed")
 
-        outcomes = run_batch([Job(source, path) for source in sources], load, quiet=True)
+        outcomes = run_batch([Job(source, path) for source in sources], load, quiet=True, stop=self.stop)
         if pixels > most:
             raise LimitError(
                 f"--pack: the images have {pixels} pixels, the limit is {most}; put fewer in one stream, or raise "
@@ -118,13 +109,7 @@ class Compressor:
         facts: Mapping[str, Any] = {}
         if loaded:
             _check_one_size(loaded)
-            stream = self.codec.compress_batch(
-                list(loaded.values()),
-                **self.rate,
-                names=names_to_pack(list(loaded)),
-                metadata=self.metadata,
-                max_pixels=self.max_pixels,
-            )
+            stream = self._stream(list(loaded.values()), names_to_pack(list(loaded)))
             self._check(stream)
             result = self._finish(stream, path)
             if path is not None and not quiet:
@@ -132,26 +117,42 @@ class Compressor:
             facts = result.facts
         return outcomes, facts
 
+    def _stream(self, pictures: Sequence[Picture], names: Sequence[bytes] | None = None) -> bytes:
+        wanted = self.options
+        return self.codec.compress_batch(
+            pictures,
+            quality=wanted.quality,
+            max_bytes=wanted.max_bytes,
+            target_bpp=wanted.target_bpp,
+            target_psnr=wanted.target_psnr,
+            names=names,
+            metadata=not wanted.no_metadata,
+            max_pixels=wanted.max_pixels,
+        )
+
     def _frames(self, data: bytes) -> Iterator[Picture]:
         channels = self.codec.bundle.manifest.image.channels
-        return load_frames(data, channels, max_pixels=self.codec.limit(self.max_pixels))
+        return load_pictures(data, channels, max_pixels=self.codec.bundle.pixel_limit(self.options.max_pixels))
 
     def _load(self, data: bytes) -> Picture:
         channels = self.codec.bundle.manifest.image.channels
-        return told(load_image(data, channels, max_pixels=self.codec.limit(self.max_pixels)))
+        return report_notes(
+            load_picture(data, channels, max_pixels=self.codec.bundle.pixel_limit(self.options.max_pixels))
+        )
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
+        self.stop.check()
         if path is None:
             write_stdout(stream)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, stream, overwrite=self.guard.force)
-            if self.verify and path.is_file():
+            if self.options.verify and path.is_file():
                 _check_written(path, stream)
         facts = stream_info(stream)
         images = f"{facts.count:,} x " if facts.count > 1 else ""
         line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"
-        if self.rate["quality"] is None and any(value is not None for value in self.rate.values()):
+        if self.options.rates and self.options.quality is None:
             line += f", quality {facts.quality}"
         return Result(
             STDIN if path is None else os.fspath(path),
@@ -163,17 +164,17 @@ class Compressor:
                 "quality": facts.quality,
                 "bytes": len(stream),
                 "bits_per_pixel": facts.bits_per_pixel,
-                "verified": self.verify,
+                "verified": self.options.verify,
             },
         )
 
     def _check(self, stream: bytes) -> None:
         """Decode a stream, with --verify, as far as the bundle can: to pixels, or to symbols without the decoder."""
-        if not self.verify:
+        if not self.options.verify:
             return
         whole = "decoder" in self.codec.bundle.manifest.halves
         decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
-        decode(stream, max_pixels=self.max_pixels)
+        decode(stream, max_pixels=self.options.max_pixels)
 
 
 def _check_one_size(loaded: Mapping[Source, Picture]) -> None:

@@ -4,38 +4,21 @@ Imports nothing heavy: `aeedge --help` comes through here.
 """
 
 import json
-import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
+from aeedge.figures import printable
 from aeedge_runtime.errors import AeedgeWarning
 
 JSON_SCHEMA = 1
 """Version of every object that `--json` prints."""
-
-
-def printable(name: str | bytes | os.PathLike[str]) -> str:
-    """Return a name or message on one line: control characters and bytes that are no UTF-8 become escapes.
-
-    Args:
-        name: text, a path, or the bytes of a path.
-    """
-    text = os.fsdecode(name)
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as `os.fsdecode` carries it
-        return f"\\x{code - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode()
 
 
 def say(text: str) -> None:
@@ -119,42 +102,3 @@ def aeedge_warnings() -> Iterator[None]:
         warnings.simplefilter("always", category=AeedgeWarning)
         warnings.showwarning = show
         yield
-
-
-def table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], words: int, style: Literal["simple", "pipe"] = "simple"
-) -> str:
-    """Return rows and columns as text.
-
-    Args:
-        headers: one per column.
-        rows: as many cells each.
-        words: the first columns, aligned left; the others hold figures and are aligned right.
-        style: `simple` for a terminal, `pipe` for Markdown.
-    """
-    import tabulate
-
-    tabulate.MIN_PADDING = 0  # its two blanks more in every column make `aeedge bench` wider than a terminal
-    sides = ["left" if column < words else "right" for column in range(len(headers))]
-    text: str = tabulate.tabulate(rows, headers, tablefmt=style, colalign=sides, disable_numparse=True)
-    return text
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 image`, `2 images`, `1,200 images`, `2 passes`."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
-
-
-def size(octets: float) -> str:
-    """Return a number of bytes for people: `15 bytes`, `1.23 kB`, `45.6 MB` (powers of 1000)."""
-    if octets < 1000:
-        return count(round(octets), "byte")
-    power = min(3, math.floor(math.log10(float(f"{octets:.3g}")) / 3))
-    return f"{figure(octets / 1000**power)} {('kB', 'MB', 'GB')[power - 1]}"
-
-
-def figure(value: float, digits: int = 3) -> str:
-    """Return a number for people: some significant digits, and never an exponent for a large one."""
-    text = f"{value:.{digits}g}"
-    return f"{value:,.0f}" if "e+" in text else text

@@ -1,4 +1,4 @@
-"""What `aeedge decompress` does with each stream: one image to a file, several to a folder."""
+"""Decompresses the inputs of `aeedge decompress`: one image to a file, several to a folder."""
 
 import errno
 import os
@@ -7,77 +7,84 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Result, load_codec
-from aeedge.cli.console import printable, write_stdout
-from aeedge.cli.inputs import STDIN, Source
-from aeedge.cli.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, restored_folder
-from aeedge.cli.packing import places_to_restore
+from aeedge.cli.console import write_stdout
+from aeedge.cli.options import BatchOptions
+from aeedge.cli.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, unpacked_folder
+from aeedge.cli.packing import unpacked_paths
 from aeedge.cli.pipeline import Room
-from aeedge_runtime import ArgumentError, Codec, StreamError, StreamInfo, stream_info
+from aeedge.cli.stop import Stop
+from aeedge.figures import printable
+from aeedge.sources import STDIN, Source
+from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
 from aeedge_runtime.images.save import image_bytes, picture_bytes
-from aeedge_runtime.notices import remark
+from aeedge_runtime.notices import notice
 
 
 @dataclass(frozen=True)
-class Restorer:
-    """A codec and how it is to be used.
+class Decompressor:
+    """A codec and how to use it.
 
     Attributes:
         codec: the model on its device.
         guard: decides where may be written.
-        folder: where the images of a packed stream go; None for a folder named like the stream.
-        max_pixels: most pixels of a stream; None for the codec's own limit.
+        folder: folder for the images of a packed stream; None for one named like the stream.
+        max_pixels: largest stream to decode; None for the codec's own limit.
         jobs: how many streams at once.
-        room: pixels that may be at work at once.
-        owners: place -> the stream that is restored to it.
+        stop: asked before an output is written.
+        room: limits the pixels in the networks at once.
+        owners: path -> the stream whose image is written there.
     """
 
     codec: Codec
     guard: OutputGuard
     folder: Path | None
     max_pixels: int | None
-    jobs: int = 1
-    room: Room = field(default_factory=lambda: Room(ROOM_PIXELS))
+    jobs: int
+    stop: Stop
+    room: Room
     owners: dict[Path, Source] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, guard: OutputGuard, folder: Path | None, options: Mapping[str, Any], inputs: int) -> Self:
-        """Load the codec that the command's options ask for, for so many inputs."""
+    def load(cls, guard: OutputGuard, folder: Path | None, options: BatchOptions, inputs: int) -> Self:
+        """Load the codec that the options ask for, to decompress a number of inputs."""
         codec, jobs = load_codec(options, inputs)
         codec.bundle.require("decoder", "decompress")
-        return cls(codec, guard, folder, options["max_pixels"], jobs)
+        stop = Stop.of_command()
+        return cls(codec, guard, folder, options.max_pixels, jobs, stop, Room(ROOM_PIXELS, stop))
 
-    def restore(self, job: Job) -> Result | None:
-        """Restore one stream to its output; None if all of that exists and is to be skipped."""
-        return self.guard.attempt(lambda: self._restore(job))
+    def decompress(self, job: Job) -> Result | None:
+        """Decompress one stream to its output; None if all of that exists and is to be skipped."""
+        return self.guard.attempt(lambda: self._decompress(job))
 
-    def _restore(self, job: Job) -> Result | None:
+    def _decompress(self, job: Job) -> Result | None:
         data = job.source.read()
         info = stream_info(data)
         if info.count > 1 or "names" in info.section_bytes:
-            return self._restore_folder(data, info, self._folder(job), job.source)
+            return self._to_folder(data, info, self._folder(job), job.source)
         if job.output is not None:
             self._claim([job.output], job.source)
-        return self._restore_file(data, info, job.output)
+        return self._to_file(data, info, job.output)
 
-    def _claim(self, places: Iterable[Path], source: Source) -> None:
-        """Keep places for a stream: where the images of a packed one go is known only now, and may be another's."""
-        for place in places:
-            owner = self.owners.setdefault(place, source)  # one operation, whatever other threads do
+    def _claim(self, paths: Iterable[Path], source: Source) -> None:
+        """Reserve paths for a stream: those of a packed one are known only now, and may be another's."""
+        for path in paths:
+            owner = self.owners.setdefault(path, source)  # atomic, whatever other threads do
             if owner is not source:
                 raise ArgumentError(
-                    f"{printable(place)} is what {owner.name} is restored to; give them different output folders"
+                    f"{printable(path)} is also the output of {owner.name}; give them different output folders"
                 )
 
-    def _restore_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
+    def _to_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
         if path is not None and not self.guard.wants(path):
             return None
         with self.room.taken(info.width * info.height):
             image = self.codec.decompress_image(data, max_pixels=self.max_pixels)
-            content = _with_remarks(image_bytes(image, _suffix(path)))
+            content = _with_notices(image_bytes(image, _suffix(path)))
+        self.stop.check()
         if path is None:
             write_stdout(content)
         else:
@@ -90,36 +97,40 @@ class Restorer:
             folder = self.folder
             if folder == job.output and is_picture_name(folder):
                 raise ArgumentError(
-                    f"{printable(folder)}: found the name of a picture, expected that of a folder for a packed stream; "
+                    f"{printable(folder)}: found the name of an image, expected that of a folder for a packed stream; "
                     "name one with -o"
                 )
         elif job.output is not None and job.source.path is not None:
-            folder = job.output.with_name(restored_folder(job.source.path.name))
+            folder = job.output.with_name(unpacked_folder(job.source.path.name))
         else:
-            raise ArgumentError("found a packed stream, expected a single image for stdout; name a folder with -o")
+            raise ArgumentError("a packed stream cannot be written to stdout; name a folder with -o")
         if os.path.lexists(folder) and not folder.is_dir():
             raise ArgumentError(
                 f"{printable(folder)}: found a file, expected a folder for a packed stream; name it with -o"
             )
         return folder
 
-    def _restore_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
-        self.codec.check(data, max_pixels=self.max_pixels)  # the count may be forged
-        names = self.codec.names(data)
-        places = places_to_restore([os.fsencode(name) for name in names] if names else None, info.count)
-        self._claim([folder / place for place in places], source)
-        wanted = {place for place in places if self.guard.wants(folder / place)}
+    def _to_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
+        self.codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
+        names = stream_names(data)
+        paths = unpacked_paths([os.fsencode(name) for name in names] if names else None, info.count)
+        self._claim([folder / path for path in paths], source)
+        wanted = {path for path in paths if self.guard.wants(folder / path)}
         if not wanted:
             return None
         with self.room.taken(info.count * info.width * info.height):
             pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
             contents = {
-                place: _with_remarks(picture_bytes(picture, _suffix(place)))
-                for place, picture in zip(places, pictures, strict=True)
-                if place in wanted
+                path: self._image_file(picture, path)
+                for path, picture in zip(paths, pictures, strict=True)
+                if path in wanted
             }
         write_folder(folder, contents, overwrite=self.guard.force)
         return _result(info, folder, sum(map(len, contents.values())))
+
+    def _image_file(self, picture: Picture, path: Path) -> bytes:
+        self.stop.check()
+        return _with_notices(picture_bytes(picture, _suffix(path)))
 
 
 def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
@@ -136,16 +147,13 @@ def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: boo
         return
     temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
-        try:
-            _write_all(temporary, contents, overwrite=False)
-            _publish(temporary, folder)
-        except FileExistsError:  # another process has just made it
-            if not overwrite:
-                raise
-            _write_all(folder, contents, overwrite=True)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    finally:  # once more: Ctrl-C, or the end of a thread, may have come before the first was done
+        _write_all(temporary, contents, overwrite=False)
+        _publish(temporary, folder)
+    except FileExistsError:  # another process has just made it
+        if not overwrite:
+            raise
+        _write_all(folder, contents, overwrite=True)
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -173,7 +181,7 @@ def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise StreamError(
-                    f"an image is named {printable(place)}, too long here; restore it with decompress_batch in Python"
+                    f"an image is named {printable(place)}, too long here; use decompress_batch from Python"
                 ) from error
             raise
         if found := identity(path):
@@ -185,10 +193,10 @@ def _suffix(path: Path | None) -> str:
     return path.suffix if path and path.suffix else IMAGE_SUFFIX
 
 
-def _with_remarks(made: tuple[bytes, tuple[str, ...]]) -> bytes:
+def _with_notices(made: tuple[bytes, tuple[str, ...]]) -> bytes:
     content, notes = made
     for note in notes:
-        remark(note)
+        notice(note)
     return content
 
 

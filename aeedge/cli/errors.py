@@ -1,40 +1,19 @@
 """Turns any exception into one line of text and an exit code."""
 
 import errno
-import importlib.util
-from collections.abc import Sequence
+import signal
 
 import click
 
-from aeedge.cli.console import printable
+from aeedge.extras import TRAIN_MODULES
+from aeedge.figures import printable
 from aeedge_runtime.errors import AeedgeError
 
-TRAIN_MODULES = (
-    *("torch", "torchvision", "onnx", "onnxscript", "onnx_ir", "lightning", "rich", "torchmetrics", "safetensors"),
-    *("tensorboard", "matplotlib", "scipy", "bjontegaard"),
-)
-"""What the `train` extra brings, by import name; the last three are the `report` extra."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell would give it."""
+SIGNALLED = 128
+"""The exit code after a signal is this plus its number, as a shell reports it: 130 after Ctrl-C, 143 after SIGTERM."""
 
 TRACEBACK_VARIABLE = "AEEDGE_TRACEBACK"
 """Environment variable that, when set, lets tracebacks through."""
-
-
-def require_report(modules: Sequence[str], purpose: str) -> None:
-    """Refuse, before any work, what needs the `report` extra; nothing is imported.
-
-    Args:
-        modules: import names.
-        purpose: what needs them, with its verb: "pictures need".
-
-    Raises:
-        AeedgeError: naming what to install.
-    """
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise AeedgeError(f'found no {missing[0]}, which {purpose}; run: pip install "aeedge[report]"')
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -42,7 +21,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, AeedgeError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return "interrupted", INTERRUPTED
+        return "interrupted", SIGNALLED + signal.SIGINT
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx else "aeedge"
         return f"{error.format_message()}  (see {where} --help)", 2

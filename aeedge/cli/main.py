@@ -1,7 +1,7 @@
 """The `aeedge` command: finds the subcommand, turns every error into one line and an exit code.
 
-Exit codes: 0 ok; 1 error, also a batch in which some files failed; 2 usage; 3 an input that is not what it claims to
-be; 4 a stream that needs another model, or a model not found; 5 device unavailable; 130 interrupted.
+Exit codes: 0 ok; 1 error, or a batch in which some files failed; 2 usage; 3 an input that is not what it claims to be;
+4 a stream that needs another model, or a model not found; 5 device unavailable; 130 after Ctrl-C, 143 after SIGTERM.
 
 A command's module is imported only when that command runs, so `aeedge --help` loads neither numpy nor any backend.
 """
@@ -9,16 +9,16 @@ A command's module is imported only when that command runs, so `aeedge --help` l
 import difflib
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
 from aeedge import __version__
-from aeedge.cli.console import aeedge_warnings, complain, drop_stdout, open_closed_streams, print_json, printable
-from aeedge.cli.errors import INTERRUPTED, TRACEBACK_VARIABLE, explain
+from aeedge.cli.console import aeedge_warnings, complain, drop_stdout, open_closed_streams, print_json
+from aeedge.cli.errors import SIGNALLED, TRACEBACK_VARIABLE, explain
+from aeedge.cli.stop import Stop
+from aeedge.figures import printable
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Codec": {
@@ -46,14 +46,6 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
 }
 """Every command with its one-line help, as `aeedge --help` groups them."""
-
-
-ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
-"""Signals, where the system has them, after which temporary files go before the process does."""
-
-
-REPEAT_S = 5.0
-"""Such a signal is repeated after this time, as what it raised may have been lost in code that lets nothing through."""
 
 
 class LazyGroup(click.Group):
@@ -117,32 +109,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    ends = [number for name in ENDING_SIGNALS if (number := getattr(signal, name, None))]
-    # What is ignored stays so: nohup asks for it.
-    previous = {
-        number: signal.signal(number, _terminated) for number in ends if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    if previous and hasattr(signal, "SIGALRM"):
-        previous[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
+    stop = Stop()
     try:
-        with aeedge_warnings():
-            code = _invoke(words)
+        with stop.on_signals(), aeedge_warnings():
+            code = _invoke(words, stop)
             sys.stdout.flush()
     except BaseException as error:  # whatever it is, the user gets one line; AEEDGE_TRACEBACK=1 shows the rest
-        code = _report(_behind(error), words)
-    finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        code = _report(error, words, stop.signal)
     return code
 
 
-def _invoke(words: list[str]) -> int:
+def _invoke(words: list[str], stop: Stop) -> int:
     if any(_is_empty(word) for word in words):
         raise click.UsageError("found an empty word, expected a name or value; is a variable of your shell unset?")
     try:
-        result = aeedge.main(words, prog_name="aeedge", standalone_mode=False)
+        result = aeedge.main(words, prog_name="aeedge", standalone_mode=False, obj=stop)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     return result if isinstance(result, int) else 0
@@ -153,37 +134,20 @@ def _is_empty(word: str) -> bool:
     return not word or (word.startswith("--") and word.find("=") == len(word) - 1)
 
 
-def _terminated(number: int, _frame: FrameType | None) -> None:
-    """End the process, but unwind, so that temporary files go."""
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, lambda *_: _terminated(number, None))
-        signal.setitimer(signal.ITIMER_REAL, REPEAT_S)
-    raise SystemExit(128 + number)
-
-
-def _behind(error: BaseException) -> BaseException:
-    """Return the signal or Ctrl-C behind an error, or the error: a library that is being loaded wraps it in its own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, (SystemExit, KeyboardInterrupt)):
-            return cause
-        cause = cause.__cause__
-    return error
-
-
-def _report(error: BaseException, words: Sequence[str]) -> int:
+def _report(error: BaseException, words: Sequence[str], signalled: int) -> int:
+    """Print what ended a command and return its exit code; a signal counts, whatever error it caused on its way."""
     if os.environ.get(TRACEBACK_VARIABLE):
         raise error
-    if isinstance(error, SystemExit):
+    if not signalled and isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    if isinstance(error, BrokenPipeError):
+    if not signalled and isinstance(error, BrokenPipeError):
         drop_stdout()
         return 1
-    message, code = explain(error)
+    message, code = ("interrupted", SIGNALLED + signalled) if signalled else explain(error)
     try:
         complain(message)
         options = words[: words.index("--")] if "--" in words else words
-        if "--json" in options and code != INTERRUPTED:
+        if "--json" in options and code < SIGNALLED:
             print_json({"error": message, "exit_code": code})
         sys.stdout.flush()
     except OSError:

@@ -12,9 +12,11 @@ from typing import TypeVar
 
 import click
 
-from aeedge.cli.console import printable
-from aeedge.cli.inputs import IMAGE_SUFFIXES, STDIN, STREAM_SUFFIX, Source
+from aeedge.figures import printable
+from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import AeedgeError, ArgumentError
+from aeedge_runtime.files import require_writable
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 IMAGE_SUFFIX = ".png"
 
@@ -34,13 +36,13 @@ def compressed_name(name: str) -> str:
     return name + STREAM_SUFFIX
 
 
-def restored_name(name: str) -> str:
+def decompressed_name(name: str) -> str:
     """Return the name of the image of a stream, or of an image in a packed stream."""
-    stem = restored_folder(name)
+    stem = unpacked_folder(name)
     return stem if stem.lower().endswith(IMAGE_SUFFIX) else stem + IMAGE_SUFFIX
 
 
-def restored_folder(name: str) -> str:
+def unpacked_folder(name: str) -> str:
     """Return the name of the folder for the images of a packed stream."""
     stem = name[: -len(STREAM_SUFFIX)] if name.lower().endswith(STREAM_SUFFIX) else name
     return stem or name
@@ -137,24 +139,6 @@ def distinct(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
-def require_place(path: Path) -> None:
-    """Refuse, before any work, a place where nothing can be written; missing folders of it can be made.
-
-    Raises:
-        ArgumentError: a file lies where one of its folders should be.
-        AeedgeError: the folder may not be written to.
-    """
-    folder = Path(os.path.realpath(path)).parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise ArgumentError(
-            f"{printable(path)}: found a file at {printable(folder)}, expected a folder; choose another place"
-        )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise AeedgeError(f"{printable(path)}: {printable(folder)} may not be written to; choose another place")
-
-
 class OutputGuard:
     """Decides whether a place may be written to.
 
@@ -192,7 +176,7 @@ class OutputGuard:
             AeedgeError: it holds a file, and there is no `--force`, or it cannot be written to.
         """
         if not os.path.lexists(output):
-            require_place(output)
+            require_writable(output)
             return True
         self._spare_inputs(output)
         if output.is_dir():
@@ -206,7 +190,7 @@ class OutputGuard:
             if self.skip_existing is not None:
                 others = "--skip-existing leaves it, -o names another place"
             raise AeedgeError(f"{printable(output)} exists; --force replaces it, {others}")
-        require_place(output)
+        require_writable(output)
         return True
 
     def _spare_inputs(self, output: Path) -> None:

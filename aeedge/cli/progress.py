@@ -2,11 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
-
-Item = TypeVar("Item")
+from typing import Self
 
 PATIENCE_S = 2.0
 """Nothing is shown before this time."""
@@ -19,15 +16,15 @@ class Progress:
     """Shows how far a batch is; a context manager that leaves no trace on the terminal.
 
     Args:
-        total: number of items.
+        total: number of items; 0 until `report` says it.
         noun: what they are, in the plural.
     """
 
-    def __init__(self, total: int, noun: str = "images") -> None:
+    def __init__(self, total: int = 0, noun: str = "images") -> None:
         self.total = total
         self.noun = noun
         self.done = 0
-        self._active = total > 1 and sys.stderr.isatty()
+        self._visible = sys.stderr.isatty()
         self._start = time.monotonic()
         self._drawn = 0.0
 
@@ -39,12 +36,10 @@ class Progress:
     ) -> None:
         self.clear()
 
-    def track(self, items: Sequence[Item]) -> Iterator[Item]:
-        """Yield the items, counting each when the next is asked for."""
-        for item in items:
-            self.draw()
-            yield item
-            self.done += 1
+    def report(self, done: int, total: int, noun: str) -> None:
+        """Say how many of how many items are done, and draw; what the library calls to report progress."""
+        self.total, self.noun = total, noun
+        self.update(done)
 
     def update(self, done: int) -> None:
         """Say how many items are done, and draw."""
@@ -54,7 +49,7 @@ class Progress:
     def draw(self) -> None:
         """Draw the line if it is time to."""
         now = time.monotonic()
-        if self._active and now - self._start > PATIENCE_S and now - self._drawn > INTERVAL_S:
+        if self._visible and self.total > 1 and now - self._start > PATIENCE_S and now - self._drawn > INTERVAL_S:
             self._drawn = now
             sys.stderr.write(f"\r\x1b[2K{progress_line(self.done, self.total, now - self._start, self.noun)}")
             sys.stderr.flush()

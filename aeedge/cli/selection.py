@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
-from aeedge.cli.batch import with_name
 from aeedge.cli.console import complain
 from aeedge.cli.errors import explain
-from aeedge.cli.inputs import IMAGE_SUFFIXES, STDIN, Source, find_sources
+from aeedge.figures import with_name
+from aeedge.sources import STDIN, Source, find_sources
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -67,7 +68,7 @@ class Selection:
     def images(self, channels: int) -> Iterator[Any]:
         """Yield the images as `aeedge.applications.images.NamedImage`; a file that is none is named and left out."""
         from aeedge.applications.images import Split, dataset_images, file_images, limited
-        from aeedge.evaluation.data import spread
+        from aeedge.figures import spread
 
         limit = self._options["count"]
         if self._dataset:

@@ -18,6 +18,13 @@ from aeedge_runtime.rate_search import psnr_db
 
 Pixels = NDArray[np.uint8]
 
+Progress = Callable[[int, int, str], None]
+"""Called with the number of items done, their total, and what they are in the plural."""
+
+
+def silent(done: int, total: int, noun: str) -> None:
+    """Report no progress."""
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.cli.progress import Progress
 from aeedge.evaluation.classic import ClassicCodec, lossless_files
-from aeedge.evaluation.measure import Plan
+from aeedge.evaluation.measure import Plan, Progress, silent
 from aeedge.evaluation.points import AEEDGE, Point
 from aeedge_runtime import AeedgeError, Codec
 from aeedge_runtime.rate_search import psnr_db
@@ -79,32 +78,30 @@ class SetMeasurement:
     lossless: dict[str, int]
 
 
-def measure_set(codec: Codec, images: Pixels, plan: Plan) -> SetMeasurement:
-    """Measures a set, uint8 [N, H, W, C]; times of points are milliseconds an image."""
+def measure_set(codec: Codec, images: Pixels, plan: Plan, progress: Progress = silent) -> SetMeasurement:
+    """Measure a set, uint8 [N, H, W, C]; times of points are milliseconds per image."""
     codec.decompress_batch(codec.compress_batch(images[:2]))  # opens the sessions
     points: list[Point] = []
     single: dict[int, list[tuple[int, float]]] = {}
     sheet = _sheet(images)
     steps = 2 * len(plan.qualities) + sum(2 * len(classic.qualities) for classic in plan.classics) + 1
     rivals: list[dict[str, list[tuple[int, float]]]] = [{} for _ in images]
-    with Progress(steps, "steps") as progress:
-        work = progress.track(range(steps))
-        for quality in plan.qualities:
-            next(work)
-            points.append(_packed(codec, images, quality))
-            next(work)
-            point, single[quality] = _each(
-                images, AEEDGE + FILES, quality, partial(codec.compress, quality=quality), codec.decompress
-            )
-            points.append(point)
-        for classic in plan.classics:
-            for quality in classic.qualities:
-                next(work)
-                points.append(_as_sheet(classic, sheet, images, quality, plan.threads))
-                next(work)
-                points.append(_as_files(classic, images, quality, rivals))
-        next(work)
-        lossless = _archives(images, sheet, rivals)
+    for quality in plan.qualities:
+        progress(len(points), steps, "steps")
+        points.append(_packed(codec, images, quality))
+        progress(len(points), steps, "steps")
+        point, single[quality] = _each(
+            images, AEEDGE + FILES, quality, partial(codec.compress, quality=quality), codec.decompress
+        )
+        points.append(point)
+    for classic in plan.classics:
+        for quality in classic.qualities:
+            progress(len(points), steps, "steps")
+            points.append(_as_sheet(classic, sheet, images, quality, plan.threads))
+            progress(len(points), steps, "steps")
+            points.append(_as_files(classic, images, quality, rivals))
+    progress(len(points), steps, "steps")
+    lossless = _archives(images, sheet, rivals)
     packed = {point.quality: point for point in points if point.codec == AEEDGE}
     sheets = _sheets(points, lossless, plan.classics)
     matches = tuple(_match(packed[quality], single[quality], rivals, sheets) for quality in plan.qualities)

@@ -60,7 +60,7 @@ def train(
     force: bool = False,
     weights: Mapping[str, Tensor] | None = None,
     tables: bytes | None = None,
-    max_minutes: float = 0.0,
+    stop: StopRequest | None = None,
     reporter: Reporter | None = None,
 ) -> str:
     """Train a run into a folder.
@@ -74,7 +74,7 @@ def train(
         weights: initial weights of the model by name; drawn from the seed when None.
         tables: content of a bundle's `entropy.npz`; needed where the decoder is trained alone, for the streams of that
             bundle (see `aeedge_export.decoder_start`). The run keeps them.
-        max_minutes: stop after so many minutes, to be resumed; 0 for no limit.
+        stop: ends training before its last step, to be resumed; by default SIGINT and SIGTERM do, and no time limit.
         reporter: told what happens.
 
     Returns:
@@ -98,7 +98,7 @@ def train(
         force=force,
         weights=weights,
         tables=tables,
-        max_minutes=max_minutes,
+        stop=stop or StopRequest(),
         reporter=reporter or Silent(),
         compiled=hardware.compile,
     )
@@ -132,11 +132,10 @@ def _train(
     force: bool,
     weights: Mapping[str, Tensor] | None,
     tables: bytes | None,
-    max_minutes: float,
+    stop: StopRequest,
     reporter: Reporter,
     compiled: bool,
 ) -> str:
-    stop = StopRequest(max_minutes)
     check_names(config)
     require_free_folder(out, force=force or resume)
     if resume and (out / CONFIG).exists():
@@ -182,7 +181,7 @@ def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
     if tables is None:
         raise ArgumentError(
             'training.trainable: found "decoder" without the tables of the streams that it must decode; '
-            "start with aeedge train --decoder-only --from RUN"
+            "start with aeedge train --train-decoder RUN"
         )
     return tables
 

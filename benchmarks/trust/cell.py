@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from aeedge_runtime import Codec, load_image
+from aeedge_runtime import Codec, load_picture
 from aeedge_runtime.bundle.tables import read_array
 from aeedge_runtime.coding import networks
 from aeedge_runtime.entropy.chunk import hash_symbols
@@ -52,7 +52,7 @@ def golden(folder: Path, codec: Codec) -> dict[str, Any]:
         found = codec.decompress_symbols(data)
         wrong += int(np.count_nonzero(found != expected)) if found.shape == expected.shape else len(expected)
         pixels = codec.decompress(data).astype(int)
-        picture = load_image(path.with_suffix(".decoded.png"), pixels.shape[2]).pixels
+        picture = load_picture(path.with_suffix(".decoded.png"), pixels.shape[2]).pixels
         largest = max(largest, int(abs(picture - pixels).max()))
     return {"streams": len(paths), "wrong_symbols": wrong, "pixel_difference": largest}
 
@@ -69,7 +69,7 @@ def compressed(folder: Path, codec: Codec) -> dict[str, str]:
     """Streams of the golden pictures, made here, in hexadecimal digits."""
     channels = codec.bundle.manifest.image.channels
     return {
-        path.stem: codec.compress(load_image(path, channels), 75).hex()
+        path.stem: codec.compress(load_picture(path, channels), 75).hex()
         for path in sorted((folder / "golden").glob("*.png"))
         if not path.stem.endswith(".decoded")
     }

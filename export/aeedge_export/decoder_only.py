@@ -11,7 +11,7 @@ from aeedge_export.graphs.canonical import array_bytes
 from aeedge_export.source import load_source
 from aeedge_export.tables.keep import is_rounded, tables_of
 from aeedge_export.weights import with_float16_weights
-from aeedge_runtime.bundle.bundle import Bundle, Place
+from aeedge_runtime.bundle.bundle import Bundle, BundleSource
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class DecoderStart:
     tables: bytes
 
 
-def decoder_start(run: Path | str, tables_from: Place | None = None, progress: Progress | None = None) -> DecoderStart:
+def decoder_start(
+    run: Path | str, tables_from: BundleSource | None = None, progress: Progress | None = None
+) -> DecoderStart:
     """Return the starting point of a new decoder for a run's streams; exported, it keeps their stream id.
 
     Args:

@@ -21,7 +21,7 @@ from aeedge_export.tables.calibrate import Calibration, calibrate, check_outputs
 from aeedge_export.tables.keep import tables_of
 from aeedge_export.weights import PRIOR, check_weights, encoder_hash, weight_hash
 from aeedge_runtime._version import __version__
-from aeedge_runtime.bundle.bundle import Bundle, Place
+from aeedge_runtime.bundle.bundle import Bundle, BundleSource
 from aeedge_runtime.bundle.manifest import HALVES, SCHEMA, AnomalyFacts
 from aeedge_runtime.bundle.stream_id import arrays_hash, geometry_hash, stream_id
 from aeedge_runtime.limits import MAX_DIMENSION, MAX_PIXELS
@@ -154,7 +154,7 @@ def belongs(name: str, halves: tuple[str, ...]) -> bool:
     return "encoder" in halves or not name.endswith(".png")
 
 
-def build_draft(source: Source, tables_from: Place | None, say: Progress) -> tuple[Draft, Calibration | None]:
+def build_draft(source: Source, tables_from: BundleSource | None, say: Progress) -> tuple[Draft, Calibration | None]:
     """Export the graphs and fit the tables, or keep those of another bundle.
 
     Raises:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.applications.anomaly import DEFAULT_RATE, FEWEST_IMAGES
-from aeedge.applications.anomaly import calibrate as calibrate_anomaly
+from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
+from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.checks.parity_gate import measure_parity
 from aeedge_export.checks.quality_monotonic import check_ladder
 from aeedge_export.draft import Progress, build_draft
@@ -21,7 +21,7 @@ from aeedge_export.report import ExportReport
 from aeedge_export.source import Source, load_source
 from aeedge_export.weights import with_float16_weights
 from aeedge_export.writer import check_target, write_bundle
-from aeedge_runtime.bundle.bundle import Bundle, Place
+from aeedge_runtime.bundle.bundle import Bundle, BundleSource
 from aeedge_runtime.bundle.manifest import HALVES, AnomalyFacts
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.errors import ArgumentError
@@ -40,7 +40,7 @@ def export_run(
     force: bool = False,
     checkpoint: Literal["best", "last"] = "best",
     store_float16: bool = False,
-    tables_from: Place | None = None,
+    tables_from: BundleSource | None = None,
     data: str | None = None,
     data_dir: str | None = None,
     false_positive_rate: float = DEFAULT_RATE,
@@ -97,7 +97,7 @@ def export_source(
     only: Half | None = None,
     request: Request | None = None,
     force: bool = False,
-    tables_from: Place | None = None,
+    tables_from: BundleSource | None = None,
     false_positive_rate: float = DEFAULT_RATE,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -127,7 +127,7 @@ def export_source(
 
 
 def export_bundle(
-    bundle: Place,
+    bundle: BundleSource,
     out: Path | str,
     images: Sequence[NDArray[np.uint8]],
     *,

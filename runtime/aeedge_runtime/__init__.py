@@ -20,8 +20,8 @@ from .errors import (
     MissingHalfError,
     ModelError,
     ModelNotFoundError,
-    NotReachedError,
     StreamError,
+    TargetNotReachedError,
     UnsupportedStreamError,
     WrongModelError,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .bundle.bundle import Bundle
     from .codec import Codec
     from .doctor import Diagnosis, diagnose
-    from .images.load import Picture, load_frames, load_image
+    from .images.load import Picture, load_picture, load_pictures
     from .images.save import save_picture
     from .stream.info import StreamInfo, stream_info, stream_names
     from .verify import Verification, verify_bundle
@@ -51,17 +51,17 @@ __all__ = [
     "MissingHalfError",
     "ModelError",
     "ModelNotFoundError",
-    "NotReachedError",
     "Picture",
     "StreamError",
     "StreamInfo",
+    "TargetNotReachedError",
     "UnsupportedStreamError",
     "Verification",
     "WrongModelError",
     "__version__",
     "diagnose",
-    "load_frames",
-    "load_image",
+    "load_picture",
+    "load_pictures",
     "save_picture",
     "stream_info",
     "stream_names",
@@ -76,8 +76,8 @@ _LAZY = {
     "StreamInfo": "stream.info",
     "Verification": "verify",
     "diagnose": "doctor",
-    "load_frames": "images.load",
-    "load_image": "images.load",
+    "load_pictures": "images.load",
+    "load_picture": "images.load",
     "save_picture": "images.save",
     "stream_info": "stream.info",
     "stream_names": "stream.info",

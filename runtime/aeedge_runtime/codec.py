@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import all_finite, whole
-from .bundle.bundle import Bundle, Place
+from .bundle.bundle import Bundle, BundleSource
 from .coding.blocks import ArrayCanvas, BlockLatents, ImageCanvas, decode_blocks, finite, plan_blocks
 from .coding.chunk_io import ChunkReader, write_chunks
 from .coding.networks import Floats, Networks, Pixels
@@ -20,12 +20,12 @@ from .images.batch import Stack, stack_images
 from .images.load import Picture, Source, to_gray
 from .images.save import finished
 from .inference.session import SessionOptions
-from .limits import MAX_PIXELS, MAX_SECTION_BYTES
-from .notices import remark
+from .limits import MAX_SECTION_BYTES
+from .notices import notice
 from .profiling import staged
 from .rate_search import HIGHEST, LOWEST, Rate, psnr_db, reach
 from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream, write_stream
-from .stream.info import Data, stream_bytes, stream_names
+from .stream.info import Data, stream_bytes
 from .stream.layout import Geometry, check_size
 from .stream.sections import pack_alpha, pack_names, unpack_alpha, unpack_names
 
@@ -42,7 +42,7 @@ after one, with no code in the caches."""
 
 
 class Codec:
-    """One bundle on one device. Safe to share by threads; pickles as its bundle's place, hash and options.
+    """One bundle on one device. Safe to share by threads; pickles as its bundle's path, hash and options.
 
     Attributes:
         bundle: the model.
@@ -62,7 +62,7 @@ class Codec:
     @classmethod
     def load(
         cls,
-        place: Place | Bundle | None = None,
+        bundle: BundleSource | Bundle | None = None,
         *,
         device: str = "cpu",
         threads: int | None = None,
@@ -72,7 +72,7 @@ class Codec:
         """Loads a bundle for a device. Graphs are opened at first use; on another device than the CPU, one at once.
 
         Args:
-            place: folder, `.aeb` file, bytes of one, name of a shipped bundle, or a loaded bundle; None for `photo`.
+            bundle: folder, `.aeb` file, bytes of one, name of a shipped bundle, or a loaded bundle; None for `photo`.
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
             threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
                 cores available.
@@ -86,7 +86,7 @@ class Codec:
             ArgumentError: a value out of range.
         """
         options = SessionOptions(device, threads, tf32, {} if provider_options is None else provider_options)
-        return cls(place if isinstance(place, Bundle) else Bundle.load(place), options)
+        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options)
 
     def compress(
         self,
@@ -115,13 +115,13 @@ class Codec:
             ImageError: not an image, or a damaged one.
             LimitError: too many pixels.
             ArgumentError: another type, dtype or shape; quality out of range; several targets.
-            NotReachedError: no quality meets the target; the message says how near one can come.
+            TargetNotReachedError: no quality meets the target; the message says how near one can come.
             MissingHalfError: the bundle has no encoder.
             BundleError: a file of the bundle has changed since it was loaded, or a network gives NaN or infinity.
             DeviceError: onnxruntime is missing, or the device fails.
         """
         self.bundle.require("encoder", "compress")
-        limit = self.limit(max_pixels)
+        limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images([image], self._channels, limit)
         rate = Rate(quality, max_bytes, target_bpp, target_psnr)
         return self._compress(stack, rate, metadata, None, limit)
@@ -154,7 +154,7 @@ class Codec:
             The errors of `compress`; ArgumentError also for images of several sizes or names that do not fit.
         """
         self.bundle.require("encoder", "compress")
-        limit = self.limit(max_pixels)
+        limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images(images, self._channels, limit)
         rate = Rate(quality, max_bytes, target_bpp, target_psnr)
         return self._compress(stack, rate, metadata, names, limit)
@@ -274,16 +274,12 @@ class Codec:
             raise ArgumentError("decode: the latent holds NaN or infinity")
         return self._networks.decode(latents, height, width)
 
-    def check(self, data: Data, *, max_pixels: int | None = None) -> None:
+    def validate(self, data: Data, *, max_pixels: int | None = None) -> None:
         """Refuses a stream that is damaged, too large or of another model, before anything of its images' size is made.
 
         Chunks and alpha are looked at only when they are decoded. Errors are those of `decompress_batch`.
         """
         self._open(data, max_pixels)
-
-    def names(self, data: Data) -> list[str] | None:
-        """Names of a stream's images, or None where it keeps none; see `stream_names`, errors included."""
-        return stream_names(data)
 
     def provider(self, role: str, patches: int | None = None) -> str:
         """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be.
@@ -302,23 +298,13 @@ class Codec:
             self.bundle.require(role, "its provider")
         return self._networks.session(role, patches).provider
 
-    def limit(self, max_pixels: int | None = None) -> int:
-        """Most pixels of one call, padding included: as many as asked for, else as many as the bundle says.
-
-        Raises:
-            ArgumentError: it is no number of pixels.
-        """
-        if max_pixels is None:
-            return min(self.bundle.manifest.limits.max_pixels, MAX_PIXELS)
-        return whole("max_pixels", max_pixels)
-
     def __repr__(self) -> str:
         """Bundle and device."""
         return f"Codec({self.bundle}, device={self.options.device!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Place, hash and options: a worker loads the bundle itself."""
-        return {"place": self.bundle.place, "hash": self.bundle.hash, "options": self.options}
+        """BundleSource, hash and options: a worker loads the bundle itself."""
+        return {"source": self.bundle.source, "hash": self.bundle.hash, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Loads the bundle again.
@@ -326,7 +312,7 @@ class Codec:
         Raises:
             BundleError: another bundle lies there now.
         """
-        bundle = Bundle.load(state["place"])
+        bundle = Bundle.load(state["source"])
         if bundle.hash != state["hash"]:
             raise BundleError(f"{bundle} is not the one that was pickled; load the codec again")
         self.__init__(bundle, state["options"])  # type: ignore[misc]
@@ -341,7 +327,7 @@ class Codec:
         if array is not None and array.dtype == _UINT8 and (known := self._encodable.get(array.shape)) is not None:
             return array if array.ndim == 4 else array.reshape(known)
         self.bundle.require("encoder", "encode")
-        limit = self.limit()
+        limit = self.bundle.pixel_limit()
         stack = stack_images(images, self._channels, limit)
         count, height, width, _ = stack.pixels.shape
         rows, columns = self.bundle.geometry.stride
@@ -359,7 +345,7 @@ class Codec:
             The errors of `decode`.
         """
         self.bundle.require("decoder", "decode")
-        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.limit())
+        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.bundle.pixel_limit())
         expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
         if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
             wanted = f"float32 [N, {', '.join(map(str, expected))}]"
@@ -405,7 +391,7 @@ class Codec:
     @staged("read_container")
     def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader]:
         """A checked stream, and what decodes its chunks."""
-        limit = self.limit(max_pixels)
+        limit = self.bundle.pixel_limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
@@ -434,7 +420,7 @@ class Codec:
 
 def _warn(stack: Stack, stacklevel: int) -> None:
     for note in stack.notes:
-        remark(note, stacklevel=stacklevel)
+        notice(note, stacklevel=stacklevel)
 
 
 def _as_array(images: object) -> NDArray[Any] | None:

@@ -9,6 +9,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from .errors import AeedgeError, ArgumentError
+
 TEMPORARY_PREFIX = ".aeedge-"
 """Start of the name of every temporary file: short whatever the final name is, hidden, and easy to recognise."""
 
@@ -29,6 +31,22 @@ def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
         if facts.st_size > limit:
             raise OSError(errno.EFBIG, f"more than {limit} bytes", os.fspath(path))
         return file.read(facts.st_size)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before any work, that a file or folder can be written under a name; missing parents can be made.
+
+    Raises:
+        ArgumentError: a parent of the name is a file.
+        AeedgeError: the folder is not writable.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ArgumentError(f"{os.fspath(path)}: {folder} is a file, not a folder; choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AeedgeError(f"{os.fspath(path)}: {folder} is not writable; choose another path")
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, overwrite: bool = False) -> None:

@@ -1,7 +1,8 @@
-"""What the user should know though a call succeeded: Python warnings, or, where somebody collects them, plain text.
+"""Notices: what the user should know although a call succeeded.
 
-`warnings.catch_warnings` swaps state of the whole process, so threads that use it take each other's warnings. A
-collector belongs to its context (its thread, its task), as the clock of `stages` does.
+A notice is a Python warning or, inside `collected`, an entry of a list. `warnings.catch_warnings` changes the state of
+the whole process, so threads that use it take each other's warnings; a collector belongs to its context (a thread or a
+task).
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from .errors import AeedgeWarning
 if TYPE_CHECKING:
     from .images.load import Picture
 
-_COLLECTOR: ContextVar[list[str] | None] = ContextVar("aeedge_remarks", default=None)
+_COLLECTOR: ContextVar[list[str] | None] = ContextVar("aeedge_notices", default=None)
 
 
 @contextmanager
 def collected() -> Iterator[list[str]]:
-    """Collects the remarks made inside, in this context, instead of warning of them."""
+    """Collect the notices given inside, in this context, instead of warning about them."""
     found: list[str] = []
     token = _COLLECTOR.set(found)
     try:
@@ -31,8 +32,8 @@ def collected() -> Iterator[list[str]]:
         _COLLECTOR.reset(token)
 
 
-def remark(text: str, *, stacklevel: int = 1) -> None:
-    """Says something to the user: to the collector where there is one, else as an AeedgeWarning.
+def notice(text: str, *, stacklevel: int = 1) -> None:
+    """Give a notice to the collector if there is one, else as an AeedgeWarning.
 
     Args:
         text: one sentence.
@@ -45,8 +46,8 @@ def remark(text: str, *, stacklevel: int = 1) -> None:
         collector.append(text)
 
 
-def told(picture: Picture) -> Picture:
-    """Says what reading a picture has changed; returns the picture."""
+def report_notes(picture: Picture) -> Picture:
+    """Give a notice for each change that loading made to a picture; return the picture."""
     for note in picture.notes:
-        remark(note, stacklevel=2)
+        notice(note, stacklevel=2)
     return picture

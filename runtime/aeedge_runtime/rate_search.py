@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import whole
-from .errors import ArgumentError, NotReachedError
+from .errors import ArgumentError, TargetNotReachedError
 from .limits import MAX_STREAM_BYTES, SLAB_PIXELS
 
 LOWEST, HIGHEST = 1, 100
@@ -106,7 +106,7 @@ def reach(target: Target, code: Code, psnr: Score, what: str) -> bytes:
         what: what is coded, for errors.
 
     Raises:
-        NotReachedError: no quality meets it; the message says how near one can come.
+        TargetNotReachedError: no quality meets it; the message says how near one can come.
     """
     coded: dict[int, bytes] = {}
 
@@ -155,7 +155,7 @@ def _within(limit: int, stream: Code, wish: str, what: str) -> bytes:
     low = _lowest_within(limit, stream)
     if low is None:
         smallest = min(len(data) for data in map(stream, _small_end(stream)))
-        raise NotReachedError(
+        raise TargetNotReachedError(
             f"{what}: {wish} cannot be met; the smallest size possible with this model is {smallest:,} bytes"
         )
 
@@ -200,7 +200,7 @@ def _as_good(least_db: float, stream: Code, psnr: Score, wish: str, what: str) -
             break
         best = max(best, quality_db(quality))
     if high is None:
-        raise NotReachedError(f"{what}: {wish} cannot be met; the best possible with this model is {best:.2f} dB")
+        raise TargetNotReachedError(f"{what}: {wish} cannot be met; the best possible with this model is {best:.2f} dB")
     if quality_db(LOWEST) >= least_db:
         return stream(LOWEST)
     lowest = _last(lambda quality: quality_db(quality) < least_db, LOWEST, high) + 1

@@ -1,1 +1,1 @@
-"""What is timed: aeedge, classic codecs and PyTorch."""
+"""The engines that a benchmark times: aeedge, classic codecs and PyTorch."""

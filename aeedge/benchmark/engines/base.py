@@ -1,15 +1,13 @@
-"""What a benchmark asks of anything that it times."""
+"""The interface of everything that a benchmark times, and the checks of its results."""
 
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from aeedge.benchmark.case import AEEDGE, TORCH, Case
 from aeedge.benchmark.inputs import Item
-from aeedge_runtime.errors import AeedgeError, ArgumentError
+from aeedge_runtime.errors import AeedgeError
 from aeedge_runtime.rate_search import psnr_db
 
 
@@ -38,35 +36,6 @@ class Engine(Protocol):
 
     def providers(self) -> Mapping[str, str]:
         """Return what really runs each graph, by its role."""
-
-
-def open_engine(case: Case, bundle: str, run: Path | None, target_psnr_db: float | None) -> Engine:
-    """Return the engine of a case, not loaded yet.
-
-    Args:
-        case: what will be timed.
-        bundle: place or name of the bundle.
-        run: the run folder that the bundle was exported from, for PyTorch.
-        target_psnr_db: what a classic codec has to reach.
-
-    Raises:
-        ArgumentError: what the engine needs was not given.
-    """
-    if case.engine == AEEDGE:
-        from aeedge.benchmark.engines.aeedge import AeedgeEngine
-
-        return AeedgeEngine(case, bundle)
-    if case.engine in TORCH:
-        from aeedge.benchmark.engines.torch import TorchEngine
-
-        if run is None:
-            raise ArgumentError("found no run folder to load the PyTorch model from; name it with --run")
-        return TorchEngine(case, run)
-    from aeedge.benchmark.engines.classic import ClassicEngine
-
-    if target_psnr_db is None:
-        raise ArgumentError("found no PSNR to match, expected the bundle's")
-    return ClassicEngine(case, target_psnr_db)
 
 
 def fingerprint(result: Any) -> int:

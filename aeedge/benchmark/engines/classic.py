@@ -10,7 +10,7 @@ import numpy as np
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.engines.base import WrongResultError, psnr_or_none
 from aeedge.benchmark.inputs import Item
-from aeedge_runtime import load_image
+from aeedge_runtime import load_picture
 from aeedge_runtime.errors import ArgumentError
 from aeedge_runtime.profiling import stage
 
@@ -68,8 +68,8 @@ class ClassicEngine:
         if self.case.operation == "decompress":
             with stage("decode"):
                 return np.stack([self._decode(data) for data in value])
-        with stage("load_image"):
-            images = [load_image(image, self._channels).pixels for image in value]
+        with stage("load_picture"):
+            images = [load_picture(image, self._channels).pixels for image in value]
         with stage("encode"):
             return b"".join([self._encode(image) for image in images])
 

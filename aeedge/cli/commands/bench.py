@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.console import complain, count, note, print_json, printable, say, table, warn
-from aeedge.cli.inputs import STDIN
+from aeedge.cli.console import complain, note, print_json, say, warn
 from aeedge.cli.options import force_option, json_option
 from aeedge.cli.outputs import OutputGuard
+from aeedge.figures import count, printable, table
+from aeedge.sources import STDIN
 
 if TYPE_CHECKING:
     from aeedge.benchmark.measure import Report
@@ -189,9 +190,10 @@ def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]
     from aeedge.benchmark.pictures import load_pictures
     from aeedge.benchmark.protocol import QUICK, Effort
     from aeedge.benchmark.regression import cases_of
-    from aeedge.cli.inputs import IMAGE_SUFFIXES, find_sources
-    from aeedge.evaluation.data import spread
+    from aeedge.figures import spread
+    from aeedge.sources import find_sources
     from aeedge_runtime import Bundle
+    from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
     loaded = Bundle.load(bundle)
     changes = {name: options[name] for name in ("repeats", "samples") if options[name]}

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.console import count, note, print_json, printable, say, table
+from aeedge.cli.console import note, print_json, say
 from aeedge.cli.options import force_option, json_option
-from aeedge.cli.outputs import require_place
+from aeedge.figures import count, printable, table
 from aeedge.training.openmp import wait_briefly
 from aeedge_runtime.errors import AeedgeError
+from aeedge_runtime.files import require_writable
 
 if TYPE_CHECKING:
     from aeedge.cli.demo import Demonstration
@@ -30,7 +31,7 @@ def demo(out: str, data_dir: str | None, quality: int, force: bool, as_json: boo
     folder = Path(out)
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise AeedgeError(f"{printable(folder)} exists; --force replaces what is in it, --out names another place")
-    require_place(folder / "run")
+    require_writable(folder / "run")
 
     wait_briefly()
     from aeedge.cli.demo import demonstrate

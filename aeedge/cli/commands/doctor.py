@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aeedge.cli.console import print_json, say
-from aeedge.cli.errors import TRAIN_MODULES
+from aeedge.cli.console import print_json, say, warn
 from aeedge.cli.options import json_option
+from aeedge.extras import TRAIN_MODULES
 
 if TYPE_CHECKING:
     from aeedge_runtime import Diagnosis
@@ -54,3 +54,5 @@ def _show(diagnosis: "Diagnosis", missing: list[str]) -> None:
     say(f"{'training':14}{absent if missing else 'available'}")
     if diagnosis.backend_fault:
         say(f"{'remedy':14}{diagnosis.backend_fault}")
+    for fault in diagnosis.outdated.values():
+        warn(fault)

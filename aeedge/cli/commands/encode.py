@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
-from aeedge.applications.outlet import Outlet
-from aeedge.cli.console import count, print_json, printable, say
-from aeedge.cli.errors import require_report
+from aeedge.cli.console import print_json, say
 from aeedge.cli.options import device_option, force_option, json_option, threads_option
+from aeedge.cli.outlet import Outlet
 from aeedge.cli.outputs import require_suffix
 from aeedge.cli.selection import Selection, data_options
+from aeedge.extras import require_report
+from aeedge.figures import count, printable
 from aeedge_runtime.errors import ArgumentError
 
 PATH = click.Path(path_type=Path)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.console import count, note, print_json, printable, say, warn
-from aeedge.cli.errors import require_report
+from aeedge.cli.console import note, print_json, say, warn
 from aeedge.cli.options import device_option, force_option, json_option, threads_option
-from aeedge.cli.outputs import require_place
+from aeedge.cli.progress import Progress
+from aeedge.extras import require_report
+from aeedge.figures import count, printable
 from aeedge_runtime.errors import AeedgeError
+from aeedge_runtime.files import require_writable
 
 if TYPE_CHECKING:
     from aeedge.evaluation.evaluate import Evaluation
@@ -96,11 +98,12 @@ def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **
 
 def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation, bytes]":
     from aeedge.evaluation.classic import choose_classics
-    from aeedge.evaluation.data import is_small_set, open_images, spread
+    from aeedge.evaluation.data import is_small_set, open_images
     from aeedge.evaluation.evaluate import evaluate_images, evaluate_set
     from aeedge.evaluation.measure import Plan
     from aeedge.evaluation.report.examples import choose_examples
     from aeedge.evaluation.report.page import to_html
+    from aeedge.figures import spread
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.backend import default_threads
 
@@ -118,12 +121,14 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
     note(f"{count(len(images), 'image')}, {len(plan.qualities)} qualities, against {_names(classics)}")
     if small and options["jobs"] > 1:
         warn("--jobs: small images are measured as a set, all at once; left aside")
-    if small:
-        evaluation = evaluate_set(codec, images, plan, span=span, place=place)
-    else:
-        evaluation = evaluate_images(codec, images, plan, span=span, jobs=options["jobs"], place=place)
-    shown = next((classic for classic in classics if classic.key.startswith("webp")), classics[0])
-    examples = choose_examples(codec, images, evaluation, shown, options["examples"])
+    with Progress() as shown:
+        if small:
+            evaluation = evaluate_set(codec, images, plan, span=span, place=place, progress=shown.report)
+        else:
+            jobs = options["jobs"]
+            evaluation = evaluate_images(codec, images, plan, span=span, jobs=jobs, place=place, progress=shown.report)
+    example = next((classic for classic in classics if classic.key.startswith("webp")), classics[0])
+    examples = choose_examples(codec, images, evaluation, example, options["examples"])
     return evaluation, to_html(evaluation, examples)
 
 
@@ -135,7 +140,7 @@ def _check_output(folder: Path, force: bool) -> Path:
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not force:
         raise AeedgeError(f"{printable(folder / existing[0])} exists; --force replaces it, -o names another folder")
-    require_place(folder / FILES[0])
+    require_writable(folder / FILES[0])
     return folder
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from aeedge.cli.console import count, note, print_json, say, size
+from aeedge.cli.console import note, print_json, say
 from aeedge.cli.options import Number, force_option, json_option
+from aeedge.figures import count, size
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from aeedge.cli.console import count, print_json, printable, say, size
-from aeedge.cli.inputs import STDIN, STREAM_SUFFIX, Source
+from aeedge.cli.console import print_json, say
 from aeedge.cli.options import json_option
+from aeedge.figures import count, printable, size
+from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import InputError
 
 SIGNATURE = b"\xaeED"
@@ -50,7 +51,7 @@ def _read_stream(thing: str) -> bytes | None:
 def _stream_facts(thing: str, data: bytes) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from aeedge.cli.batch import with_name
+    from aeedge.figures import with_name
     from aeedge_runtime import stream_info
 
     try:
@@ -65,7 +66,7 @@ def _bundle_facts(place: str) -> dict[str, Any]:
     from aeedge_runtime import Bundle
 
     bundle = Bundle.load(place)
-    return {"bundle": {"place": str(bundle.place), **asdict(bundle.manifest)}}
+    return {"bundle": {"place": str(bundle.source), **asdict(bundle.manifest)}}
 
 
 def _show_stream(facts: Mapping[str, Any]) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.cli.batch import Result, report, run_batch
-from aeedge.cli.inputs import IMAGE_SUFFIXES, STDIN, find_sources
 from aeedge.cli.options import device_option, force_option, json_option, skip_option, threads_option
-from aeedge.cli.outputs import Job, OutputGuard, plan, restored_name
+from aeedge.cli.outputs import Job, OutputGuard, decompressed_name, plan
+from aeedge.sources import STDIN, find_sources
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from aeedge_runtime import Codec
@@ -34,7 +35,7 @@ def reconstruct(bundle: str, images: tuple[str, ...], output: str, as_json: bool
         raise click.UsageError("found -o -, expected a file or a folder")
     sources = find_sources(images, IMAGE_SUFFIXES)
     guard = OutputGuard(sources, force=options["force"], skip_existing=options["skip_existing"])
-    jobs = plan(sources, output, restored_name)
+    jobs = plan(sources, output, decompressed_name)
 
     from aeedge_runtime import Codec
 

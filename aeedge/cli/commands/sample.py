@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.applications.outlet import Outlet
-from aeedge.cli.console import count, print_json, printable, say
-from aeedge.cli.inputs import Source
+from aeedge.cli.console import print_json, say
 from aeedge.cli.options import device_option, force_option, json_option, threads_option
+from aeedge.cli.outlet import Outlet
 from aeedge.cli.outputs import require_suffix
+from aeedge.figures import count, printable
+from aeedge.sources import Source
 
 if TYPE_CHECKING:
     from aeedge.applications.generation import Pixels
@@ -74,7 +75,7 @@ def _draw(codec: "Codec", kind: str, inputs: list[str], number: int, seed: int) 
 
     from aeedge.applications.generation import interpolate, sample_posterior
     from aeedge.applications.generation import sample as sample_prior
-    from aeedge_runtime import load_image
+    from aeedge_runtime import load_picture
 
     if kind == "prior":
         return sample_prior(codec, number, seed)
@@ -82,5 +83,5 @@ def _draw(codec: "Codec", kind: str, inputs: list[str], number: int, seed: int) 
         made = sample_posterior(codec, inputs[0], number, seed)
     else:
         made = interpolate(codec, inputs[0], inputs[1], number)
-    shown = [load_image(name, codec.bundle.manifest.image.channels).pixels[None] for name in inputs]
+    shown = [load_picture(name, codec.bundle.manifest.image.channels).pixels[None] for name in inputs]
     return np.concatenate([shown[0], made, *shown[1:]])

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aeedge.cli.console import complain, count, print_json, say
+from aeedge.cli.console import complain, print_json, say
 from aeedge.cli.options import device_option, json_option, threads_option
+from aeedge.figures import count
 
 if TYPE_CHECKING:
     from aeedge_runtime import Verification

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeedge.evaluation.classic import ClassicCodec
-from aeedge.evaluation.data import EvaluationImage, spread
+from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.evaluate import Evaluation, Rival
 from aeedge.evaluation.small import SHEET, from_sheet, sheet_of
+from aeedge.figures import spread
 from aeedge_runtime import Codec
 from aeedge_runtime.rate_search import psnr_db
 

@@ -7,13 +7,13 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from aeedge.cli.console import count, size
 from aeedge.evaluation.bdrate import Difference
 from aeedge.evaluation.evaluate import MS_SSIM_RANGE, Evaluation
 from aeedge.evaluation.report.examples import Example
 from aeedge.evaluation.report.figures import curve_charts, curve_values, time_charts
 from aeedge.evaluation.report.tables import image_table, match_table
 from aeedge.evaluation.verdict import NOTE, judged, verdict
+from aeedge.figures import count, size
 
 KINDS = {"win": "Wins", "loss": "Loses", "even": "Even", "note": "Note"}
 

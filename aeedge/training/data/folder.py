@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeedge.cli.inputs import IMAGE_SUFFIXES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
-from aeedge_runtime.images.load import load_image
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+from aeedge_runtime.images.load import load_picture
 from aeedge_runtime.images.metadata import ORIENTATION
 
 MEMORY_LIMIT = 6 * 2**30
@@ -34,7 +34,7 @@ def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is not a readable image.
     """
-    return load_image(path, channels).pixels
+    return load_picture(path, channels).pixels
 
 
 def image_paths(root: Path) -> list[Path]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aeedge.cli.outputs import require_place
 from aeedge.configuration import Configuration, parse
 from aeedge.models import Autoencoder, build_model
 from aeedge.training.config import RunConfig
 from aeedge.training.run.checkpoint import Counters, load_weights, read_checkpoint, under
 from aeedge.training.run.logbook import METRICS
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
+from aeedge_runtime.files import require_writable
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
@@ -128,7 +128,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{path}: found a file, expected a folder for the run")
-    require_place(path / CONFIG)
+    require_writable(path / CONFIG)
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
             raise ArgumentError(

@@ -100,7 +100,7 @@ class TorchPrior:
     def _first(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         self._known, empty = _tensor(feeds["squares"]), _tensor(feeds["inside"]) * 0
         hyper = _tensor(feeds["hyper_symbols"]).to(self._dtype)
-        self._features = self._prior.features(hyper, tuple(empty.shape[2:]))
+        self._features = self._prior.features(hyper, (empty.shape[2], empty.shape[3]))
         context = empty.repeat(1, self._groups[0], 1, 1)
         return self._at(self._known, context, context, empty)
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from ..arrays import whole
 from ..errors import AeedgeError, ArgumentError, BundleError, MissingHalfError, ModelNotFoundError
+from ..limits import MAX_PIXELS
 from ..stream.layout import Geometry
 from .manifest import Manifest
 from .onnx_check import check_weights
@@ -27,14 +29,14 @@ LARGE_GRAPH = 64 << 20
 """Bytes above which a graph goes to onnxruntime as a file: of one that it gets as bytes it has three copies at once
 while it opens it, of a file two. Such graphs take seconds to open, and the copy a tenth of that."""
 
-Place = str | os.PathLike[str] | bytes
+BundleSource = str | os.PathLike[str] | bytes
 
 
 class Bundle:
     """A loaded and checked bundle; graphs are read again, and checked again, when a session is opened.
 
     Attributes:
-        place: where it lies (absolute path), or the bytes of its zip.
+        source: absolute path it was loaded from, or the bytes of its zip.
         hash: hex sha256 of manifest.json, which holds the hashes of all other files.
         manifest: the facts of the model.
         manifest_bytes: manifest.json as it is.
@@ -43,14 +45,14 @@ class Bundle:
         stream_id: 8 bytes, the latent space of its streams.
     """
 
-    def __init__(self, place: Path | bytes, store: Store) -> None:
+    def __init__(self, source: Path | bytes, store: Store) -> None:
         data = read_manifest(store)
-        self.place = place
+        self.source = source
         self.hash = hashlib.sha256(data).hexdigest()
         try:
             self.manifest = Manifest.from_bytes(data)
         except BundleError as error:
-            raise BundleError(f"{shown(place)}: {error}") from error
+            raise BundleError(f"{shown(source)}: {error}") from error
         self.manifest_bytes = data
         self._store = store
         self._check_files()
@@ -65,29 +67,29 @@ class Bundle:
         )
 
     @classmethod
-    def load(cls, place: Place | None = None) -> Self:
+    def load(cls, source: BundleSource | None = None) -> Self:
         """Loads and checks a bundle.
 
         Args:
-            place: a folder, an `.aeb` file, the bytes of one, or the name of a shipped bundle; None for the default.
+            source: a folder, an `.aeb` file, the bytes of one, or the name of a shipped bundle; None for the default.
 
         Raises:
-            ModelNotFoundError: nothing of that name, or at that place.
+            ModelNotFoundError: nothing of that name, or at that path.
             BundleError: a file is damaged, forged, missing, or not part of the bundle; or a weight is NaN or infinite.
-            ArgumentError: `place` is of another type, or an empty text.
+            ArgumentError: `source` is of another type, or an empty text.
         """
         try:
-            found = find_bundle(place)
+            found = find_bundle(source)
             return cls(found, open_store(found))
         except AeedgeError:
             raise
         except OSError as error:  # a name too long, a folder that may not be looked into
-            where = "bytes" if isinstance(place, bytes) else f"{os.fspath(place or DEFAULT_BUNDLE)!s:.200}"
-            raise ModelNotFoundError(f"no bundle at {where} ({error.strerror}); give another place") from error
+            where = "bytes" if isinstance(source, bytes) else f"{os.fspath(source or DEFAULT_BUNDLE)!s:.200}"
+            raise ModelNotFoundError(f"no bundle at {where} ({error.strerror}); give another path") from error
 
     def __str__(self) -> str:
         """Name for messages."""
-        return f"bundle {self.manifest.name!r} ({'in memory' if isinstance(self.place, bytes) else self.place})"
+        return f"bundle {self.manifest.name!r} ({'in memory' if isinstance(self.source, bytes) else self.source})"
 
     def read(self, name: str) -> bytes:
         """Bytes of a file, equal to what was exported.
@@ -131,6 +133,19 @@ class Bundle:
             return None
         return copy
 
+    def pixel_limit(self, max_pixels: int | None = None) -> int:
+        """Return the most pixels that one call takes, padding included.
+
+        Args:
+            max_pixels: what the caller asks for; None for the limit of the bundle.
+
+        Raises:
+            ArgumentError: `max_pixels` is not a positive integer.
+        """
+        if max_pixels is None:
+            return min(self.manifest.limits.max_pixels, MAX_PIXELS)
+        return whole("max_pixels", max_pixels)
+
     def require(self, half: str, action: str) -> None:
         """Checks that the bundle has a half.
 
@@ -158,25 +173,25 @@ class Bundle:
             check_weights(data, f"{self}: {name}")
 
 
-def find_bundle(place: Place | None) -> Path | bytes:
+def find_bundle(source: BundleSource | None) -> Path | bytes:
     """Absolute path of a bundle, or the bytes as they came.
 
     Raises:
         ModelNotFoundError: a name without a separator that is neither a file, a folder nor a shipped bundle.
-        ArgumentError: `place` is of another type, or an empty text.
+        ArgumentError: `source` is of another type, or an empty text.
     """
-    if place is None:
+    if source is None:
         return _shipped(DEFAULT_BUNDLE)
-    if isinstance(place, bytes):
-        return place
-    if not isinstance(place, str | os.PathLike):
+    if isinstance(source, bytes):
+        return source
+    if not isinstance(source, str | os.PathLike):
         raise ArgumentError(
-            f"bundle: found {type(place).__name__}, expected a path, bytes or the name of a shipped bundle"
+            f"bundle: found {type(source).__name__}, expected a path, bytes or the name of a shipped bundle"
         )
-    if place == "":
+    if source == "":
         raise ArgumentError("bundle: found an empty text, expected a path or the name of a shipped bundle")
-    path = Path(place)
-    is_name = isinstance(place, str) and path.name == place and not path.suffix
+    path = Path(source)
+    is_name = isinstance(source, str) and path.name == source and not path.suffix
     if not is_name or path.is_file() or (path / "manifest.json").exists():
         return path.absolute()
     if path.is_dir() and path.name not in shipped_bundles():

@@ -107,7 +107,7 @@ def _low_halves(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
     low = np.zeros(len(last), np.uint16)
     for place in range(3):
         here = first + place <= last
-        low[here] |= (data[first[here] + place] & np.uint16(127)) << np.uint16(7 * place)
+        low[here] |= (data[first[here] + place].astype(np.uint16) & 127) << (7 * place)
     return low
 
 

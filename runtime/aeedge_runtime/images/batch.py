@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, LimitError
 from ..profiling import staged
-from .load import Picture, Pixels, Source, check_array, check_size, load_image, match_channels, split_alpha
+from .load import Picture, Pixels, Source, check_array, check_size, load_picture, match_channels, split_alpha
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +36,18 @@ class Stack:
     notes: tuple[str, ...]
 
 
-@staged("load_image")
+@staged("load_picture")
 def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pixels: int) -> Stack:
     """Loads images and stacks them.
 
     Args:
-        images: sources as `load_image` takes them, or one uint8 array [N, H, W] or [N, H, W, 1 | 2 | 3 | 4].
+        images: sources as `load_picture` takes them, or one uint8 array [N, H, W] or [N, H, W, 1 | 2 | 3 | 4].
         channels: 1 or 3, what the model takes.
         max_pixels: most pixels of all together.
 
     Raises:
         ArgumentError: no image, several sizes, or another type, dtype or shape.
-        ImageError, LimitError: from `load_image`.
+        ImageError, LimitError: from `load_picture`.
     """
     if isinstance(images, np.ndarray):
         return _stack_array(images, channels, max_pixels)
@@ -62,7 +62,7 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
             image = _copied(image)
         # Notes of a Picture are its maker's: they were there to read before it came here.
         known = len(image.notes) if isinstance(image, Picture) else 0
-        picture = load_image(image, channels, max_pixels=max_pixels)
+        picture = load_picture(image, channels, max_pixels=max_pixels)
         pictures.append(replace(picture, notes=picture.notes[known:]) if known else picture)
         _check_same_size(pictures, max_pixels)
     if not pictures:

@@ -1,7 +1,7 @@
 """Pictures in: files, bytes, PIL images and arrays become 8-bit gray or RGB planes, and what changed is said.
 
 Rules: the EXIF orientation is applied and set to 1; alpha and the ICC profile are kept; deeper samples are scaled, not
-clipped; of a file with several frames the first is taken, or all (`load_frames`), and of an opened PIL image the one
+clipped; of a file with several frames the first is taken, or all (`load_pictures`), and of an opened PIL image the one
 that it is at. Every change beyond that is a note in plain words.
 """
 
@@ -77,7 +77,7 @@ class Picture:
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[Any] | Picture"
 
 
-def load_image(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_picture(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads one picture.
 
     Args:
@@ -117,7 +117,7 @@ def _is_pil(source: object) -> TypeGuard[Image]:
     return ("PIL.Image", "Image") in names
 
 
-def load_frames(
+def load_pictures(
     source: str | os.PathLike[str] | bytes | bytearray | memoryview,
     channels: int | None = None,
     *,
@@ -127,11 +127,11 @@ def load_frames(
 
     Args:
         source: path, or bytes of a file.
-        channels: as for `load_image`.
+        channels: as for `load_picture`.
         max_pixels: most pixels of all frames together; checked before the first is decoded.
 
     Raises:
-        ImageError, LimitError: as `load_image`, also in the middle of the frames.
+        ImageError, LimitError: as `load_picture`, also in the middle of the frames.
         ArgumentError: another type: an image in memory is one frame.
     """
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
@@ -214,9 +214,10 @@ def to_gray(pixels: Pixels) -> Pixels:
 
 
 def _luma(pixels: Pixels) -> Pixels:
-    total = pixels[..., 0] * np.uint32(LUMA[0])
-    total += pixels[..., 1] * np.uint32(LUMA[1])
-    total += pixels[..., 2] * np.uint32(LUMA[2])
+    # NumPy before 2.0 gives uint8 times np.uint32(c) the type that c fits into, and the sum would overflow.
+    total = np.multiply(pixels[..., 0], LUMA[0], dtype=np.uint32)
+    total += np.multiply(pixels[..., 1], LUMA[1], dtype=np.uint32)
+    total += np.multiply(pixels[..., 2], LUMA[2], dtype=np.uint32)
     total += np.uint32(1 << 15)
     return (total >> 16).astype(np.uint8)[..., None]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, ImageError
 from ..files import atomic_write
-from ..notices import remark
+from ..notices import notice
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,7 +52,7 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
     """
     data, notes = picture_bytes(picture, Path(path).suffix)
     for note in notes:
-        remark(f"{os.fspath(path)}: {note}", stacklevel=2)
+        notice(f"{os.fspath(path)}: {note}", stacklevel=2)
     atomic_write(path, data, overwrite=overwrite)
 
 
@@ -62,7 +62,7 @@ def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]
 
     _check_suffix(suffix)
     if not isinstance(picture, Picture):
-        raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, such as load_image gives")
+        raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, such as load_picture gives")
     check_picture(picture)
     pixels = picture.pixels[..., :1] if picture.gray else picture.pixels
     return image_bytes(finished(pillow_image(pixels), picture.alpha, picture.icc, picture.exif), suffix)

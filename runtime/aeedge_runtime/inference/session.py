@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..arrays import whole
 from ..errors import ArgumentError, BundleError, DeviceError
-from ..notices import remark
+from ..notices import notice
 from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
 from .cuda_graphs import CapturedRunner
 
@@ -181,7 +181,7 @@ def _open(runtime: ModuleType, model: bytes | Path, options: SessionOptions, rol
         try:
             return _open_provider(runtime, model, options, CUDA, role)
         except DeviceError as error:
-            remark(f"device auto uses the CPU: {error}", stacklevel=3)
+            notice(f"device auto uses the CPU: {error}", stacklevel=3)
             return _create(runtime, model, options, [CPU], role)
     name = CUDA if options.device.startswith("cuda") else provider_name(options.device)
     return _open_provider(runtime, model, options, name, role)

@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeedge.applications.anomaly import auroc, calibrate, conformal_threshold, heat_map, score_images, squared_errors
+from aeedge.applications.anomaly import auroc, heat_map, score_images, squared_errors
 from aeedge.applications.features import encode_images, principal_components
 from aeedge.applications.generation import grid, interpolate, posterior, sample, sample_posterior
 from aeedge.applications.images import NamedImage, batches, dataset_images, file_images
 from aeedge.applications.reconstruction import reconstruct, side_by_side
-from aeedge.cli.inputs import IMAGE_SUFFIXES, find_sources
+from aeedge.sources import find_sources
 from aeedge_runtime import AeedgeWarning, ArgumentError, BundleError, Codec
 from aeedge_runtime.coding.networks import Networks
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 from aeedge_runtime.rate_search import psnr_db
 
 BUNDLES = Path(__file__).parents[2] / "fixtures" / "bundles"
@@ -78,33 +79,6 @@ def test_auroc_of_known_orders():
     assert auroc(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 0.0
     assert auroc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
     assert auroc(np.array([1.0, 3.0]), np.array([2.0])) == 0.5
-
-
-def test_threshold_keeps_its_false_positive_rate():
-    rng = np.random.default_rng(0)
-    rates = []
-    for _ in range(300):
-        scores = rng.exponential(size=1100)
-        rates.append((scores[100:] > conformal_threshold(scores[:100], 0.05)).mean())
-    assert np.mean(rates) == pytest.approx(5 / 101, abs=0.004)
-
-
-def test_threshold_ranks():
-    scores = np.arange(1.0, 100.0)
-    assert conformal_threshold(scores, 0.01) == 99.0
-    assert conformal_threshold(scores, 0.5) == 50.0
-    with pytest.raises(ArgumentError, match=r"expected at least 199 for 0\.005"):
-        conformal_threshold(scores, 0.005)
-
-
-def test_calibration_states_the_rate_it_can_show(dense):
-    facts = calibrate(dense, list(smooth(40)), 0.001)
-    assert facts is not None
-    assert (facts.score, facts.images, facts.false_positive_rate) == ("mse", 40, pytest.approx(1 / 41))
-    assert facts.threshold == max(scored.score for scored in score_images(dense, named(smooth(40))))
-    assert calibrate(dense, list(smooth(19))) is None
-    with pytest.raises(ArgumentError, match="expected a share between 0 and 1"):
-        calibrate(dense, list(smooth(40)), 1.0)
 
 
 def test_heat_map_is_black_where_nothing_differs():

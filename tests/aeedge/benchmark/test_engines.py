@@ -7,8 +7,9 @@ from aeedge.benchmark import measure, worker
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.engines import classic as engine_classic
 from aeedge.benchmark.engines.aeedge import AeedgeEngine
-from aeedge.benchmark.engines.base import WrongResultError, open_engine
+from aeedge.benchmark.engines.base import WrongResultError
 from aeedge.benchmark.engines.classic import ClassicEngine
+from aeedge.benchmark.engines.factory import open_engine
 from aeedge.benchmark.inputs import make_material
 from aeedge.benchmark.measure import ProcessError
 from aeedge.benchmark.pictures import draw_picture

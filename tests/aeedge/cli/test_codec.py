@@ -70,7 +70,7 @@ def test_json_and_a_result_on_stdout_are_refused(aeedge, draw, conv, tmp_path):
     for words in (("compress", image, "-o", "-"), ("decompress", image, "-o", "-"), ("decompress", "-")):
         done = aeedge(*words, "-m", conv, "--json")
         assert (done.code, len(done.errors)) == (2, 1)
-        assert "found --json and a" in done.errors[0]
+        assert "--json cannot be combined" in done.errors[0]
 
 
 def test_json_is_one_object(aeedge, draw, conv, tmp_path):
@@ -157,7 +157,7 @@ def test_several_images_never_go_to_the_name_of_one(aeedge, draw, conv, tmp_path
     aeedge("compress", tmp_path / "in", "-m", conv, "--pack", pack)
     done = aeedge("decompress", pack, "-m", conv, "-o", tmp_path / "one.png")
     assert (done.code, len(done.errors)) == (2, 1)
-    assert "one.png: found the name of a picture, expected that of a folder" in done.errors[0]
+    assert "one.png: found the name of an image, expected that of a folder" in done.errors[0]
     assert not (tmp_path / "one.png").exists()
     (tmp_path / "one.png").mkdir()
     assert aeedge("decompress", pack, "-m", conv, "-o", tmp_path / "one.png").code == 0
@@ -314,7 +314,7 @@ def test_a_forged_count_is_refused_before_places_are_made(aeedge, conv, tmp_path
     for wanted, code in ((stream_id, 3), (bytes(8), 4)):
         place = tmp_path / "bomb.aee"
         place.write_bytes(write_stream(Stream(wanted, 50, 1 << 24, 65535, 65535, False, [b"x"], 0)))
-        monkeypatch.setattr(restoration, "places_to_restore", lambda *_: pytest.fail("made places"))
+        monkeypatch.setattr(restoration, "unpacked_paths", lambda *_: pytest.fail("made places"))
         done = aeedge("decompress", place, "-m", conv, "-o", tmp_path / "out")
         assert (done.code, len(done.errors)) == (code, 1)
     assert not (tmp_path / "out").exists()
@@ -334,7 +334,7 @@ def test_packing_takes_neither_a_folder_nor_jobs(aeedge, draw, conv, tmp_path):
     for words, message in (
         (("--pack", f"{tmp_path}/new/"), "/new/: found a folder, expected the name of the stream to write"),
         (("--pack", tmp_path), "found a folder, expected the name of the stream to write"),
-        (("--pack", tmp_path / "all.aee", "--jobs", 2), "found --pack with --jobs, expected one of them"),
+        (("--pack", tmp_path / "all.aee", "--jobs", 2), "--pack cannot be combined with --jobs"),
     ):
         done = aeedge("compress", image, "-m", conv, *words)
         assert (done.code, len(done.errors)) == (2, 1)

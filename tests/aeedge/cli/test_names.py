@@ -73,7 +73,7 @@ def test_an_unreadable_file_is_named_and_the_others_done(aeedge, draw, conv, tmp
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *rest, **options)
 
-    monkeypatch.setattr("aeedge.cli.inputs.os.open", deny)
+    monkeypatch.setattr("aeedge.sources.os.open", deny)
     done = aeedge("compress", tmp_path / "in", "-m", conv, "-o", tmp_path / "out")
     assert done.code == 1
     assert done.errors == [f"error: {denied}: cannot be read: Permission denied; name an existing, readable file"]

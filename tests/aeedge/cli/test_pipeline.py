@@ -1,90 +1,34 @@
-"""Several inputs at once: order, overlap, errors, interruption, and that threads do not take each other's remarks."""
+"""Several inputs at once: order, overlap, errors and interruption."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-import warnings
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 
 import pytest
-from PIL import Image
 
-from aeedge.cli import pipeline
-from aeedge.cli.pipeline import MOST_AHEAD, Pipeline, Room, Stopped, choose_jobs
-from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
-from aeedge_runtime.notices import collected, remark
+from aeedge.cli.pipeline import MOST_AHEAD, Pipeline, Room, choose_jobs
+from aeedge.cli.stop import Stop, Stopped
+from aeedge_runtime import AeedgeError
 
 
 def silent(_done: int) -> None:
-    """Stands for a progress line."""
+    """Stand in for a progress line."""
 
 
 def own_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("aeedge-")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("aeedge")]
 
 
-@contextmanager
-def stopped_at_first_answer(work):
-    """Leaves a pipeline of two threads and a hundred items as soon as there is an answer."""
-    with closing(Pipeline(work, 2, silent).run(range(100))) as answers:
-        next(answers)
-        yield
+def pipeline(work, jobs, progress=silent, stop=None):
+    return Pipeline(work, jobs, progress, stop or Stop())
 
 
-def test_a_thread_that_loses_its_stop_takes_no_further_item(monkeypatch):
-    """The exception may arrive where Python lets none through, such as a callback of a weak reference."""
-    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.2)
-    taken, leave = [], threading.Event()
-
-    def work(number: int) -> int:
-        taken.append(number)
-        if number:
-            try:
-                while not leave.is_set():
-                    time.sleep(0.001)
-            except Stopped:  # lost
-                pass
-        return number
-
-    with stopped_at_first_answer(work):
-        time.sleep(0.05)
-        before = len(taken)
-    assert len(taken) == before
-    assert not own_threads()
-
-
-def test_a_thread_that_takes_no_notice_is_told_again_and_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(pipeline, "PATIENCE_IN_ALL_S", 0.5)
-    told, leave = [], threading.Event()
-
-    def work(number: int) -> int:
-        while number and not leave.is_set():
-            try:
-                time.sleep(0.001)
-            except Stopped:
-                told.append(number)
-        return number
-
-    start = time.monotonic()
-    with stopped_at_first_answer(work):
-        time.sleep(0.05)
-    assert time.monotonic() - start < 5
-    assert len(told) > 2
-    leave.set()
-    for thread in own_threads():
-        thread.join(10)
-
-
-def test_threads_of_a_batch_find_their_modules_imported(conv):
-    options = {"jobs": 2, "threads": None, "model": str(conv), "device": "cpu"}
-    words = f"import sys; from aeedge.cli.batch import load_codec; load_codec({options}, 2); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
-    needed = {"onnxruntime", "aeedge_runtime.images.modes", "aeedge_runtime.images.save", "PIL.JpegImagePlugin"}
-    assert needed <= set(done.stdout.split())
+def until_stopped(stop: Stop, limit_s: float = 20) -> None:
+    """Work in small steps, as networks do, and ask before each whether to stop."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        stop.check()
+        time.sleep(0.002)
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -96,14 +40,14 @@ def test_answers_come_in_order(jobs):
         time.sleep(delays[number])
         return number**2
 
-    assert list(Pipeline(work, jobs, seen.append).run(range(6))) == [0, 1, 4, 9, 16, 25]
+    assert list(pipeline(work, jobs, seen.append).run(range(6))) == [0, 1, 4, 9, 16, 25]
     assert seen == sorted(seen)
     assert not own_threads()
 
 
 def test_items_overlap():
-    meeting = threading.Barrier(3, timeout=20)  # nobody passes unless three are at work at once
-    list(Pipeline(lambda _: meeting.wait(), 3, silent).run(range(6)))
+    meeting = threading.Barrier(3, timeout=20)  # none passes unless three are at work at once
+    list(pipeline(lambda _: meeting.wait(), 3).run(range(6)))
 
 
 def test_few_answers_wait_behind_a_slow_item():
@@ -119,7 +63,7 @@ def test_few_answers_wait_behind_a_slow_item():
         if len(started) >= MOST_AHEAD:
             release.set()
 
-    with closing(Pipeline(work, 2, progress).run(range(3 * MOST_AHEAD))) as answers:
+    with closing(pipeline(work, 2, progress).run(range(3 * MOST_AHEAD))) as answers:
         assert next(answers) == 0
         assert len(started) <= MOST_AHEAD + 1
         assert list(answers)[-1] == 3 * MOST_AHEAD - 1
@@ -135,22 +79,20 @@ def test_an_error_of_the_work_ends_the_pipeline():
         time.sleep(0.01)
 
     with pytest.raises(ValueError, match="three"):
-        list(Pipeline(work, 2, silent).run(range(1000)))
+        list(pipeline(work, 2).run(range(1000)))
     assert len(done) < 50
     assert not own_threads()
 
 
-def test_an_interruption_ends_work_under_way_and_what_it_would_clean_up_is_cleaned_up():
-    cleaned: list[int] = []
-    begun = threading.Event()
+def test_an_interruption_ends_work_in_progress_and_work_that_waits():
+    stop, ended, begun = Stop(), [], threading.Event()
 
     def work(number: int) -> None:
+        begun.set()
         try:
-            begun.set()
-            for _ in range(2000):
-                time.sleep(0.005)
+            until_stopped(stop)
         finally:
-            cleaned.append(number)
+            ended.append(number)
 
     def progress(_done: int) -> None:
         if begun.wait(0.2):
@@ -158,31 +100,53 @@ def test_an_interruption_ends_work_under_way_and_what_it_would_clean_up_is_clean
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(Pipeline(work, 4, progress).run(range(100)))
+        list(pipeline(work, 4, progress, stop).run(range(100)))
     assert time.monotonic() - start < 5
-    assert cleaned
+    assert 0 < len(ended) <= 4
     assert not own_threads()
 
 
-def test_threads_that_wait_for_work_end_too():
-    begun = threading.Event()
+def test_a_pipeline_that_is_left_early_takes_no_further_item():
+    stop, taken = Stop(), []
 
-    def work(number: int) -> None:
-        begun.set()
-        for _ in range(2000 * (number == 0)):
-            time.sleep(0.005)
+    def work(number: int) -> int:
+        taken.append(number)
+        if number:
+            until_stopped(stop)
+        return number
 
-    def progress(done: int) -> None:
-        if done:  # the second item is finished, so its thread waits
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        list(Pipeline(work, 2, progress).run(range(2)))
+    with closing(pipeline(work, 2, stop=stop).run(range(100))) as answers:
+        next(answers)
+    assert len(taken) <= 3
     assert not own_threads()
+
+
+def test_a_stop_that_was_requested_before_ends_a_single_job_too():
+    stop = Stop()
+    stop.request()
+    with pytest.raises(Stopped):
+        list(pipeline(lambda item: item, 1, stop=stop).run(range(3)))
+
+
+def test_work_that_runs_out_of_time_is_an_error_and_no_wait():
+    def work(_number: int) -> None:
+        raise TimeoutError("too slow")
+
+    with pytest.raises(TimeoutError, match="too slow"):
+        list(pipeline(work, 2).run(range(4)))
+
+
+def test_threads_that_the_system_refuses_are_an_error_that_names_the_option(monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(AeedgeError, match="--jobs 1"):
+        list(pipeline(lambda item: item, 4).run(range(20)))
 
 
 def test_a_room_holds_what_fits_and_something_larger_alone():
-    room, inside, most = Room(10), [], []
+    room, inside, most = Room(10, Stop()), [], []
 
     def stay(size: int) -> None:
         with room.taken(size):
@@ -200,6 +164,23 @@ def test_a_room_holds_what_fits_and_something_larger_alone():
     assert len(most) == len(threads)
 
 
+def test_a_wait_for_room_ends_with_a_stop():
+    stop = Stop()
+    room, stopped = Room(10, stop), threading.Event()
+
+    def wait() -> None:
+        with suppress(Stopped), room.taken(8):
+            return
+        stopped.set()
+
+    with room.taken(8):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        stop.request()
+        thread.join(5)
+    assert stopped.is_set()
+
+
 @pytest.mark.parametrize(
     ("jobs", "threads", "cores", "expected"),
     [
@@ -214,123 +195,3 @@ def test_a_room_holds_what_fits_and_something_larger_alone():
 )
 def test_cores_are_shared(jobs, threads, cores, expected):
     assert choose_jobs(jobs, threads, cores) == expected
-
-
-def test_remarks_are_warnings_unless_somebody_collects_them_in_this_thread():
-    with pytest.warns(AeedgeWarning, match="one") as caught:
-        remark("one")
-    assert caught[0].filename == __file__
-    with warnings.catch_warnings(), collected() as found:
-        warnings.simplefilter("error")
-        remark("two")
-        with collected() as inner:
-            remark("three")
-        other = threading.Thread(target=lambda: found.append("nothing") if _warns() else None)
-        other.start()
-        other.join()
-    assert (found, inner) == (["two"], ["three"])
-
-
-def _warns() -> bool:
-    """Whether a remark in this thread goes to another's collector."""
-    try:
-        remark("four")
-    except AeedgeWarning:
-        return False
-    return True
-
-
-def folder_of(draw, tmp_path, count: int = 12):
-    """Images of several kinds, every fourth gray (which gives a warning), one damaged, one no image."""
-    for number in range(count):
-        path = draw(tmp_path / "in" / f"{number:02}.png", width=40 + number)
-        if number % 4 == 3:
-            Image.open(path).convert("L").save(path)
-    content = (tmp_path / "in" / "05.png").read_bytes()
-    (tmp_path / "in" / "05a.png").write_bytes(content[: len(content) // 2])
-    (tmp_path / "in" / "07a.png").write_bytes(b"no image")
-    return tmp_path / "in"
-
-
-def test_jobs_change_neither_files_nor_reports(aeedge, draw, conv, tmp_path):
-    images = folder_of(draw, tmp_path)
-    found = {}
-    for jobs in (1, 4):
-        out, back = tmp_path / f"out{jobs}", tmp_path / f"back{jobs}"
-        there = aeedge("compress", images, "-m", conv, "-o", out, "--jobs", jobs, "--verify")
-        data = aeedge("compress", images, "-m", conv, "-o", tmp_path / f"json{jobs}", "--jobs", jobs, "--json").json
-        again = aeedge("decompress", out, "-m", conv, "-o", back, "--jobs", jobs)
-        assert (there.code, again.code) == (1, 0)
-        files = {path.name: path.read_bytes() for folder in (out, back) for path in sorted(folder.iterdir())}
-        texts = [
-            text.replace(str(tmp_path), "").replace(f"out{jobs}", "out").replace(f"back{jobs}", "back")
-            for text in (there.text, there.stderr, again.text)
-        ]
-        texts = [[line for line in text.splitlines() if " in " not in line] for text in texts]
-        results = [(result["input"], result["status"], result["warnings"]) for result in data["results"]]
-        found[jobs] = (files, texts, results)
-    assert found[1] == found[4]
-    assert len(found[1][0]) == 24
-    assert [bool(row[2]) for row in found[4][2] if row[1] == "written"] == [number % 4 == 3 for number in range(12)]
-
-
-def test_skipping_and_forcing_with_jobs(aeedge, draw, conv, tmp_path):
-    images = folder_of(draw, tmp_path, 6)
-    (images / "05a.png").unlink()
-    (images / "07a.png").unlink()
-    words = ("compress", images, "-m", conv, "-o", tmp_path / "out", "--jobs", 3)
-    assert aeedge(*words).code == 0
-    refused = aeedge(*words)
-    assert refused.code == 1
-    assert len(refused.errors) == 6
-    assert aeedge(*words, "--skip-existing").stderr.count("skipped") == 6
-    assert aeedge(*words, "--force").code == 0
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_ends_a_batch_soon_and_leaves_nothing_partial(draw, conv, tmp_path):
-    first = draw(tmp_path / "in" / "first.png", width=1500, height=1000)
-    for number in range(400):
-        os.link(first, first.with_name(f"{number:03}.png"))
-    command = [sys.executable, "-m", "aeedge", "compress", "in", "-m", str(conv), "-o", "out", "--jobs", "4"]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
-    )
-    out = tmp_path / "out"
-    while process.poll() is None and not (out.is_dir() and any(out.glob("*.aee"))):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    start = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - start < 20  # a second or less where nothing else runs
-    assert process.returncode == 130
-    assert "interrupted" in errors
-    codec = Codec.load(conv, threads=1)
-    left = list(out.iterdir())
-    assert 0 < len(left) < 400
-    for path in left:
-        assert codec.decompress(path.read_bytes()).shape == (1000, 1500, 3)
-
-
-@pytest.mark.parametrize("allowed", [0, 1, 2])
-def test_fewer_threads_than_asked_for_do_all_the_work(monkeypatch, allowed):
-    start, left = threading.Thread.start, [allowed]
-
-    def refuse(thread):
-        if not left[0]:
-            raise RuntimeError("can't start new thread")
-        left[0] -= 1
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    answers = Pipeline(lambda item: item + 1, 4, lambda _: None).run(range(20))
-    if allowed:
-        assert list(answers) == list(range(1, 21))
-    else:
-        with pytest.raises(AeedgeError, match="use --jobs 1"):
-            next(answers)

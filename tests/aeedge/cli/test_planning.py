@@ -4,10 +4,11 @@ from pathlib import Path
 import click
 import pytest
 
-from aeedge.cli.inputs import IMAGE_SUFFIXES, Source, find_sources
-from aeedge.cli.outputs import Job, OutputGuard, compressed_name, plan, restored_folder, restored_name
-from aeedge.cli.packing import names_to_pack, places_to_restore
+from aeedge.cli.outputs import Job, OutputGuard, compressed_name, decompressed_name, plan, unpacked_folder
+from aeedge.cli.packing import names_to_pack, unpacked_paths
+from aeedge.sources import Source, find_sources
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError, StreamError
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -26,7 +27,7 @@ def outputs(arguments: list[Path], output: str | None) -> list[str]:
 def test_names_never_meet_whatever_their_suffix():
     names = ["a.png", "a.jpg", "a", "a.tar.png", ".png"]
     assert len({compressed_name(name) for name in names}) == len(names)
-    assert [restored_name(compressed_name(name)) for name in names] == [
+    assert [decompressed_name(compressed_name(name)) for name in names] == [
         "a.png",
         "a.jpg.png",
         "a.png",
@@ -35,11 +36,11 @@ def test_names_never_meet_whatever_their_suffix():
     ]
 
 
-def test_restored_names():
-    assert restored_name("x.AEE") == "x.png"
-    assert restored_name("x.PNG.aee") == "x.PNG"
-    assert restored_name(".aee") == ".aee.png"
-    assert restored_folder("pack.aee") == "pack"
+def test_decompressed_names():
+    assert decompressed_name("x.AEE") == "x.png"
+    assert decompressed_name("x.PNG.aee") == "x.PNG"
+    assert decompressed_name(".aee") == ".aee.png"
+    assert unpacked_folder("pack.aee") == "pack"
 
 
 def test_a_file_goes_beside_itself(tmp_path):
@@ -211,29 +212,29 @@ def test_packed_names_keep_every_byte():
     sources = [Source(Path("in") / name, Path(name)) for name in ("a.jpg", "deep/b.png", os.fsdecode(b"\xff\n.png"))]
     names = names_to_pack(sources)
     assert names == [b"a.jpg", b"deep/b.png", b"\xff\n.png"]
-    assert places_to_restore(names, 3) == [Path("a.jpg.png"), Path("deep/b.png"), Path(os.fsdecode(b"\xff\n.png"))]
+    assert unpacked_paths(names, 3) == [Path("a.jpg.png"), Path("deep/b.png"), Path(os.fsdecode(b"\xff\n.png"))]
 
 
 def test_packed_names_that_would_meet_are_refused():
-    with pytest.raises(ArgumentError, match=r"under one name, a\.png"):
+    with pytest.raises(ArgumentError, match=r"both be decompressed to a\.png"):
         names_to_pack([Source(Path("a"), Path("a")), Source(Path("a.png"), Path("a.png"))])
     inside = Source(Path("d/a.png/x/b.png"), Path("a.png/x/b.png"))
     with pytest.raises(
-        ArgumentError, match=r"^a would be restored to a\.png, a folder of d/a\.png/x/b\.png; rename one"
+        ArgumentError, match=r"^a would be decompressed to a\.png, a folder that d/a\.png/x/b\.png needs"
     ):
         names_to_pack([inside, Source(Path("a"), Path("a"))])
     with pytest.raises(StreamError, match="images 1 and 2"):
-        places_to_restore([b"a", b"a.png"], 2)
+        unpacked_paths([b"a", b"a.png"], 2)
 
 
 def test_packed_images_without_names_are_numbered():
-    assert places_to_restore(None, 2) == [Path("0001.png"), Path("0002.png")]
-    assert places_to_restore(None, 12345)[0] == Path("00001.png")
+    assert unpacked_paths(None, 2) == [Path("0001.png"), Path("0002.png")]
+    assert unpacked_paths(None, 12345)[0] == Path("00001.png")
 
 
 def test_packed_names_never_lead_out_of_the_folder():
-    with pytest.raises(StreamError, match="expected a place below a folder"):
-        places_to_restore([b"../a.png"], 1)
+    with pytest.raises(StreamError, match="expected a path below a folder"):
+        unpacked_paths([b"../a.png"], 1)
 
 
 def test_several_results_are_not_written_to_a_file(tmp_path):

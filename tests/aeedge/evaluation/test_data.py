@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from aeedge.evaluation.data import is_small_set, open_images, spread
+from aeedge.evaluation.data import is_small_set, open_images
 from aeedge_runtime import AeedgeWarning, InputError
 
 
@@ -85,12 +85,6 @@ def test_nothing_readable_is_an_error(tmp_path):
 def test_a_place_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"missing: found nothing there"):
         open_images(tmp_path / "missing", 3, None)
-
-
-def test_a_limit_takes_from_everywhere():
-    assert spread(10, None) == spread(10, 99) == list(range(10))
-    assert spread(100, 3) == [0, 50, 99]
-    assert spread(5, 1) == [0]
 
 
 def test_gzip_files_that_are_damaged(tmp_path, digits):

@@ -26,6 +26,7 @@ from aeedge.training.run import checkpoint
 from aeedge.training.run.checkpoint import Counters, read_checkpoint, write_checkpoint
 from aeedge.training.run.folder import checkpoint_path, load_run
 from aeedge.training.run.logbook import read_metrics
+from aeedge.training.stop_request import StopRequest
 from aeedge.training.validation import Validator, held_out_places
 from aeedge_export import decoder_start
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
@@ -261,7 +262,7 @@ def test_resuming_a_run_that_is_done_says_so(tmp_path, capsys):
 
 
 def test_time_limit_stops_after_a_step_and_can_be_resumed(tmp_path):
-    assert train(config(), tmp_path / "run", hardware=CPU, max_minutes=1e-9) == "time is up"
+    assert train(config(), tmp_path / "run", hardware=CPU, stop=StopRequest(1e-9)) == "time is up"
     assert read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1].step == 1
     assert train(config(), tmp_path / "run", hardware=CPU, resume=True) == "finished"
 

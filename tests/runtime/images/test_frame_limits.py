@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from aeedge_runtime import ImageError, LimitError, load_frames, load_image
+from aeedge_runtime import ImageError, LimitError, load_picture, load_pictures
 from aeedge_runtime.images.frame_limits import MOST_FRAMES, _gif_corners, _pages, check_tiles
 
 HEAD = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\0\0"
@@ -55,7 +55,7 @@ def test_corners_and_counts_are_those_of_pillow(kind):
     frames[0].save(
         buffer, kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
     )
-    assert len(list(load_frames(buffer.getvalue()))) == Image.open(buffer).n_frames == 4
+    assert len(list(load_pictures(buffer.getvalue()))) == Image.open(buffer).n_frames == 4
     if kind == "GIF":
         assert _gif_corners(buffer.getvalue())[0] == (9, 7)
 
@@ -72,14 +72,14 @@ def test_a_gif_with_comments_stray_bytes_and_colour_tables():
 def test_a_frame_that_grows_the_picture_is_refused_before_it_is_made():
     data = HEAD + DISPOSED + gif_frame() + DISPOSED + gif_frame(13_000) + gif_frame() + b";"
     with pytest.raises(LimitError, match="3 frames have 507000000 pixels, the limit is 1000"):
-        next(load_frames(data, max_pixels=1000))
+        next(load_pictures(data, max_pixels=1000))
 
 
 def test_frames_without_end_are_refused_in_every_kind():
     data = HEAD + gif_frame() * (MOST_FRAMES + 1) + b";"
     with pytest.raises(LimitError, match="more than 10000 frames, which is the limit; split the file"):
-        next(load_frames(data))
-    assert load_image(data).notes[-1] == "the first of several frames was taken"
+        next(load_pictures(data))
+    assert load_picture(data).notes[-1] == "the first of several frames was taken"
 
 
 def test_a_gif_whose_last_frame_is_cut_short_is_damaged():
@@ -87,7 +87,7 @@ def test_a_gif_whose_last_frame_is_cut_short_is_damaged():
     buffer = BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match="damaged or cut short"):
-        list(load_frames(buffer.getvalue()[:-12]))
+        list(load_pictures(buffer.getvalue()[:-12]))
 
 
 def tiled(side, *, samples=1):
@@ -99,9 +99,9 @@ def tiled(side, *, samples=1):
 
 def test_tiles_of_any_size_are_not_made_for_a_small_image():
     with pytest.raises(LimitError, match="tiles of 46000x46000 have more pixels than the limit of 1000"):
-        load_image(tiled(46_000), max_pixels=1000)
+        load_picture(tiled(46_000), max_pixels=1000)
     with contextlib.suppress(ImageError):  # there is one byte of it
-        load_image(tiled(4096), max_pixels=1000)
+        load_picture(tiled(4096), max_pixels=1000)
     with pytest.raises(ImageError, match="damaged"):
         check_tiles({322: (1, 2), 323: 3}, 1000, "x")
 
@@ -111,10 +111,10 @@ def test_a_jpeg_of_many_scans_is_refused():
     buffer = BytesIO()
     Image.linear_gradient("L").resize((200, 200)).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
-    assert load_image(data).pixels.shape == (200, 200, 1)
+    assert load_picture(data).pixels.shape == (200, 200, 1)
     last = data.rindex(b"\xff\xda")
     many = data[:-2] + data[last:-2] * 101 + data[-2:]
-    for read in (load_image, lambda data: next(load_frames(data))):
+    for read in (load_picture, lambda data: next(load_pictures(data))):
         with pytest.raises(LimitError, match=r"a JPEG of 1\d\d scans, the limit is 100"):
             read(many)
 
@@ -123,9 +123,9 @@ def test_frames_whose_sizes_no_file_tells_before_have_one_limit_too():
     frames = [Image.new("RGB", (side, side)) for side in (8, 40, 40)]
     buffer = BytesIO()
     frames[0].save(buffer, "MPO", save_all=True, append_images=frames[1:])
-    assert [frame.pixels.shape[0] for frame in load_frames(buffer.getvalue())] == [8, 40, 40]
+    assert [frame.pixels.shape[0] for frame in load_pictures(buffer.getvalue())] == [8, 40, 40]
     with pytest.raises(LimitError, match="3 frames have 3264 pixels, the limit is 3263"):
-        list(load_frames(buffer.getvalue(), max_pixels=3263))
+        list(load_pictures(buffer.getvalue(), max_pixels=3263))
 
 
 def test_pages_are_read_in_a_time_that_grows_with_their_number():
@@ -133,5 +133,5 @@ def test_pages_are_read_in_a_time_that_grows_with_their_number():
     buffer = BytesIO()
     pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:], description="each has one")
     start = time.monotonic()
-    assert sum(frame.exif is not None for frame in load_frames(buffer.getvalue())) == 2000
+    assert sum(frame.exif is not None for frame in load_pictures(buffer.getvalue())) == 2000
     assert time.monotonic() - start < 10  # half a second on a quiet machine; 2 s more for each walk to a page

@@ -115,8 +115,8 @@ def test_a_picture_without_matplotlib_is_refused_and_nothing_measured(aeedge, co
 def test_of_many_pictures_some_are_read_and_each_is_timed(aeedge, conv, draw, tmp_path, monkeypatch):
     for number in range(20):
         draw(tmp_path / "in" / f"{number:02}.png", 48 + number, 40)
-    read, made = bench_pictures.load_image, []
-    monkeypatch.setattr(bench_pictures, "load_image", lambda *words: made.append(words[0].name) or read(*words))
+    read, made = bench_pictures.load_picture, []
+    monkeypatch.setattr(bench_pictures, "load_picture", lambda *words: made.append(words[0].name) or read(*words))
     words = ("--images", tmp_path / "in", "--json", "--operation", "encode")
     done = aeedge("bench", conv, *OPTIONS, *words)
     assert done.json["environment"]["pictures"]["count"] == 8

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from aeedge.cli.inputs import IMAGE_SUFFIXES
 from aeedge.training import randomness
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.data import folder
@@ -28,6 +27,7 @@ from aeedge.training.data.datasets import (
 )
 from aeedge.training.data.folder import FolderImages, held_out_paths, image_paths
 from aeedge_runtime.errors import AeedgeError, AeedgeWarning, ArgumentError
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 pytestmark = pytest.mark.torch
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from aeedge.cli.inputs import Source
 from aeedge.cli.outputs import OutputGuard
+from aeedge.sources import Source
 from aeedge_runtime.files import atomic_write
 
 

@@ -1,28 +1,18 @@
-"""Which files a command reads: the ones named, those below the folders named, or standard input."""
+"""Finds the files to read: the ones named, those below the folders named, or standard input."""
 
 import os
 import stat
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
-from aeedge.cli.console import count, printable, warn
-from aeedge_runtime.errors import InputError, LimitError
+from aeedge.figures import count, printable
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError, LimitError
 from aeedge_runtime.files import TEMPORARY_PREFIX
 
 STDIN = "-"
-
-IMAGE_SUFFIXES = frozenset(
-    f".{kind}"
-    for kind in (
-        *("avif", "bmp", "dib", "gif", "j2k", "jp2", "jpe", "jpeg", "jfif", "jpg"),
-        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
-    )
-)
-"""Suffixes, whatever their case, of the files taken from a folder as images; files named one by one may have any."""
 
 STREAM_SUFFIX = ".aee"
 
@@ -103,11 +93,11 @@ def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Sou
         suffixes: lower-case suffixes of the files to take from folders.
 
     Raises:
-        click.UsageError: standard input is named twice.
+        ArgumentError: standard input is named twice.
         InputError: a folder holds no such file.
     """
     if list(arguments).count(STDIN) > 1:
-        raise click.UsageError("found - more than once, expected standard input at most once")
+        raise ArgumentError("- stands for standard input and can be named only once")
     sources: list[Source] = []
     for argument in arguments:
         path = Path(argument)
@@ -137,15 +127,19 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
     found.extend(Source(path, prefix / path.relative_to(folder), from_folder=True) for path in unreadable)
     expected = " ".join(sorted(suffixes))
     if linked:
-        warn(
+        _warn(
             f"{folder}: {count(len(linked), 'linked folder')} left out ({linked[0]}); name them as inputs of their own"
         )
     if not found:
         others = count(left_out, "other file") if left_out else "no file"
         raise InputError(f"{printable(folder)}: found {others}, expected files named {expected}")
     if left_out:
-        warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
+        _warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
     return found
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, AeedgeWarning, stacklevel=4)
 
 
 def _walk(folder: Path, unreadable: list[Path], linked: list[Path]) -> Iterator[Path]:
