@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aeedge_export.export_network import export_model, export_onnx
     from aeedge_export.networks.onnx_files import adapt_onnx
     from aeedge_export.networks.torch_pair import adapt
+    from aeedge_export.prior.fit_bundle import fit_prior
     from aeedge_export.report import ExportReport
     from aeedge_export.source import Source
 
@@ -31,6 +32,7 @@ __all__ = [
     "export_onnx",
     "export_run",
     "export_source",
+    "fit_prior",
 ]
 
 _MODULES = {
@@ -45,6 +47,7 @@ _MODULES = {
     "export_onnx": "export_network",
     "export_run": "export",
     "export_source": "export",
+    "fit_prior": "prior.fit_bundle",
 }
 
 

@@ -16,6 +16,7 @@ from aeedge_export.frozen import double_copy, frozen_copy
 from aeedge_export.graphs.build import export_graphs
 from aeedge_export.graphs.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
 from aeedge_export.networks.adapted import AdaptedAutoencoder
+from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_export.source import Source
 from aeedge_export.tables.calibrate import Calibration, calibrate, check_outputs
 from aeedge_export.tables.keep import tables_of
@@ -175,7 +176,10 @@ def build_draft(source: Source, tables_from: BundleSource | None, say: Progress)
         calibration = calibrate(model, graphs, source.calibration)
         kept = calibration.arrays
     draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, kept)
-    if isinstance(model, AdaptedAutoencoder) and model.whole:
+    if isinstance(model, FittedAutoencoder):
+        limits = model.limits
+        draft.overlap, draft.max_pixels, draft.band_pixels = limits.overlap, limits.max_pixels, limits.band_pixels
+    elif isinstance(model, AdaptedAutoencoder) and model.whole:
         draft.max_pixels, draft.band_pixels = model.whole, NEVER
     else:
         draft.overlap = network_reach(double_copy(model), kept["steps"], source.calibration)

@@ -9,6 +9,7 @@ import torch
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
 from aeedge_export.networks.adapted import AdaptedAutoencoder
+from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_runtime.bundle.stream_id import canonical_json
 
 PRIOR = ("hyper_encoder.", "prior.")
@@ -47,7 +48,9 @@ def with_float16_weights(model: Autoencoder) -> Autoencoder:
 
 def encoder_hash(model: Autoencoder) -> str:
     """Return the SHA-256 (hex) of the encoder, on which the latent depends."""
-    return model.encoder_hash() if isinstance(model, AdaptedAutoencoder) else weight_hash(model, ("encoder.",))
+    if isinstance(model, AdaptedAutoencoder | FittedAutoencoder):
+        return model.encoder_hash()
+    return weight_hash(model, ("encoder.",))
 
 
 def weight_hash(model: Autoencoder, prefixes: tuple[str, ...]) -> str:

@@ -22,6 +22,7 @@ from aeedge_export.errors import ExportError
 from aeedge_export.exact_prior import prior_facts
 from aeedge_export.graphs.canonical import canonicalize
 from aeedge_export.networks.onnx_pair import OnnxAutoencoder
+from aeedge_export.prior.fitted import FittedAutoencoder
 
 OPSET = 18
 
@@ -124,9 +125,8 @@ def export_graphs(model: Autoencoder) -> dict[str, onnx_ir.Model]:
     Raises:
         ExportError: see `export_graph`.
     """
-    if isinstance(model, OnnxAutoencoder):
-        return model.graphs()
-    return {role: export_graph(spec) for role, spec in graph_specs(model).items()}
+    own = model.graphs() if isinstance(model, OnnxAutoencoder | FittedAutoencoder) else {}
+    return own | {role: export_graph(spec) for role, spec in graph_specs(model).items() if role not in own}
 
 
 def export_graph(spec: GraphSpec) -> onnx_ir.Model:

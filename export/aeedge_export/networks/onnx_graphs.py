@@ -101,6 +101,28 @@ def decoder_graph(half: OnnxHalf, facts: Geometry, pixels: PixelRange) -> onnx_i
     return _finished(chain, ("latent", "image"), facts)
 
 
+def sorted_encoder(
+    half: OnnxHalf, facts: Geometry, order: NDArray[np.int64], offset: NDArray[np.float32]
+) -> onnx_ir.Model:
+    """Return a bundle's encoder whose latent is sorted by `order`, `[c]`, and less `offset`, `[1, c, 1, 1]`."""
+    chain = _Chain("image")
+    chain.include(half)
+    chain.add("Gather", order, axis=1)
+    chain.add("Sub", offset)
+    return _finished(chain, ("image", "latent"), facts)
+
+
+def sorted_decoder(
+    half: OnnxHalf, facts: Geometry, order: NDArray[np.int64], offset: NDArray[np.float32]
+) -> onnx_ir.Model:
+    """Return a bundle's decoder for the latent of `sorted_encoder`."""
+    chain = _Chain("latent")
+    chain.add("Add", offset)
+    chain.add("Gather", np.argsort(order), axis=1)
+    chain.include(half)
+    return _finished(chain, ("latent", "image"), facts)
+
+
 def _bounds(pixels: PixelRange) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return low and span, scalars or one per channel of `[N, H, W, C]`."""
     low, high = np.asarray(pixels.low, np.float64), np.asarray(pixels.high, np.float64)
