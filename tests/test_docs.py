@@ -12,7 +12,7 @@ from aeedge_runtime import AeedgeError, Codec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("[!r]*/**/*.md")) + sorted(ROOT.glob("runtime/*.md"))
-INTERFACE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+INTERFACE = (ROOT / "docs" / "embed.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -41,7 +41,7 @@ def test_the_example_on_the_page_runs(tmp_path, capsys):
     Image.linear_gradient("L").resize((96, 64)).convert("RGB").save(tmp_path / "photo.jpg")
     (example,) = re.findall(r"^```python\n(.*?)^```$", INTERFACE, re.MULTILINE | re.DOTALL)
     with contextlib.chdir(tmp_path):
-        exec(compile(example, "python.md", "exec"), {})
+        exec(compile(example, "embed.md", "exec"), {})
     assert re.fullmatch(r"96 64 \d+ \(320, 4, 6\)\n", capsys.readouterr().out)
     with Image.open(tmp_path / "restored.png") as restored:
         assert restored.size == (96, 64)

@@ -12,9 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import all_finite
+from ..arrays import Floats, Pixels, all_finite
 from ..bundle.bundle import Bundle
 from ..errors import BundleError
 from ..images.save import pillow_image
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 BLOCK_SYMBOLS = 1 << 25
 """Latent symbols of one block of a large image: 128 MB as float32, 160 latent rows of 10,000 pixels of `photo`."""
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Block]:
@@ -114,6 +110,9 @@ class Canvas(Protocol):
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
         """Has some rows of some images decoded, uint8 [images, rows, W, C]."""
 
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """Replaces pixels, uint8 [h, w, C]; rows are counted over all images, which lie below one another."""
+
 
 class ArrayCanvas:
     """An array, uint8 [N, H, W, C]; its rows are decoded in place."""
@@ -121,10 +120,16 @@ class ArrayCanvas:
     def __init__(self, pixels: Pixels) -> None:
         self.shape = pixels.shape
         self._pixels = pixels
+        self._tall = pixels.reshape(-1, *pixels.shape[2:])
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
         """See Canvas."""
         decode(self._pixels[images.start : images.stop, rows])
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """See Canvas."""
+        height, width, _ = pixels.shape
+        self._tall[top : top + height, left : left + width] = pixels
 
 
 class ImageCanvas:
@@ -140,9 +145,13 @@ class ImageCanvas:
         first, stop, _ = rows.indices(height)
         band = np.empty((1, stop - first, width, channels), np.uint8)
         decode(band)
-        step = max(SLAB_PIXELS // width, 1)  # Pillow's copy of what is pasted stays small
-        for top in range(0, len(band[0]), step):
-            self._image.paste(pillow_image(band[0, top : top + step]), (0, first + top))
+        self.paste(first, 0, band[0])
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """See Canvas."""
+        step = max(SLAB_PIXELS // pixels.shape[1], 1)  # Pillow's copy of what is pasted stays small
+        for first in range(0, len(pixels), step):
+            self._image.paste(pillow_image(pixels[first : first + step]), (left, top + first))
 
 
 def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas) -> None:

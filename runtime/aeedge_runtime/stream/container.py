@@ -19,23 +19,24 @@ from ..limits import (
     MAX_PIXELS,
     MAX_SECTION_BYTES,
     MAX_STREAM_BYTES,
-    MAX_VARINT_BYTES,
 )
 from ..profiling import staged
 from .layout import Geometry, check_size, chunk_spans
+from .tile_grid import TileGrid
+from .tile_sections import Bound, TileBlobs, unpack_bound, unpack_tiles
+from .varints import DAMAGED, Cursor, write_varint
 
 SIGNATURE = b"\xaeED"
 VERSION = 1
 STREAM_ID_BYTES = 8
 MAX_QUALITY = 100
 
-ALPHA, ICC, EXIF, NAMES = 1, 2, 3, 4
+ALPHA, ICC, EXIF, NAMES, TILES, BOUND = 1, 2, 3, 4, 5, 6
 FIRST_SKIPPABLE_SECTION = 128
 
 _FLAG_SECTIONS, _FLAG_GRAY = 1, 2
 _CHECK_BYTES, _TRAILER_BYTES = 2, 8
 _LEAST_BYTES = 28  # one image in one empty chunk
-_DAMAGED = "the stream is damaged or cut short, get it again"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,12 @@ class StreamHeader:
 
 @dataclass(frozen=True)
 class Stream:
-    """A whole stream; fields as in StreamHeader, with the bytes of chunks and sections (sections by ascending id)."""
+    """A whole stream; fields as in StreamHeader, with the bytes of chunks and sections (sections by ascending id).
+
+    Attributes:
+        tiles: what section TILES holds, or None; read from there.
+        bound: what section BOUND holds, or None; read from there.
+    """
 
     stream_id: bytes
     quality: int
@@ -80,6 +86,18 @@ class Stream:
     chunks: tuple[bytes, ...]
     symbol_hash: int
     sections: Mapping[int, bytes] = field(default_factory=dict)
+    tiles: TileBlobs | None = None
+    bound: Bound | None = None
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether there is a learned part: not every tile is stored."""
+        return self.tiles is None or not self.tiles.whole
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the images have alpha."""
+        return ALPHA in self.sections or (self.tiles is not None and self.tiles.alpha)
 
 
 @staged("write_container")
@@ -95,9 +113,9 @@ def write_stream(stream: Stream) -> bytes:
             f"a stream of {len(stream.chunks)} chunks, expected 1..{MAX_CHUNKS}; put fewer images in it"
         )
     for section, data in stream.sections.items():
-        if not _is_known(section) or not 1 <= len(data) <= MAX_SECTION_BYTES:
+        if not _is_known(section) or not 1 <= len(data) <= _most_bytes(section):
             raise ArgumentError(
-                f"section {section} of {len(data)} bytes, expected id 1..4 or 128..255, 1..{MAX_SECTION_BYTES} bytes"
+                f"section {section} of {len(data)} bytes, expected id 1..6 or 128..255, 1..{_most_bytes(section)} bytes"
             )
     sections = sorted(stream.sections.items())
     flags = _FLAG_SECTIONS * bool(sections) | _FLAG_GRAY * stream.gray
@@ -125,30 +143,30 @@ def read_header(data: bytes | memoryview) -> StreamHeader:
         StreamError: the stream is damaged, forged or not a stream.
     """
     _check_outside(data)
-    cursor = _Cursor(data, len(SIGNATURE) + 2, len(data) - _TRAILER_BYTES)
+    cursor = Cursor(data, len(SIGNATURE) + 2, len(data) - _TRAILER_BYTES)
     flags = data[len(SIGNATURE) + 1]
     stream_id = bytes(cursor.take(STREAM_ID_BYTES, "stream id"))
     quality = cursor.byte("quality")
     count, width, height = (cursor.varint(what) for what in ("image count", "width", "height"))
     chunks = cursor.varint("chunk count")
     if not chunks:
-        raise StreamError(f"stream: no chunk, expected at least one; {_DAMAGED}")
+        raise StreamError(f"stream: no chunk, expected at least one; {DAMAGED}")
     if chunks > MAX_CHUNKS or chunks - 1 > cursor.left():
-        raise StreamError(f"stream: {chunks} chunks in {cursor.left()} bytes; {_DAMAGED}")
+        raise StreamError(f"stream: {chunks} chunks in {cursor.left()} bytes; {DAMAGED}")
     lengths = [cursor.varint("chunk length") for _ in range(chunks - 1)]
     sections = _read_section_table(cursor) if flags & _FLAG_SECTIONS else {}
     found = binascii.crc_hqx(bytes(data[: cursor.position]), 0xFFFF)
     if found != struct.unpack("<H", cursor.take(_CHECK_BYTES, "header check"))[0]:
-        raise StreamError(f"stream: the header does not match its check; {_DAMAGED}")
+        raise StreamError(f"stream: the header does not match its check; {DAMAGED}")
     rest = cursor.left() - sum(lengths) - sum(sections.values())
     if rest < 0:
-        raise StreamError(f"stream: sections and chunks are {-rest} bytes longer than the stream; {_DAMAGED}")
+        raise StreamError(f"stream: sections and chunks are {-rest} bytes longer than the stream; {DAMAGED}")
     symbol_hash = struct.unpack("<I", data[-_TRAILER_BYTES:-4])[0]
     gray = bool(flags & _FLAG_GRAY)
     header = StreamHeader(
         stream_id, quality, count, width, height, gray, (*lengths, rest), sections, cursor.position, symbol_hash
     )
-    _check_fields(header, StreamError, _DAMAGED)
+    _check_fields(header, StreamError, DAMAGED)
     return header
 
 
@@ -174,13 +192,15 @@ def read_stream(
     header = read_header(data)
     geometry = geometry_for(header)
     check_size(geometry, header.count, header.height, header.width, max_pixels)
-    expected = len(chunk_spans(geometry, header.count, *geometry.latent_size(header.height, header.width)))
-    if len(header.chunk_bytes) != expected:
-        raise StreamError(f"stream: {len(header.chunk_bytes)} chunks, expected {expected} for these sizes; {_DAMAGED}")
-    cursor = _Cursor(data, header.header_bytes, len(data) - _TRAILER_BYTES)
+    cursor = Cursor(data, header.header_bytes, len(data) - _TRAILER_BYTES)
     sections = {section: bytes(cursor.take(size, "section")) for section, size in header.section_bytes.items()}
+    tiles, bound = tile_sections(header, sections)
+    spans = len(chunk_spans(geometry, header.count, *geometry.latent_size(header.height, header.width)))
+    expected = 1 if tiles is not None and tiles.whole else spans
+    if len(header.chunk_bytes) != expected:
+        raise StreamError(f"stream: {len(header.chunk_bytes)} chunks, expected {expected} for these sizes; {DAMAGED}")
     chunks = tuple(bytes(cursor.take(size, "chunk")) for size in header.chunk_bytes)
-    return Stream(
+    stream = Stream(
         header.stream_id,
         header.quality,
         header.count,
@@ -190,49 +210,37 @@ def read_stream(
         chunks,
         header.symbol_hash,
         sections,
+        tiles,
+        bound,
     )
+    _check_without_symbols(stream)
+    return stream
 
 
-def write_varint(value: int) -> bytes:
-    """Unsigned LEB128, shortest form."""
-    found = bytearray()
-    while value > 127:
-        found.append(value & 127 | 128)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
+def tile_sections(header: StreamHeader, sections: Mapping[int, bytes]) -> tuple[TileBlobs | None, Bound | None]:
+    """Return what sections 5 and 6 hold, up to what is in their blobs.
+
+    Args:
+        header: of a stream whose size is within the reader's limits.
+        sections: the bytes of these sections at least.
+
+    Raises:
+        UnsupportedStreamError, StreamError: as `read_stream`.
+    """
+    grid = TileGrid(header.count, header.height, header.width)
+    tiles = unpack_tiles(sections[TILES], grid) if TILES in sections else None
+    if tiles is not None and tiles.alpha and ALPHA in header.section_bytes:
+        raise StreamError(f"stream: alpha both in section {ALPHA} and in stored tiles; {DAMAGED}")
+    return tiles, unpack_bound(sections[BOUND], grid, tiles) if BOUND in sections else None
 
 
-class _Cursor:
-    """Reads forward in `data` from `position`, never beyond `end`."""
-
-    def __init__(self, data: bytes | memoryview, position: int, end: int) -> None:
-        self._data = memoryview(data)
-        self.position = position
-        self._end = end
-
-    def left(self) -> int:
-        return self._end - self.position
-
-    def take(self, size: int, what: str) -> memoryview:
-        if size > self.left():
-            raise StreamError(f"stream: {self.left()} bytes where the {what} needs {size}; {_DAMAGED}")
-        self.position += size
-        return self._data[self.position - size : self.position]
-
-    def byte(self, what: str) -> int:
-        return self.take(1, what)[0]
-
-    def varint(self, what: str) -> int:
-        value = 0
-        for place in range(MAX_VARINT_BYTES):
-            byte = self.byte(what)
-            value |= (byte & 127) << 7 * place
-            if byte < 128:
-                if place and not byte:
-                    raise StreamError(f"stream: the {what} is not in its shortest form; {_DAMAGED}")
-                return value
-        raise StreamError(f"stream: the {what} is longer than {MAX_VARINT_BYTES} bytes; {_DAMAGED}")
+def _check_without_symbols(stream: Stream) -> None:
+    """Refuse symbols of images that have none."""
+    if not stream.has_symbols and (stream.chunks != (b"",) or stream.symbol_hash):
+        raise StreamError(
+            f"stream: {len(stream.chunks[0])} bytes of symbols, hash {stream.symbol_hash:08x}, where every tile is "
+            f"stored, expected none; {DAMAGED}"
+        )
 
 
 def _check_outside(data: bytes | memoryview) -> None:
@@ -245,37 +253,39 @@ def _check_outside(data: bytes | memoryview) -> None:
             f"stream of version {data[len(SIGNATURE)]}, this reader knows version {VERSION}; update aeedge"
         )
     if not _LEAST_BYTES <= len(data) <= MAX_STREAM_BYTES:
-        raise StreamError(f"stream: {len(data)} bytes, expected {_LEAST_BYTES}..{MAX_STREAM_BYTES}; {_DAMAGED}")
+        raise StreamError(f"stream: {len(data)} bytes, expected {_LEAST_BYTES}..{MAX_STREAM_BYTES}; {DAMAGED}")
     if zlib.crc32(memoryview(data)[:-4]) != struct.unpack("<I", data[-4:])[0]:
-        raise StreamError(f"stream: the bytes do not match their checksum; {_DAMAGED}")
+        raise StreamError(f"stream: the bytes do not match their checksum; {DAMAGED}")
     flags = data[len(SIGNATURE) + 1]
     if flags & ~(_FLAG_SECTIONS | _FLAG_GRAY):
         raise UnsupportedStreamError(f"stream with unknown flags 0x{flags:02x}; update aeedge")
 
 
-def _read_section_table(cursor: _Cursor) -> dict[int, int]:
+def _read_section_table(cursor: Cursor) -> dict[int, int]:
     sections: dict[int, int] = {}
     count = cursor.varint("section count")
     if not 1 <= count <= 255:
-        raise StreamError(f"stream: {count} sections, expected 1..255; {_DAMAGED}")
+        raise StreamError(f"stream: {count} sections, expected 1..255; {DAMAGED}")
     for _ in range(count):
         section = cursor.byte("section id")
         if sections and section <= max(sections):
-            raise StreamError(
-                f"stream: section {section} after section {max(sections)}, expected ascending; {_DAMAGED}"
-            )
+            raise StreamError(f"stream: section {section} after section {max(sections)}, expected ascending; {DAMAGED}")
         if not _is_known(section):
             raise UnsupportedStreamError(f"stream with unknown section {section}; update aeedge")
         sections[section] = cursor.varint("section length")
-        if not 1 <= sections[section] <= MAX_SECTION_BYTES:
-            raise StreamError(
-                f"stream: section {section} of {sections[section]} bytes, expected 1..{MAX_SECTION_BYTES}; {_DAMAGED}"
-            )
+        most = _most_bytes(section)
+        if not 1 <= sections[section] <= most:
+            raise StreamError(f"stream: section {section} of {sections[section]} bytes, expected 1..{most}; {DAMAGED}")
     return sections
 
 
+def _most_bytes(section: int) -> int:
+    """Bytes that a section may have: pixels take more than metadata does."""
+    return MAX_STREAM_BYTES if section in (TILES, BOUND) else MAX_SECTION_BYTES
+
+
 def _is_known(section: int) -> bool:
-    return section in (ALPHA, ICC, EXIF, NAMES) or FIRST_SKIPPABLE_SECTION <= section <= 255
+    return ALPHA <= section <= BOUND or FIRST_SKIPPABLE_SECTION <= section <= 255
 
 
 def _check_fields(stream: Stream | StreamHeader, error: type[StreamError] | type[ArgumentError], remedy: str) -> None:

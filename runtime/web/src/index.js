@@ -1,0 +1,7 @@
+/** The public face of aeedge for browsers and Node. */
+export { Codec, DEFAULT_QUALITY } from "./codec.js";
+export * from "./errors.js";
+export { info } from "./info.js";
+export { load } from "./load.js";
+export { Picture } from "./picture.js";
+export { loadInWorker, RemoteCodec } from "./remote.js";

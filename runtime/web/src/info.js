@@ -1,0 +1,41 @@
+/** What a stream says about itself; needs neither its model nor ONNX Runtime. */
+import { ALPHA, EXIF, ICC, NAMES, Stream } from "./container.js";
+import { unpackNames } from "./sections.js";
+
+/** @type {Record<number, string>} */
+const TITLES = { [ALPHA]: "alpha", [ICC]: "icc", [EXIF]: "exif", [NAMES]: "names" };
+
+/**
+ * Facts of a stream.
+ *
+ * @typedef {object} StreamInfo
+ * @property {string} streamId 16 hexadecimal digits, the latent space it was written in
+ * @property {number} quality 1..100
+ * @property {number} count images
+ * @property {number} width pixels of each
+ * @property {number} height pixels of each
+ * @property {boolean} gray decoded pictures are gray
+ * @property {number} totalBytes
+ * @property {number} payloadBytes coded symbols
+ * @property {Record<string, number>} sectionBytes of each optional section by name
+ * @property {number} chunks independent pieces of the payload
+ * @property {number} bitsPerPixel all bits of the stream per pixel of all images
+ * @property {string[] | null} names relative paths of the images, where the stream keeps them
+ */
+
+/**
+ * @param {Uint8Array} data
+ * @returns {StreamInfo}
+ * @throws {import("./errors.js").StreamError} damaged, forged or not a stream.
+ */
+export function info(data) {
+  const stream = new Stream(data);
+  const { streamId, quality, count, width, height, gray, totalBytes, payloadBytes, chunks, sections } = stream;
+  const names = sections.get(NAMES);
+  return {
+    streamId, quality, count, width, height, gray, totalBytes, payloadBytes, chunks,
+    sectionBytes: Object.fromEntries([...sections].map(([id, part]) => [TITLES[id] ?? `section ${id}`, part.length])),
+    bitsPerPixel: (8 * totalBytes) / (count * width * height),
+    names: names ? unpackNames(names, count) : null,
+  };
+}

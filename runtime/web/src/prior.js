@@ -1,0 +1,320 @@
+/**
+ * Which table and which mean each latent element has: one walk over a chunk, the same for compress and decompress.
+ *
+ * A walk visits the passes of a chunk in coding order and asks for the symbols of each: a writer rounds wanted values, a
+ * reader decodes them. Everything that a later pass depends on comes from the symbols, so both sides see the same tables.
+ */
+import { BundleError } from "./errors.js";
+import { MAX_HYPER_SYMBOL, SCALES } from "./limits.js";
+import { groupsOf } from "./manifest.js";
+import { inSteps } from "./quantizer.js";
+
+/**
+ * What a walk needs to go on: the symbols of a pass.
+ *
+ * @typedef {object} Asked
+ * @property {Uint8Array} tables of every element, in coding order
+ * @property {Float32Array | null} wanted values to round, where the caller compresses
+ * @property {number} most magnitude of a symbol that is rounded
+ * @property {boolean} last
+ */
+
+/** @typedef {(asked: Asked) => Int16Array} Exchange */
+
+/**
+ * A chunk: latent rows of some images.
+ *
+ * @typedef {object} Chunk
+ * @property {number} images
+ * @property {number} firstRow
+ * @property {number} rows
+ * @property {number} w latent columns
+ */
+
+/** @typedef {{symbols: Int16Array, means: Float32Array | null}} Coded symbols and means [n, c, rows, w] of a chunk */
+/** @typedef {import("./sessions.js").Feed} Feed */
+/** @typedef {import("./sessions.js").Output} Output */
+/** @typedef {import("./tables.js").Tables} Tables */
+
+/** One table per channel and quality; one pass. */
+export class FactorizedPrior {
+  /** @param {Tables} tables */
+  constructor(tables) {
+    if (!tables.tableIndex) throw new BundleError("entropy.npz: no table_index for a factorized prior");
+    this.tables = tables;
+    this.index = tables.tableIndex;
+  }
+
+  /**
+   * @param {Chunk} chunk
+   * @param {number} quality
+   * @param {Float32Array | null} latents [n, c, rows, w] where the caller compresses
+   * @param {Exchange} exchange
+   * @returns {Promise<Coded>}
+   */
+  async walk({ images, rows, w }, quality, latents, exchange) {
+    const wanted = latents && inSteps(latents, this.tables, quality, rows * w);
+    const tables = spread(this.index, quality, images, rows * w);
+    return { symbols: exchange({ tables, wanted, most: 32767, last: true }), means: null };
+  }
+}
+
+/** Tables and means per element, from hyper symbols and from the symbols of the passes before. */
+export class HyperPrior {
+  /**
+   * @param {Tables} tables
+   * @param {import("./manifest.js").Manifest} manifest
+   * @param {import("./sessions.js").Sessions} sessions
+   */
+  constructor(tables, manifest, sessions) {
+    if (manifest.prior.kind !== "hyperprior" || !tables.hyperTableIndex || !tables.scaleTables) {
+      throw new BundleError("entropy.npz: no tables for a hyperprior");
+    }
+    this.tables = tables;
+    this.facts = manifest.prior;
+    this.groups = groupsOf(manifest);
+    this.channels = manifest.latent.channels;
+    this.sessions = sessions;
+    this.hyperIndex = tables.hyperTableIndex;
+    this.scaleTables = tables.scaleTables;
+  }
+
+  /**
+   * @param {Chunk} chunk
+   * @param {number} quality
+   * @param {Float32Array | null} latents [n, c, rows, w] where the caller compresses
+   * @param {Exchange} exchange
+   * @returns {Promise<Coded>}
+   */
+  async walk(chunk, quality, latents, exchange) {
+    const steps = latents && inSteps(latents, this.tables, quality, chunk.rows * chunk.w);
+    const planes = new Planes(chunk, this.channels, steps, this.scaleTables, exchange);
+    const hyper = await this.#hyperSymbols(chunk, quality, steps, exchange);
+    const features = await this.#firstGroup(chunk, hyper, planes);
+    for (let group = 1, first = this.groups[0]; group < this.groups.length; first += this.groups[group++]) {
+      const size = this.groups[group];
+      const shape = [chunk.images, size, chunk.rows, chunk.w];
+      const feeds = { ...features, ...planes.known(first) };
+      const { table_index, mean } = await this.sessions.run(`group_${group}.onnx`, feeds, predictions(shape));
+      planes.code(table_index, mean, first, size, null, group === this.groups.length - 1);
+    }
+    return planes;
+  }
+
+  /**
+   * The first group, in one pass or in two.
+   *
+   * @param {Chunk} chunk
+   * @param {Feed} hyper
+   * @param {Planes} planes
+   * @returns {Promise<Record<string, Feed>>} the features that prior.onnx hands on to the graphs after it
+   */
+  async #firstGroup(chunk, hyper, planes) {
+    const { images, firstRow, rows, w } = chunk;
+    const [two, size, last] = [this.facts.passes === 2, this.groups[0], this.groups.length === 1];
+    const squares = two ? checkerboard(rows, w, firstRow % 2) : checkerboard(rows, w, null);
+    const inside = { data: new Float32Array(images * rows * w).fill(1), dims: [images, 1, rows, w] };
+    const asked = squares.length ? squares : Int32Array.of(0); // graphs refuse to answer for no position
+    const found = await this.sessions.run(
+      "prior.onnx", { hyper_symbols: hyper, inside, squares: int64(asked, [asked.length]) },
+      { ...predictions([images, size, 1, asked.length]), scale_features: null, mean_features: null },
+    );
+    const { table_index, mean, ...features } = found;
+    const known = planes.code(table_index, mean, 0, size, squares, last && !two);
+    if (!two) return features;
+    const others = checkerboard(rows, w, 1 - (firstRow % 2));
+    const next = others.length
+      ? await this.sessions.run(
+          "context.onnx",
+          { ...features, ...known, place: int64(ranks(squares, rows * w), [rows, w]), squares: int64(others, [others.length]) },
+          predictions([images, size, 1, others.length]),
+        )
+      : { table_index: { data: new Uint8Array(0), dims: [] }, mean: { data: new Float32Array(0), dims: [] } };
+    planes.code(next.table_index, next.mean, 0, size, others, last);
+    return features;
+  }
+
+  /**
+   * @param {Chunk} chunk
+   * @param {number} quality
+   * @param {Float32Array | null} steps the latents in steps
+   * @param {Exchange} exchange
+   * @returns {Promise<Feed>}
+   */
+  async #hyperSymbols({ images, rows, w }, quality, steps, exchange) {
+    const { channels, stride } = this.facts;
+    const dims = [images, channels, Math.ceil(rows / stride), Math.ceil(w / stride)];
+    const tables = spread(this.hyperIndex, quality, images, dims[2] * dims[3]);
+    let wanted = null;
+    if (steps) {
+      const feeds = { latent_steps: { data: steps, dims: [images, this.channels, rows, w] } };
+      const { hyper } = await this.sessions.run("hyper_encoder.onnx", feeds, { hyper: { type: "float32", dims } });
+      wanted = /** @type {Float32Array} */ (hyper.data);
+    }
+    const found = exchange({ tables, wanted, most: MAX_HYPER_SYMBOL, last: false });
+    // A forged stream may hold larger ones, for which the prior is not exact.
+    return { data: Float32Array.from(found, (symbol) => Math.max(-MAX_HYPER_SYMBOL, Math.min(MAX_HYPER_SYMBOL, symbol))), dims };
+  }
+}
+
+/** Symbols and means of a chunk [n, c, rows, w], filled in pass by pass. */
+class Planes {
+  /**
+   * @param {Chunk} chunk
+   * @param {number} channels
+   * @param {Float32Array | null} steps
+   * @param {Uint8Array} scaleTables
+   * @param {Exchange} exchange
+   */
+  constructor({ images, rows, w }, channels, steps, scaleTables, exchange) {
+    this.#images = images;
+    this.#channels = channels;
+    this.#rows = rows;
+    this.#w = w;
+    this.#steps = steps;
+    this.#scaleTables = scaleTables;
+    this.#exchange = exchange;
+    this.symbols = new Int16Array(images * channels * rows * w);
+    this.means = new Float32Array(this.symbols.length);
+  }
+
+  #images;
+  #channels;
+  #rows;
+  #w;
+  #steps;
+  #scaleTables;
+  #exchange;
+
+  /**
+   * Code the elements of one pass.
+   *
+   * @param {Output} index table index of every element
+   * @param {Output} mean
+   * @param {number} first channel
+   * @param {number} size channels
+   * @param {Int32Array | null} squares positions; null for all
+   * @param {boolean} last
+   * @returns {Record<string, Feed>} what a second pass is told about these elements
+   */
+  code(index, mean, first, size, squares, last) {
+    const places = this.#places(first, size, squares ?? checkerboard(this.#rows, this.#w, null));
+    const means = /** @type {Float32Array} */ (mean.data);
+    const tables = Uint8Array.from(places, (_, i) => this.#tableOf(Number(index.data[i])));
+    const steps = this.#steps;
+    const wanted = steps && Float32Array.from(places, (place, i) => steps[place] - means[i]);
+    const symbols = this.#exchange({ tables, wanted, most: 32767, last });
+    for (let i = 0; i < places.length; i++) {
+      this.symbols[places[i]] = symbols[i];
+      this.means[places[i]] = means[i];
+    }
+    const dims = [this.#images, size, 1, places.length / this.#images / size];
+    return {
+      known_symbols: { data: Float32Array.from(symbols), dims },
+      known_latent: { data: Float32Array.from(symbols, (symbol, i) => symbol + means[i]), dims },
+    };
+  }
+
+  /**
+   * Symbols, and symbol + mean, of the first channels at every position.
+   *
+   * @param {number} channels
+   * @returns {Record<string, Feed>}
+   */
+  known(channels) {
+    const places = this.#places(0, channels, checkerboard(this.#rows, this.#w, null));
+    const dims = [this.#images, channels, this.#rows, this.#w];
+    return {
+      known_symbols: { data: Float32Array.from(places, (place) => this.symbols[place]), dims },
+      known_latent: { data: Float32Array.from(places, (place) => this.symbols[place] + this.means[place]), dims },
+    };
+  }
+
+  /** @param {number} index */
+  #tableOf(index) {
+    if (index >= SCALES) throw new BundleError(`the prior gave table index ${index}, expected at most ${SCALES - 1}; export the bundle again`);
+    return this.#scaleTables[index];
+  }
+
+  /**
+   * Where the elements of a pass are, in coding order.
+   *
+   * @param {number} first
+   * @param {number} size
+   * @param {Int32Array} squares
+   */
+  #places(first, size, squares) {
+    const area = this.#rows * this.#w;
+    const places = new Int32Array(this.#images * size * squares.length);
+    let k = 0;
+    for (let image = 0; image < this.#images; image++) {
+      for (let channel = first; channel < first + size; channel++) {
+        const plane = (image * this.#channels + channel) * area;
+        for (let i = 0; i < squares.length; i++) places[k++] = plane + squares[i];
+      }
+    }
+    return places;
+  }
+}
+
+/**
+ * Table of every element [images, channels, area], from row quality - 1 of an index [100, channels].
+ *
+ * @param {Uint8Array} index
+ * @param {number} quality
+ * @param {number} images
+ * @param {number} area
+ */
+function spread(index, quality, images, area) {
+  const channels = index.length / 100;
+  const tables = new Uint8Array(images * channels * area);
+  for (let plane = 0; plane < images * channels; plane++) {
+    tables.fill(index[(quality - 1) * channels + (plane % channels)], plane * area, (plane + 1) * area);
+  }
+  return tables;
+}
+
+/**
+ * Positions, ascending, whose row + column has a parity; all for null.
+ *
+ * @param {number} rows
+ * @param {number} w
+ * @param {number | null} parity with rows counted from the chunk's first
+ */
+function checkerboard(rows, w, parity) {
+  const squares = new Int32Array(rows * w);
+  let count = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < w; column++) {
+      if (parity === null || (row + column) % 2 === parity) squares[count++] = row * w + column;
+    }
+  }
+  return squares.subarray(0, count);
+}
+
+/**
+ * For every position its rank among the squares, and their number for positions that are not among them.
+ *
+ * @param {Int32Array} squares
+ * @param {number} area
+ */
+function ranks(squares, area) {
+  const found = new Int32Array(area).fill(squares.length);
+  squares.forEach((square, rank) => (found[square] = rank));
+  return found;
+}
+
+/** @param {Int32Array} values @param {number[]} dims @returns {Feed} */
+function int64(values, dims) {
+  return { data: BigInt64Array.from(values, BigInt), dims };
+}
+
+/**
+ * What every graph of the prior gives.
+ *
+ * @param {number[]} dims
+ * @returns {Record<"table_index" | "mean", import("./sessions.js").Expected>}
+ */
+function predictions(dims) {
+  return { table_index: { type: "uint8", dims }, mean: { type: "float32", dims } };
+}
