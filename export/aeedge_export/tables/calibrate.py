@@ -21,7 +21,8 @@ from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_export.tables.factorized import Arrays, choose_shrink, factorized_tables
 from aeedge_export.tables.hyperprior import hyperprior_tables
 from aeedge_export.tables.sensitivity import decoder_sensitivity
-from aeedge_export.tables.steps import QUALITIES, ladder, statistics
+from aeedge_export.tables.steps import ladder, statistics
+from aeedge_runtime.bundle.tables import QUALITIES
 from aeedge_runtime.errors import AeedgeWarning
 from aeedge_runtime.inference.session import Session, SessionOptions, open_session
 
