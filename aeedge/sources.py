@@ -1,7 +1,7 @@
 """Finds the files to read: the ones named, those below the folders named, or standard input."""
 
+import errno
 import os
-import stat
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aeedge.figures import count, printable
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError, LimitError
-from aeedge_runtime.files import TEMPORARY_PREFIX
+from aeedge_runtime.files import TEMPORARY_PREFIX, NotRegularFileError, read_regular
 
 STDIN = "-"
 
@@ -47,39 +47,23 @@ class Source:
             LimitError: it has more than MAX_INPUT_BYTES.
         """
         try:
-            if self.path is None:
-                return self._within_limit(sys.stdin.buffer.read(MAX_INPUT_BYTES + 1))
-            return self._read_regular(self.path)
+            if self.path is not None:
+                return read_regular(self.path, MAX_INPUT_BYTES)
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        except NotRegularFileError as error:
+            raise InputError(f"{self.name}: found {error.strerror}; read a pipe from standard input, with -") from error
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise LimitError(self._too_large()) from error
             raise InputError(
                 f"{self.name}: cannot be read: {error.strerror}; name an existing, readable file"
             ) from error
-
-    def _read_regular(self, path: Path) -> bytes:
-        # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            facts = os.fstat(file.fileno())
-            mode = facts.st_mode
-            if stat.S_ISREG(mode):
-                if facts.st_size > MAX_INPUT_BYTES:
-                    raise LimitError(self._too_large())
-                return file.read()
-        raise InputError(f"{self.name}: found {kind_of(mode)}, expected a file; to read a pipe, use - and stdin")
-
-    def _within_limit(self, data: bytes) -> bytes:
         if len(data) > MAX_INPUT_BYTES:
             raise LimitError(self._too_large())
         return data
 
     def _too_large(self) -> str:
         return f"{self.name}: more than {MAX_INPUT_BYTES} bytes; no image or stream that can be read is that large"
-
-
-def kind_of(mode: int) -> str:
-    """Return what a file mode stands for, with its article."""
-    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
-    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Source]:

@@ -4,8 +4,6 @@
 draw from it looks like one of the images that the model was trained on.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +13,6 @@ from aeedge_runtime.notices import report_notes
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-GAP = 2
-"""White pixels between the images of a grid."""
 
 
 def require_variational(codec: Codec) -> None:
@@ -99,16 +94,3 @@ def interpolate(codec: Codec, first: Source, last: Source, count: int) -> Pixels
         raise ArgumentError(f"found {count} image, expected at least 2: both ends")
     share = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
     return codec.decode_batch((1 - share) * start + share * end, size)
-
-
-def grid(images: Pixels, columns: int | None = None) -> Pixels:
-    """Return images, uint8 [N, H, W, C], as one, uint8 [rows, columns, C], on white; about square by default."""
-    count, height, width, channels = images.shape
-    across = columns or math.ceil(math.sqrt(count))
-    down = -(-count // across)
-    shape = (down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels)
-    canvas = np.full(shape, 255, np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // across * (height + GAP), place % across * (width + GAP)
-        canvas[top : top + height, left : left + width] = image
-    return canvas

@@ -9,9 +9,6 @@ from aeedge_runtime.notices import report_notes
 
 Pixels = NDArray[np.uint8]
 
-GAP = 4
-"""White columns between the two halves of a side-by-side picture."""
-
 
 def reconstruct(codec: Codec, images: Pixels) -> Pixels:
     """Return what the model makes of images of one size, uint8 [N, H, W, C] both.
@@ -37,9 +34,3 @@ def reconstruct_picture(codec: Codec, image: Source) -> tuple[Picture, Picture]:
     )
     pixels = reconstruct(codec, seen.pixels[None])[0]
     return seen, Picture(pixels=pixels, alpha=seen.alpha, icc=seen.icc, exif=seen.exif, gray=seen.gray)
-
-
-def side_by_side(left: Pixels, right: Pixels) -> Pixels:
-    """Return two images of one size, uint8 [H, W, C], beside each other on white."""
-    gap = np.full((left.shape[0], GAP, left.shape[2]), 255, np.uint8)
-    return np.concatenate([left, gap, right], axis=1)

@@ -1,15 +1,14 @@
 """Compresses the inputs of `aeedge compress`: reads, compresses, checks and writes each."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
 from aeedge.cli.console import say, write_stdout
+from aeedge.cli.options import CompressOptions
 from aeedge.cli.outputs import Job, OutputGuard
 from aeedge.cli.packing import names_to_pack
 from aeedge.cli.pipeline import Room
@@ -28,9 +27,6 @@ from aeedge_runtime import (
 )
 from aeedge_runtime.files import atomic_write
 from aeedge_runtime.notices import report_notes
-
-if TYPE_CHECKING:
-    from aeedge.cli.commands.compress import CompressOptions
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Compressor:
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
         loaded: dict[Source, Picture] = {}
-        pixels, most = 0, self.codec.bundle.pixel_limit(self.options.max_pixels)
+        pixels, most = 0, self._pixel_limit
 
         def load(job: Job) -> Result:
             nonlocal pixels
@@ -131,14 +127,18 @@ class Compressor:
         )
 
     def _frames(self, data: bytes) -> Iterator[Picture]:
-        channels = self.codec.bundle.manifest.image.channels
-        return load_pictures(data, channels, max_pixels=self.codec.bundle.pixel_limit(self.options.max_pixels))
+        return load_pictures(data, self._channels, max_pixels=self._pixel_limit)
 
     def _load(self, data: bytes) -> Picture:
-        channels = self.codec.bundle.manifest.image.channels
-        return report_notes(
-            load_picture(data, channels, max_pixels=self.codec.bundle.pixel_limit(self.options.max_pixels))
-        )
+        return report_notes(load_picture(data, self._channels, max_pixels=self._pixel_limit))
+
+    @property
+    def _channels(self) -> int:
+        return self.codec.bundle.manifest.image.channels
+
+    @property
+    def _pixel_limit(self) -> int:
+        return self.codec.bundle.pixel_limit(self.options.max_pixels)
 
     def _finish(self, stream: bytes, path: Path | None) -> Result:
         self.stop.check()

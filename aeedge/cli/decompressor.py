@@ -2,8 +2,6 @@
 
 import errno
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,7 @@ from aeedge.cli.stop import Stop
 from aeedge.figures import printable
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names
-from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
+from aeedge_runtime.files import atomic_write, publish_folder
 from aeedge_runtime.images.save import image_bytes, picture_bytes
 from aeedge_runtime.notices import notice
 
@@ -138,42 +136,30 @@ def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: boo
 
     Args:
         folder: where.
-        contents: relative place -> bytes.
+        contents: relative path -> bytes.
         overwrite: replace existing files.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.is_dir():
-        _write_all(folder, contents, overwrite=overwrite)
-        return
-    temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
-    try:
-        _write_all(temporary, contents, overwrite=False)
-        _publish(temporary, folder)
-    except FileExistsError:  # another process has just made it
-        if not overwrite:
-            raise
-        _write_all(folder, contents, overwrite=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _publish(temporary: Path, folder: Path) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError as error:
-        if folder.is_dir():
-            raise FileExistsError(f"{printable(folder)} exists already") from error
-        raise
+    if not folder.is_dir():
+        try:
+            with publish_folder(folder) as temporary:
+                _write_all(temporary, contents, overwrite=False)
+        except FileExistsError:  # another process has just made it
+            if not overwrite:
+                raise
+        else:
+            return
+    _write_all(folder, contents, overwrite=overwrite)
 
 
 def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
     written: set[tuple[int, int]] = set()
-    for place, content in contents.items():
-        path = folder / place
+    for relative, content in contents.items():
+        path = folder / relative
         # Two names can be one file: by a link, or where the file system takes upper and lower case as one.
         if identity(path) in written:
             raise StreamError(
-                f"an image is named {printable(place)}, and another is written to that file; name a new folder with -o"
+                f"an image is named {printable(relative)}, and another is written to that file; "
+                "name a new folder with -o"
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +167,7 @@ def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise StreamError(
-                    f"an image is named {printable(place)}, too long here; use decompress_batch from Python"
+                    f"an image is named {printable(relative)}, too long here; use decompress_batch from Python"
                 ) from error
             raise
         if found := identity(path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.comparison import Measured, classics, side_by_side
+from aeedge.cli.comparison import Measured, measure_classics, save_comparison
 from aeedge.presets import find_preset
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.data.datasets import open_dataset
@@ -18,7 +18,7 @@ from aeedge_export import export_run
 from aeedge_runtime import Codec
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import atomic_write
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 PRESET = "dense-mnist"
 TRAINING_IMAGES = 12_000
@@ -83,10 +83,10 @@ def demonstrate(folder: Path, data_dir: Path | None, quality: int, tell: Callabl
     ours = _measure_stream(codec, images, quality, places.stream)
     single = _measure_single(codec, images[:SINGLE_IMAGES], quality)
     tell("4/4  the same images as PNG, JPEG and WebP")
-    rows = (ours, single, *classics(images, ours.psnr_db))
+    rows = (ours, single, *measure_classics(images, ours.psnr_db))
     shown = [row for row in rows if row is not single and np.isfinite(row.psnr_db)]
-    labelled = [(f"{row.name.partition(',')[0]}, {row.image_bytes:.0f} bytes", row.restored) for row in shown]
-    side_by_side([("original", images), *labelled], places.picture)
+    labelled = [(f"{row.name.partition(',')[0]}, {row.image_bytes:.0f} bytes", row.decoded) for row in shown]
+    save_comparison([("original", images), *labelled], places.picture)
     size = places.stream.stat().st_size
     return Demonstration(config.data.source, places, size, rows, time.monotonic() - start)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from aeedge.classic import ClassicCodec
 from aeedge.evaluation.bdrate import Difference, Range, compare_curves
-from aeedge.evaluation.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.measure import Plan, Progress, measure_image, silent, warm_up
 from aeedge.evaluation.points import AEEDGE, EXACT_DB, Curve, Point, average, rates_and_ms_ssim, rates_and_psnr

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.evaluation.classic import ClassicCodec, lossless_files
+from aeedge.classic import ClassicCodec, lossless_files
 from aeedge.evaluation.measure import Plan, Progress, silent
 from aeedge.evaluation.points import AEEDGE, Point
+from aeedge.mosaic import mosaic, split_mosaic
 from aeedge_runtime import AeedgeError, Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SET = "the set"
 """Name of all images together, in points."""
@@ -108,32 +109,11 @@ def measure_set(codec: Codec, images: Pixels, plan: Plan, progress: Progress = s
     return SetMeasurement(tuple(points), matches, lossless)
 
 
-def sheet_of(images: Pixels, columns: int) -> Pixels:
-    """Images, uint8 [N, H, W, C], side by side in rows of `columns`; places left over are 0."""
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    full = np.zeros((rows * columns, height, width, channels), np.uint8)
-    full[:count] = images
-    return np.ascontiguousarray(
-        full.reshape(rows, columns, height, width, channels)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(rows * height, columns * width, channels)
-    )
-
-
-def from_sheet(sheet: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """The inverse of `sheet_of` for images of a shape [N, H, W, C]."""
-    count, height, width, channels = shape
-    rows, columns = sheet.shape[0] // height, sheet.shape[1] // width
-    tiles = sheet.reshape(rows, height, columns, width, channels).transpose(0, 2, 1, 3, 4)
-    return np.ascontiguousarray(tiles.reshape(rows * columns, height, width, channels)[:count])
-
-
 def _sheet(images: Pixels) -> Pixels:
     columns = math.ceil(math.sqrt(len(images)))
     if columns * max(images.shape[1:3]) > SHEET_SIDE:
         raise AeedgeError(f"{len(images):,} images do not fit one picture of the classic codecs; use --limit")
-    return sheet_of(images, columns)
+    return mosaic(images, columns, background=0)
 
 
 def _packed(codec: Codec, images: Pixels, quality: int) -> Point:
@@ -151,7 +131,7 @@ def _as_sheet(classic: ClassicCodec, sheet: Pixels, images: Pixels, quality: int
     restored = classic.decode(data, images.shape[3])
     end = time.perf_counter()
     return _point(
-        classic.key + SHEET, quality, images, from_sheet(restored, images.shape), len(data), (start, middle, end)
+        classic.key + SHEET, quality, images, split_mosaic(restored, images.shape), len(data), (start, middle, end)
     )
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from .bundle.bundle import Bundle
     from .codec import Codec
     from .doctor import Diagnosis, diagnose
-    from .images.load import Picture, load_picture, load_pictures
+    from .images.load import load_picture, load_pictures
+    from .images.picture import Picture
     from .images.save import save_picture
     from .stream.info import StreamInfo, stream_info, stream_names
     from .verify import Verification, verify_bundle
@@ -72,7 +73,7 @@ _LAZY = {
     "Bundle": "bundle.bundle",
     "Codec": "codec",
     "Diagnosis": "doctor",
-    "Picture": "images.load",
+    "Picture": "images.picture",
     "StreamInfo": "stream.info",
     "Verification": "verify",
     "diagnose": "doctor",

@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-import operator
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import all_finite, whole
+from .arrays import Floats, Pixels
 from .bundle.bundle import Bundle, BundleSource
 from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, finite, plan_blocks
 from .coding.chunk_io import ChunkReader
 from .coding.encoder import Encoder
-from .coding.networks import Floats, Networks, Pixels
+from .coding.networks import Networks
+from .coding.small_images import CheckedInputs, as_latent
 from .coding.tile_paste import paste_tiles
-from .errors import ArgumentError, BundleError, LimitError, WrongModelError
+from .errors import ArgumentError, BundleError, WrongModelError
 from .images.batch import Stack, stack_images
-from .images.load import Picture, Source
+from .images.load import Source
+from .images.picture import Picture
+from .images.psnr import psnr_db, squared_error
 from .images.save import finished
 from .inference.session import SessionOptions
-from .limits import MAX_SECTION_BYTES
-from .notices import notice
+from .notices import give_notices
 from .profiling import staged
-from .rate_search import HIGHEST, LOWEST, Rate, psnr_db, reach, squared_error
+from .rate_search import MaxBytes, MinPsnr, Target, choose_rate, find_stream
 from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream
 from .stream.info import Data, stream_bytes
 from .stream.layout import Geometry, check_size
-from .stream.sections import pack_alpha, pack_names, unpack_alpha, unpack_names
+from .stream.sections import pack_sections, unpack_alpha, unpack_names
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DEFAULT_QUALITY = 50
-
-_UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
-
-MOST_SHAPES = 256
-"""Shapes of arrays that a codec remembers to have checked. Checks take longer than a small network, as they run right
-after one, with no code in the caches."""
-
 
 class Codec:
-    """One bundle on one device. Safe to share by threads; pickles as its bundle's path, hash and options.
+    """One bundle on one device. Threads may share it. It pickles as its bundle's path, hash and options.
 
     Attributes:
         bundle: the model.
@@ -53,12 +45,11 @@ class Codec:
     """
 
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
-        """Takes a loaded bundle; `load` is the usual way."""
+        """Take a loaded bundle; `load` is the usual way."""
         self.bundle = bundle
         self.options = options
         self._networks = Networks(bundle, options)
-        self._encodable: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self._decodable: set[tuple[int, ...]] = set()
+        self._inputs = CheckedInputs(bundle)
         if options.device != "cpu":
             self._networks.session(bundle.manifest.halves[0])
 
@@ -72,7 +63,7 @@ class Codec:
         tf32: bool = False,
         provider_options: Mapping[str, str] | None = None,
     ) -> Self:
-        """Loads a bundle for a device. Graphs are opened at first use; on another device than the CPU, one at once.
+        """Load a bundle for a device. Graphs are opened at first use; on a device other than the CPU, one at once.
 
         Args:
             bundle: folder, `.aeb` file, bytes of one, name of a shipped bundle, or a loaded bundle; None for `photo`.
@@ -103,13 +94,13 @@ class Codec:
         stored_tiles: bool = True,
         max_pixels: int | None = None,
     ) -> bytes:
-        """Compresses one image to a stream, at a quality or to a target (at most one of the four).
+        """Compress one image to a stream, at a quality or to a target (at most one of the four).
 
         Args:
             image: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4]; the last of
                 2 or 4 channels is alpha, kept losslessly.
             quality: 1 (smallest) .. 100 (best); 50 where nothing is asked for.
-            max_bytes: the best quality of which the whole stream has at most so many bytes.
+            max_bytes: the best quality whose whole stream has at most this many bytes.
             target_bpp: the same, as bits per pixel of the image.
             target_psnr: the lowest quality that reaches this PSNR in dB, alpha left out; needs the decoder.
             metadata: keep ICC profile and EXIF.
@@ -120,7 +111,7 @@ class Codec:
             ImageError: not an image, or a damaged one.
             LimitError: too many pixels.
             ArgumentError: another type, dtype or shape; quality out of range; several targets.
-            TargetNotReachedError: no quality meets the target; the message says how near one can come.
+            TargetNotReachedError: no quality meets the target; the message says how close one can come.
             MissingHalfError: the bundle has no encoder.
             BundleError: a file of the bundle has changed since it was loaded, or a network gives NaN or infinity.
             DeviceError: onnxruntime is missing, or the device fails.
@@ -128,7 +119,7 @@ class Codec:
         self.bundle.require("encoder", "compress")
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images([image], self._channels, limit)
-        rate = Rate(quality, max_bytes, target_bpp, target_psnr)
+        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr)
         return self._compress(stack, rate, metadata, None, limit, stored_tiles)
 
     def compress_batch(
@@ -144,7 +135,7 @@ class Codec:
         stored_tiles: bool = True,
         max_pixels: int | None = None,
     ) -> bytes:
-        """Compresses images of one size to one stream, to a quality or a target; they share its header and its coder.
+        """Compress images of one size to one stream, to a quality or a target; they share its header and its coder.
 
         Args:
             images: images as `compress` takes them, or one uint8 array [N, H, W] or [N, H, W, C] (the fastest way).
@@ -163,11 +154,11 @@ class Codec:
         self.bundle.require("encoder", "compress")
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images(images, self._channels, limit)
-        rate = Rate(quality, max_bytes, target_bpp, target_psnr)
+        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr)
         return self._compress(stack, rate, metadata, names, limit, stored_tiles)
 
     def decompress(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
-        """Restores the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
+        """Decompress the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
 
         Args:
             data: bytes of a stream, or the path of a file.
@@ -188,11 +179,11 @@ class Codec:
         return first
 
     def decompress_batch(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
-        """Restores all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
+        """Decompress all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
         return self._decompress(data, max_pixels, joined=True).pixels
 
     def decompress_pictures(self, data: Data, *, max_pixels: int | None = None) -> list[Picture]:
-        """Restores all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
+        """Decompress all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
         found = self._decompress(data, max_pixels)
         return [
             Picture(
@@ -206,9 +197,9 @@ class Codec:
         ]
 
     def decompress_image(self, data: Data, *, max_pixels: int | None = None) -> Image:
-        """Restores the image of a stream as a PIL image, with alpha, and with ICC profile and EXIF in its `info`.
+        """Decompress the image of a stream to a PIL image, with alpha, and with ICC profile and EXIF in its `info`.
 
-        Made block by block: of a large image there is no second copy as an array. Arguments and errors are those of
+        It is filled block by block, so a large image is never copied as an array. Arguments and errors are those of
         `decompress`.
         """
         from PIL import Image
@@ -221,21 +212,21 @@ class Codec:
         return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
 
     def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
-        """All symbols of a stream in coding order, int16 [n]; needs no decoder half. Errors as in `decompress`."""
+        """Return all symbols of a stream in coding order, int16 [n]; needs no decoder. Errors as in `decompress`."""
         reader = self._open(data, max_pixels)[1]
         return np.empty(0, np.int16) if reader is None else reader.read_symbols()
 
     def encode(self, image: Source) -> Floats:
-        """Latent of an image, float32 [c, h, w]; `image` and errors as in `compress`, its alpha is ignored."""
-        latent: Floats = finite(self.bundle, self._networks.encode(self._stacked([image])))[0]
+        """Return the latent of an image, float32 [c, h, w], alpha ignored; `image` and errors as in `compress`."""
+        latent: Floats = finite(self.bundle, self._networks.encode(self._inputs.pixels([image])))[0]
         return latent
 
     def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
-        """Latents of images of one size, float32 [N, c, h, w]; `images` and errors as in `compress_batch`."""
-        return finite(self.bundle, self._networks.encode(self._stacked(images)))
+        """Return the latents of images of one size, float32 [N, c, h, w]; see `encode` and `compress_batch`."""
+        return finite(self.bundle, self._networks.encode(self._inputs.pixels(images)))
 
     def encode_distribution(self, image: Source) -> tuple[Floats, Floats]:
-        """Mean and log variance of the latent that a variational model gives an image, float32 [c, h, w] each.
+        """Return the mean and log variance that a variational model gives an image, float32 [c, h, w] each.
 
         `image` and errors are as in `compress`; ArgumentError also for a model that is not variational.
         """
@@ -243,14 +234,14 @@ class Codec:
             raise ArgumentError(
                 f"{self.bundle} is of family {self.bundle.manifest.family}, expected vae: others give no distribution"
             )
-        pixels = self._stacked([image])
+        pixels = self._inputs.pixels([image])
         mean, spread = (
             finite(self.bundle, self._networks.encode(pixels, output))[0] for output in ("latent", "log_variance")
         )
         return mean, spread
 
     def decode(self, latent: Floats, size: tuple[int, int]) -> Pixels:
-        """Image of a latent.
+        """Decode a latent to an image.
 
         Args:
             latent: float32 [c, h, w].
@@ -266,35 +257,29 @@ class Codec:
             BundleError: a file of the bundle has changed since it was loaded.
             DeviceError: onnxruntime is missing, or the device fails.
         """
-        image: Pixels = self.decode_batch(_array(latent)[None], size)[0]
+        image: Pixels = self.decode_batch(as_latent(latent)[None], size)[0]
         return image
 
     def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
-        """Images, uint8 [N, H, W, C], of latents, float32 [N, c, h, w]; see `decode`."""
-        latents, (height, width) = _array(latents), _rows_and_columns(size)
-        sizes = *latents.shape, height, width
-        if sizes not in self._decodable or latents.dtype != _FLOAT32:
-            self._check_latents(latents, height, width)
-            if len(self._decodable) < MOST_SHAPES:
-                self._decodable.add(sizes)
-        if not all_finite(latents):
-            raise ArgumentError("decode: the latent holds NaN or infinity")
-        return self._networks.decode(latents, height, width)
+        """Decode latents, float32 [N, c, h, w], to images, uint8 [N, H, W, C]; see `decode`."""
+        return self._networks.decode(*self._inputs.latents(latents, size))
 
     def validate(self, data: Data, *, max_pixels: int | None = None) -> None:
-        """Refuses a stream that is damaged, too large or of another model, before anything of its images' size is made.
+        """Refuse a stream that is damaged, too large or of another model, before allocating memory for its images.
 
-        Chunks and alpha are looked at only when they are decoded. Errors are those of `decompress_batch`.
+        Chunks and alpha are checked only when they are decoded. Errors are those of `decompress_batch`.
         """
         self._open(data, max_pixels)
 
     def provider(self, role: str, patches: int | None = None) -> str:
-        """Execution provider that really runs a graph ("encoder", "decoder", "prior", ...); opens it if need be.
+        """Return the execution provider that actually runs a graph ("encoder", "decoder", "prior", ...).
+
+        The graph is opened if it is not yet.
 
         Args:
             role: which graph.
-            patches: how many go through it at once, where it is a network of patches: for few of them it is opened for
-                one thread. None for many.
+            patches: how many patches one run takes, for a network of patches; a few are run on one thread. None for
+                many.
 
         Raises:
             MissingHalfError: the bundle has only the other half.
@@ -306,18 +291,18 @@ class Codec:
         return self._networks.session(role, patches).provider
 
     def __repr__(self) -> str:
-        """Bundle and device."""
+        """Name the bundle and the device."""
         return f"Codec({self.bundle}, device={self.options.device!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """BundleSource, hash and options: a worker loads the bundle itself."""
+        """Pickle the bundle's source, its hash and the options: a worker loads the bundle itself."""
         return {"source": self.bundle.source, "hash": self.bundle.hash, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Loads the bundle again.
+        """Load the bundle again.
 
         Raises:
-            BundleError: another bundle lies there now.
+            BundleError: its files have changed.
         """
         bundle = Bundle.load(state["source"])
         if bundle.hash != state["hash"]:
@@ -328,53 +313,22 @@ class Codec:
     def _channels(self) -> int:
         return self.bundle.manifest.image.channels
 
-    def _stacked(self, images: Iterable[Source] | NDArray[np.uint8]) -> Pixels:
-        """Pixels of images of one size, within the limit, ready for the encoder."""
-        array = _as_array(images)
-        if array is not None and array.dtype == _UINT8 and (known := self._encodable.get(array.shape)) is not None:
-            return array if array.ndim == 4 else array.reshape(known)
-        self.bundle.require("encoder", "encode")
-        limit = self.bundle.pixel_limit()
-        stack = stack_images(images, self._channels, limit)
-        count, height, width, _ = stack.pixels.shape
-        rows, columns = self.bundle.geometry.stride
-        if height % rows or width % columns:  # else all pixels are counted by now
-            check_size(self.bundle.geometry, count, height, width, limit)
-        _warn(stack, 4)
-        if array is not None and array.size == stack.pixels.size and len(self._encodable) < MOST_SHAPES:
-            self._encodable[array.shape] = stack.pixels.shape  # as it is: no alpha to drop, no channel to add
-        return stack.pixels
-
-    def _check_latents(self, latents: NDArray[Any], height: int, width: int) -> None:
-        """Refuses what the decoder does not take.
-
-        Raises:
-            The errors of `decode`.
-        """
-        self.bundle.require("decoder", "decode")
-        check_size(self.bundle.geometry, max(len(latents), 1), height, width, self.bundle.pixel_limit())
-        expected = (self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(height, width))
-        if latents.dtype != np.float32 or latents.shape[1:] != expected or not len(latents):
-            wanted = f"float32 [N, {', '.join(map(str, expected))}]"
-            raise ArgumentError(f"decode: latent is {latents.dtype} {latents.shape}, expected {wanted}")
-
     def _compress(
         self,
         stack: Stack,
-        rate: Rate,
+        rate: int | Target,
         metadata: bool,
         names: Sequence[str | bytes] | None,
         limit: int,
         stored_tiles: bool,
     ) -> bytes:
-        count, height, width, _ = stack.pixels.shape
-        target = rate.target(count * height * width)
-        if target is not None and target.psnr_db is not None:
+        if isinstance(rate, MinPsnr):
             self.bundle.require("decoder", "compress to a PSNR")
-        quality = whole("quality", DEFAULT_QUALITY if rate.quality is None else rate.quality, LOWEST, HIGHEST)
+        count, height, width, _ = stack.pixels.shape
         check_size(self.bundle.geometry, count, height, width, limit)
-        sections = _sections(stack, metadata, names)
-        _warn(stack, 4)
+        icc, exif = (stack.icc, stack.exif) if metadata else (None, None)
+        sections = pack_sections(stack.alpha, icc, exif, names, count)
+        give_notices(stack.notes, stacklevel=3)
         gray = stack.gray or self._channels == 1
 
         def error(data: bytes) -> float:
@@ -392,11 +346,12 @@ class Codec:
             stored_tiles=stored_tiles,
             error=error if comparable else None,
         )
-        if target is None:
-            return encoder.code(quality)
-        return reach(
-            target,
-            lambda quality: encoder.code(quality, target.max_bytes),
+        if isinstance(rate, int):
+            return encoder.code(rate)
+        most_bytes = rate.limit if isinstance(rate, MaxBytes) else None
+        return find_stream(
+            rate,
+            lambda quality: encoder.code(quality, most_bytes),
             lambda data: psnr_db(encoder.original, self._decompress(data, limit).pixels),
             f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}",
         )
@@ -411,7 +366,7 @@ class Codec:
 
     @staged("read_container")
     def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
-        """A checked stream, and what decodes its chunks; None where it has no symbols."""
+        """Return a checked stream and the reader of its chunks, or None where it has no symbols."""
         limit = self.bundle.pixel_limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
@@ -425,7 +380,7 @@ class Codec:
 
     @staged("to_image")
     def _decompress(self, data: Data, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
-        """Images with their alpha as a last channel, `joined`, or as an array of its own."""
+        """Decompress images; alpha is a last channel of theirs if `joined`, else an array of its own."""
         stream, reader, channels = self._open_to_decode(data, max_pixels)
         size = stream.count, stream.height, stream.width
         pixels = np.empty((*size, channels + int(joined and stream.has_alpha)), np.uint8)
@@ -436,7 +391,7 @@ class Codec:
         return _Decoded(pixels, alpha, stream)
 
     def _paint(self, stream: Stream, reader: ChunkReader | None, canvas: Canvas, alpha: Pixels | None) -> None:
-        """Fills in images and their alpha, uint8 [N, H, W]: what the network decodes, then what is stored."""
+        """Fill in images and their alpha, uint8 [N, H, W]: what the network decodes, then what is stored."""
         if reader is not None:
             decode_blocks(self.bundle, self._networks, reader, canvas)
         if alpha is not None and ALPHA in stream.sections:
@@ -445,7 +400,7 @@ class Codec:
             paste_tiles(stream.tiles, canvas, alpha)
 
     def _open_to_decode(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
-        """A stream, what reads its symbols, and the channels of its images without alpha."""
+        """Return a stream, the reader of its symbols, and the channels of its images without alpha."""
         self.bundle.require("decoder", "decompress")
         stream, reader = self._open(data, max_pixels)
         return stream, reader, 1 if stream.gray else self._channels
@@ -460,75 +415,6 @@ class _Decoded:
     stream: Stream
 
 
-def _warn(stack: Stack, stacklevel: int) -> None:
-    for note in stack.notes:
-        notice(note, stacklevel=stacklevel)
-
-
-def _as_array(images: object) -> NDArray[Any] | None:
-    """Images as one array, where they are one, or a list of a single one; nothing is checked or copied."""
-    if isinstance(images, list) and len(images) == 1 and isinstance(images[0], np.ndarray):
-        return images[0][None]
-    return images if isinstance(images, np.ndarray) else None
-
-
-def _array(latent: object) -> NDArray[Any]:
-    try:
-        values = np.asarray(latent)
-        return values if values.ndim else values[None]
-    except ValueError as error:
-        raise ArgumentError(f"decode: the latent is no array: {error}") from None
-
-
-def _rows_and_columns(size: object) -> tuple[int, int]:
-    try:
-        rows, columns = cast(Iterable[Any], size)
-        height, width = operator.index(rows), operator.index(columns)
-    except (TypeError, ValueError):
-        height = width = 0
-    if min(height, width) < 1:
-        raise ArgumentError(f"decode: size is {size!r}, expected (rows, columns), integers of at least 1")
-    return height, width
-
-
 def _check_single(count: int) -> None:
     if count != 1:
         raise ArgumentError(f"the stream holds {count} images; use decompress_batch")
-
-
-_REMEDIES = {
-    ALPHA: ("alpha plane, packed,", "remove it, or use a smaller image"),
-    ICC: ("ICC profile", "leave the metadata out"),
-    EXIF: ("EXIF block", "leave the metadata out"),
-}
-
-
-@staged("write_container")
-def _sections(stack: Stack, metadata: bool, names: Sequence[str | bytes] | None) -> dict[int, bytes]:
-    sections: dict[int, bytes] = {}
-    if stack.alpha is not None:
-        sections[ALPHA] = pack_alpha(stack.alpha)
-    if metadata and stack.icc:
-        sections[ICC] = stack.icc
-    if metadata and stack.exif:
-        sections[EXIF] = stack.exif
-    if names is not None:
-        sections[NAMES] = pack_names(_encoded(names, len(stack.pixels)))
-    for section, (what, remedy) in _REMEDIES.items():
-        size = len(sections.get(section, b""))
-        if size > MAX_SECTION_BYTES:
-            raise LimitError(f"the {what} takes {size} bytes, a stream holds at most {MAX_SECTION_BYTES}; {remedy}")
-    return sections
-
-
-def _encoded(names: object, count: int) -> list[bytes]:
-    if isinstance(names, np.ndarray) and names.ndim == 1:
-        names = names.tolist()
-    if isinstance(names, str | bytes) or not isinstance(names, Sequence):
-        raise ArgumentError(f"names: found {type(names).__name__}, expected a list of {count} names")
-    if len(names) != count:
-        raise ArgumentError(f"names: found {len(names)}, expected one for each of {count} images")
-    try:
-        return [os.fsencode(name) for name in names]
-    except (TypeError, UnicodeError) as error:
-        raise ArgumentError(f"names: found another thing than names ({error}); expected text or bytes") from None

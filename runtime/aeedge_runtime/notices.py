@@ -8,7 +8,7 @@ task).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .errors import AeedgeWarning
 
 if TYPE_CHECKING:
-    from .images.load import Picture
+    from .images.picture import Picture
 
 _COLLECTOR: ContextVar[list[str] | None] = ContextVar("aeedge_notices", default=None)
 
@@ -46,8 +46,13 @@ def notice(text: str, *, stacklevel: int = 1) -> None:
         collector.append(text)
 
 
+def give_notices(texts: Iterable[str], *, stacklevel: int = 1) -> None:
+    """Give several notices; see `notice`."""
+    for text in texts:
+        notice(text, stacklevel=stacklevel + 1)
+
+
 def report_notes(picture: Picture) -> Picture:
     """Give a notice for each change that loading made to a picture; return the picture."""
-    for note in picture.notes:
-        notice(note, stacklevel=2)
+    give_notices(picture.notes, stacklevel=2)
     return picture

@@ -16,7 +16,7 @@ from .bundle.tables import read_array
 from .codec import Codec
 from .errors import AeedgeError, BundleError
 from .images.load import load_picture
-from .rate_search import psnr_db
+from .images.psnr import psnr_db
 from .stream.info import stream_info
 
 MAX_PIXEL_DIFFERENCE = 1

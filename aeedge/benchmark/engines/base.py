@@ -8,7 +8,7 @@ import numpy as np
 
 from aeedge.benchmark.inputs import Item
 from aeedge_runtime.errors import AeedgeError
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 
 class WrongResultError(AeedgeError):

@@ -1,7 +1,5 @@
 """JPEG, WebP and AVIF through Pillow, on the same images, at the lowest quality that reaches the bundle's PSNR."""
 
-import io
-from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +9,10 @@ from aeedge.benchmark.case import Case
 from aeedge.benchmark.engines.base import WrongResultError, psnr_or_none
 from aeedge.benchmark.inputs import Item
 from aeedge_runtime import load_picture
-from aeedge_runtime.errors import ArgumentError
 from aeedge_runtime.profiling import stage
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "jpeg": {"optimize": True},
-    "webp": {"method": 4},
-    "avif": {"speed": 6},
-}
-"""What a careful user would choose: smaller files for a little more time."""
+KEYS = {"jpeg": "jpeg", "webp": "webp4", "avif": "avif6"}
+"""Engines, and keys of `aeedge.classic`: what a careful user would choose, smaller files for a little more time."""
 
 
 class ClassicEngine:
@@ -34,9 +27,6 @@ class ClassicEngine:
         self.case = case
         self.target_psnr_db = target_psnr_db
         self.codec_quality = 0
-        self._settings = dict(SETTINGS[case.engine])
-        if case.engine == "avif":
-            self._settings["max_threads"] = case.threads
         self._items: list[Item] = []
         self._inputs: list[Any] = []
 
@@ -44,19 +34,20 @@ class ClassicEngine:
         """Load Pillow's codec.
 
         Raises:
-            ArgumentError: this Pillow has none for it.
+            ArgumentError: this Pillow was built without it.
         """
-        from PIL import features
+        from aeedge.classic import find_classic
 
-        if self.case.engine != "jpeg" and not features.check(self.case.engine):
-            raise ArgumentError(f"this Pillow was built without {self.case.engine}; leave it out of --against")
+        self._codec = find_classic(KEYS[self.case.engine])
 
     def prepare(self, items: list[Item]) -> None:
         """Search the quality on the first item; make the files to decode."""
+        from aeedge.classic import lowest_quality
+
         self._items = items
         stacks: list[Any] = [item.pixels() for item in items]
         self._channels = stacks[0].shape[3]
-        self.codec_quality = self._lowest_quality(stacks[0])
+        self.codec_quality = lowest_quality(self._codec, stacks[0], self.target_psnr_db, self.case.threads)
         if self.case.operation == "decompress":
             self._inputs = [[self._encode(image) for image in stack] for stack in stacks]
         else:
@@ -67,7 +58,7 @@ class ClassicEngine:
         value = self._inputs[number]
         if self.case.operation == "decompress":
             with stage("decode"):
-                return np.stack([self._decode(data) for data in value])
+                return np.stack([self._codec.decode(data, self._channels) for data in value])
         with stage("load_image"):
             images = [load_picture(image, self._channels).pixels for image in value]
         with stage("encode"):
@@ -91,24 +82,5 @@ class ClassicEngine:
         """Return the library."""
         return {"codec": f"Pillow {self.case.engine}"}
 
-    def _encode(self, image: Any, quality: int | None = None) -> bytes:
-        from PIL import Image
-
-        file = io.BytesIO()
-        picture = Image.fromarray(image if image.shape[2] == 3 else image[:, :, 0])
-        picture.save(file, self.case.engine.upper(), quality=quality or self.codec_quality, **self._settings)
-        return file.getvalue()
-
-    def _decode(self, data: bytes) -> Any:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB" if self._channels == 3 else "L")).reshape(*image.size[::-1], -1)
-
-    def _lowest_quality(self, pixels: Any) -> int:
-        def reached(quality: int) -> bool:
-            restored = np.stack([self._decode(self._encode(image, quality)) for image in pixels])
-            found = psnr_or_none(restored, pixels)
-            return found is None or found >= self.target_psnr_db
-
-        return 1 + bisect_left(range(1, 100), True, key=reached)
+    def _encode(self, image: Any) -> bytes:
+        return self._codec.encode(image, self.codec_quality, self.case.threads)

@@ -13,8 +13,8 @@ from aeedge_runtime.errors import AeedgeError
 from aeedge_runtime.files import require_writable
 
 if TYPE_CHECKING:
+    from aeedge.cli.comparison import Measured
     from aeedge.cli.demo import Demonstration
-    from aeedge.comparison import Measured
 
 
 @click.command()
@@ -45,7 +45,7 @@ def demo(out: str, data_dir: str | None, quality: int, force: bool, as_json: boo
 
 def _show(result: "Demonstration") -> None:
     rows = [(row.name, f"{row.image_bytes:.1f}", _decibels(row), *_times(row)) for row in result.rows]
-    images = len(result.rows[0].restored)
+    images = len(result.rows[0].decoded)
     say(f"{count(images, 'image')} of 28x28 ({result.data}) in {result.stream_bytes:,} bytes, {result.seconds:.0f} s")
     say(f"\n{table(('', 'bytes', 'PSNR', 'to bytes', 'to image'), rows, words=1)}\n")
     say("mean of an image; PSNR over all pixels; JPEG and WebP at their lowest quality that is as good")

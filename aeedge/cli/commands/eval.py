@@ -97,7 +97,7 @@ def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **
 
 
 def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation, bytes]":
-    from aeedge.evaluation.classic import choose_classics
+    from aeedge.classic import choose_classics
     from aeedge.evaluation.data import is_small_set, open_images
     from aeedge.evaluation.evaluate import evaluate_images, evaluate_set
     from aeedge.evaluation.measure import Plan

@@ -15,6 +15,9 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from aeedge_runtime import Codec
 
+GAP = 4
+"""White columns between the two halves of a side-by-side image."""
+
 
 @click.command()
 @click.argument("bundle")
@@ -48,15 +51,21 @@ def reconstruct(bundle: str, images: tuple[str, ...], output: str, as_json: bool
 
 
 def _reconstruct(codec: "Codec", job: Job, guard: OutputGuard, *, pair: bool) -> Result | None:
-    from aeedge.applications.reconstruction import reconstruct_picture, side_by_side
+    import numpy as np
+
+    from aeedge.applications.reconstruction import reconstruct_picture
+    from aeedge.mosaic import mosaic
     from aeedge_runtime import Picture, save_picture
-    from aeedge_runtime.rate_search import psnr_db
+    from aeedge_runtime.images.psnr import psnr_db
 
     if job.output is None or not guard.wants(job.output):
         return None
     seen, made = reconstruct_picture(codec, job.source.read())
     difference_db = psnr_db(seen.pixels, made.pixels)
-    picture = Picture(side_by_side(seen.pixels, made.pixels), gray=made.gray, icc=made.icc) if pair else made
+    picture = made
+    if pair:
+        pixels = mosaic(np.stack([seen.pixels, made.pixels]), 2, gap=GAP)
+        picture = Picture(pixels, gray=made.gray, icc=made.icc)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     save_picture(picture, job.output, overwrite=guard.force)
     height, width, _ = made.pixels.shape

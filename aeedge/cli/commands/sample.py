@@ -54,7 +54,7 @@ def sample(bundle: str, output: Path, as_json: bool, **options: Any) -> None:
     require_suffix("-o", output, ".png")
     outlet.check(output)
 
-    from aeedge.applications.generation import grid
+    from aeedge.mosaic import mosaic
     from aeedge_runtime import Codec, Picture
     from aeedge_runtime.images.save import picture_bytes
 
@@ -62,7 +62,8 @@ def sample(bundle: str, output: Path, as_json: bool, **options: Any) -> None:
     kind = "interpolation" if options["interpolate"] else "posterior" if options["posterior"] else "prior"
     number = options["number"] or COUNTS[kind]
     images = _draw(codec, kind, inputs, number, seed)
-    data, _ = picture_bytes(Picture(grid(images, len(images) if kind == "interpolation" else None)), ".png")
+    pixels = mosaic(images, len(images) if kind == "interpolation" else None, gap=2)
+    data, _ = picture_bytes(Picture(pixels), ".png")
     outlet.write(output, data)
     if as_json:
         print_json({"command": "sample", "kind": kind, "images": number, "seed": seed, "output": str(output)})

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeedge.evaluation.classic import ClassicCodec
+from aeedge.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.evaluate import Evaluation, Rival
-from aeedge.evaluation.small import SHEET, from_sheet, sheet_of
+from aeedge.evaluation.small import SHEET
 from aeedge.figures import spread
+from aeedge.mosaic import mosaic, split_mosaic
 from aeedge_runtime import Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SHEET_IMAGES = 96
 SHEET_COLUMNS = 16
@@ -139,11 +140,11 @@ def _sheet_example(
     shown = spread(len(images), SHEET_IMAGES)
     data = codec.compress_batch(everything, quality)
     ours = codec.decompress_batch(data)
-    sheet = sheet_of(everything, math.ceil(math.sqrt(len(everything))))
+    sheet = mosaic(everything, math.ceil(math.sqrt(len(everything))), background=0)
     rival_quality, file = at_equal_bytes(classic, sheet, len(data))
-    theirs = from_sheet(classic.decode(file, everything.shape[3]), everything.shape)
+    theirs = split_mosaic(classic.decode(file, everything.shape[3]), everything.shape)
     views = tuple(
-        View(title, facts, _url(sheet_of(pixels[shown], SHEET_COLUMNS)))
+        View(title, facts, _url(mosaic(pixels[shown], SHEET_COLUMNS, background=0)))
         for title, facts, pixels in (
             (f"aeedge, quality {quality}", _facts(len(data), everything, ours, len(images)), ours),
             (

@@ -15,7 +15,7 @@ from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.data import synthetic
 from aeedge.training.data.folder import FolderImages, class_names, held_out_paths, image_paths, is_usable
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
-from aeedge_runtime.images.load import to_gray
+from aeedge_runtime.images.picture import to_gray
 
 Split = Literal["train", "held-out", "test"]
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: reconstruction grids and curves."""
+"""Images of a run: reconstructions side by side, and curves."""
 
 import io
 from collections.abc import Sequence
@@ -8,35 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aeedge.mosaic import enlarged, mosaic
 from aeedge.training.run.logbook import METRICS, read_metrics
+from aeedge_runtime.files import atomic_write
 
 GAP = 2
-"""Pixels between the pictures of a grid."""
-
-
-def grid(rows: Sequence[NDArray[np.float32]], enlarge: int = 1) -> Image.Image:
-    """Arrange pictures as an image.
-
-    Args:
-        rows: for each row pictures [N, C, H, W] in 0..1 (clamped here), the same shape in every row.
-        enlarge: whole factor by which small pictures are enlarged.
-    """
-    count, channels, height, width = rows[0].shape
-    canvas = np.full((len(rows) * (height + GAP) - GAP, count * (width + GAP) - GAP, channels), 255, np.uint8)
-    for r, row in enumerate(rows):
-        pixels = np.rint(np.clip(row, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-        for column, picture in enumerate(pixels):
-            top, left = r * (height + GAP), column * (width + GAP)
-            canvas[top : top + height, left : left + width] = picture
-    image = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
-    return image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST)
+"""White pixels between reconstructions."""
 
 
 def save_grid(path: Path, rows: Sequence[NDArray[np.float32]]) -> None:
-    """Write a grid as PNG; pictures below 64 pixels are enlarged."""
+    """Write images as one PNG, enlarged where they are below 64 pixels.
+
+    Args:
+        path: file to write.
+        rows: images [N, C, H, W] in 0..1 (clamped here) for each row, of the same shape in every row.
+    """
+    images = np.rint(np.clip(np.concatenate(rows), 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    canvas = mosaic(images, len(rows[0]), gap=GAP)
+    canvas = enlarged(canvas, max(1, 64 // min(images.shape[1:3])))
+    buffer = io.BytesIO()
+    Image.fromarray(canvas[..., 0] if canvas.shape[2] == 1 else canvas).save(buffer, "PNG", compress_level=3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    smallest = min(rows[0].shape[2:])
-    _save(path, grid(rows, max(1, 64 // smallest)))
+    atomic_write(path, buffer.getvalue(), overwrite=True)
 
 
 def save_curves(run: Path) -> None:
@@ -57,11 +50,4 @@ def save_curves(run: Path) -> None:
         axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    buffer.seek(0)
-    _save(run / "curves.png", Image.open(buffer))
-
-
-def _save(path: Path, image: Image.Image) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    image.save(temporary, format="PNG", compress_level=3)
-    temporary.replace(path)
+    atomic_write(run / "curves.png", buffer.getvalue(), overwrite=True)

@@ -12,7 +12,7 @@ from aeedge.models import Autoencoder
 from aeedge_export.latents import crops
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.errors import AeedgeWarning
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 RUNGS = tuple(range(1, 101, 3))
 """Qualities that are coded for real: the ends and every third. Steps and tables between them are interpolated."""

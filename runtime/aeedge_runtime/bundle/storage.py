@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import zipfile
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import BundleError, ModelNotFoundError
+from ..files import read_regular
 from .manifest import FILE_NAME, MAX_FILE_BYTES, MAX_MANIFEST_BYTES
 
 MANIFEST = "manifest.json"
@@ -42,16 +42,7 @@ class FolderStore:
         """Bytes of a file; see Store."""
         path = self._folder / name
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-            with os.fdopen(descriptor, "rb") as file:
-                facts = os.fstat(descriptor)
-                if not stat.S_ISREG(facts.st_mode):
-                    raise BundleError(f"bundle: {path} is not a plain file; copy the bundle again")
-                if facts.st_size > limit:
-                    raise BundleError(
-                        f"bundle: {path} has {facts.st_size} bytes, expected at most {limit}; copy the bundle again"
-                    )
-                return file.read(limit + 1)
+            return read_regular(path, limit)
         except OSError as error:
             raise BundleError(f"bundle: {path} cannot be read ({error.strerror}); copy the bundle again") from error
 

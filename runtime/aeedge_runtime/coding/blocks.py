@@ -12,9 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import all_finite
+from ..arrays import Floats, Pixels, all_finite
 from ..bundle.bundle import Bundle
 from ..errors import BundleError
 from ..images.save import pillow_image
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 BLOCK_SYMBOLS = 1 << 25
 """Latent symbols of one block of a large image: 128 MB as float32, 160 latent rows of 10,000 pixels of `photo`."""
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Block]:

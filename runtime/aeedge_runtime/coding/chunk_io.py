@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..bundle.bundle import Bundle
 from ..entropy.chunk import Decoding, Rows, drive, finish_together, hash_symbols, pop_rows
 from ..errors import StreamError
@@ -21,7 +22,6 @@ from ..stream.layout import Block, Span
 from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
 from .workers import Workers
 
-Floats = NDArray[np.float32]
 Result = TypeVar("Result")
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..bundle.bundle import Bundle
-from ..images.load import to_gray
+from ..images.picture import to_gray
 from ..stream.container import ALPHA, TILES, Stream, write_stream
 from ..stream.tile_grid import Map, TileGrid
 from ..stream.tile_sections import TileBlobs, pack_tiles
@@ -20,8 +20,6 @@ from .lossless import encode_blob
 from .networks import Networks
 from .tile_choice import Candidates, find_candidates, least_bytes
 from .tile_fill import fill_tiles
-
-Pixels = NDArray[np.uint8]
 
 SMALLEST_WORTH, LARGEST_WORTH, LARGEST_QUALITY = 0.0013, 0.12, 80
 """Bits per pixel that a squared error of 1 is worth at quality 1 and at quality 80, as the hyperprior is trained."""

@@ -11,12 +11,10 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..errors import BackendError, StreamError
 from ..stream.tile_sections import ZLIB
-
-Pixels = NDArray[np.uint8]
 
 THOROUGH_PIXELS = 1 << 21
 """Pixels up to which WebP's best quality is tried, too: twice the time, 1 to 3 % of the bytes."""

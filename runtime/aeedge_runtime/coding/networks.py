@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Pixels
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
 from ..errors import BundleError
-from ..images.load import to_gray
+from ..images.picture import to_gray
 from ..inference.backend import default_threads
 from ..inference.session import CPU, Session, SessionOptions, open_session
 from ..profiling import stage, staged
@@ -44,9 +45,6 @@ MOST_WORKERS, MOST_BESIDE_BLOCKS = 4, 2
 
 _UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 """To compare a type with these takes a fifth of the time that NumPy's classes take."""
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

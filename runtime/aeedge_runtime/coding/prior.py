@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import all_finite
+from ..arrays import Floats, all_finite
 from ..bundle.manifest import PriorFacts
 from ..bundle.tables import SCALES, EntropyTables
 from ..entropy.bank import FrequencyBank
@@ -26,8 +26,6 @@ from ..stream.layout import Span
 
 MAX_HYPER_SYMBOL = 127
 """Magnitude of a hyper symbol: keeps every sum of the exact prior below 2^24."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..stream.tile_grid import Map, Rectangle, TileGrid
-
-Pixels = NDArray[np.uint8]
 
 FLAT_SHARE = 0.5
 """Share of equal neighbors, to the right and below, above which a tile may be plain."""

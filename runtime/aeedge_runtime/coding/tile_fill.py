@@ -9,10 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Pixels
 from ..stream.tile_grid import TILE, Map, TileGrid
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 CELL = 8
 """Rows and columns of a cell in pixels; a tile has whole cells but at the image's end."""

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..stream.tile_grid import Rectangle
 from ..stream.tile_sections import TileBlobs
 from .blocks import Canvas
 from .lossless import decode_blob
-
-Pixels = NDArray[np.uint8]
 
 
 def paste_tiles(tiles: TileBlobs, canvas: Canvas, alpha: Pixels | None = None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Pixels
 from ..bundle.bundle import Bundle
 from ..bundle.tables import EntropyTables
 from ..entropy.chunk import Pass
@@ -21,9 +22,6 @@ from .prior import Asked, FactorizedPrior, Graph, HyperPrior, Prior, SymbolWrite
 
 HYPER_ENCODER = "hyper_encoder"
 """Role of the graph that makes the side information."""
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

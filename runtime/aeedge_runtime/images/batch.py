@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..errors import ArgumentError, LimitError
 from ..profiling import staged
-from .load import Picture, Pixels, Source, check_array, check_size, load_picture, match_channels, split_alpha
+from .load import Source, load_picture
+from .picture import Picture, check_array, check_size, match_channels, split_alpha
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Pixels
 from ..errors import ArgumentError, ImageError
 from ..files import atomic_write
 from ..notices import notice
@@ -17,9 +17,8 @@ from ..notices import notice
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from .load import Picture
+    from .picture import Picture
 
-Pixels = NDArray[np.uint8]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -58,7 +57,7 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
 
 def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     """Bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
-    from .load import Picture, check_picture
+    from .picture import Picture, check_picture
 
     _check_suffix(suffix)
     if not isinstance(picture, Picture):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import ArgumentError, StreamError
-from ..files import read_plain
+from ..files import read_regular
 from ..limits import MAX_STREAM_BYTES
 from .container import ALPHA, EXIF, ICC, NAMES, StreamHeader, read_header
 from .sections import unpack_names
@@ -90,7 +90,7 @@ def stream_bytes(data: Data) -> bytes:
     """Bytes of a stream that came as bytes or as a path.
 
     Raises:
-        StreamError: the file cannot be read, or is no plain file (read a pipe yourself and pass its bytes).
+        StreamError: the file cannot be read, or is not a regular file (read a pipe yourself and pass its bytes).
         ArgumentError: another type.
     """
     if isinstance(data, bytes):
@@ -100,7 +100,7 @@ def stream_bytes(data: Data) -> bytes:
     if not isinstance(data, str | os.PathLike):
         raise ArgumentError(f"stream: found {type(data).__name__}, expected bytes or a path")
     try:
-        return read_plain(data, MAX_STREAM_BYTES)
+        return read_regular(data, MAX_STREAM_BYTES)
     except (OSError, ValueError) as error:
         raise StreamError(f"{os.fspath(data)}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 

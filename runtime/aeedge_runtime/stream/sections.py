@@ -1,27 +1,83 @@
-"""What is inside the sections that are not plain bytes: alpha planes and names. Decompression is bounded."""
+"""Packing and unpacking of a stream's sections: alpha planes, metadata and names. Decompression is bounded."""
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import ArgumentError, StreamError
+from ..arrays import Pixels
+from ..errors import ArgumentError, LimitError, StreamError
 from ..limits import MAX_NAME_BYTES, MAX_SECTION_BYTES
+from ..profiling import staged
+from .container import ALPHA, EXIF, ICC, NAMES
+
+_CONTENTS = {
+    ALPHA: ("alpha plane, packed,", "remove it, or use a smaller image"),
+    ICC: ("ICC profile", "leave the metadata out"),
+    EXIF: ("EXIF block", "leave the metadata out"),
+}
+"""What is in a section that may be too large, and what to do then."""
 
 
-def pack_alpha(alpha: NDArray[np.uint8]) -> bytes:
-    """Alpha planes, uint8 [N, H, W], losslessly: each row less the row above, modulo 256, through zlib."""
+@staged("write_container")
+def pack_sections(
+    alpha: Pixels | None, icc: bytes | None, exif: bytes | None, names: Sequence[str | bytes] | None, count: int
+) -> dict[int, bytes]:
+    """Return the sections of a stream by id; what is None or empty gets none.
+
+    Args:
+        alpha: uint8 [N, H, W].
+        icc: ICC profile.
+        exif: EXIF block.
+        names: names of the images in order.
+        count: number of images.
+
+    Raises:
+        LimitError: a section is larger than a stream holds.
+        ArgumentError: names that are not names, or not `count` of them.
+    """
+    sections: dict[int, bytes] = {}
+    if alpha is not None:
+        sections[ALPHA] = pack_alpha(alpha)
+    if icc:
+        sections[ICC] = icc
+    if exif:
+        sections[EXIF] = exif
+    if names is not None:
+        sections[NAMES] = pack_names(_encoded(names, count))
+    for section, (what, remedy) in _CONTENTS.items():
+        size = len(sections.get(section, b""))
+        if size > MAX_SECTION_BYTES:
+            raise LimitError(f"the {what} takes {size} bytes, a stream holds at most {MAX_SECTION_BYTES}; {remedy}")
+    return sections
+
+
+def _encoded(names: object, count: int) -> list[bytes]:
+    if isinstance(names, np.ndarray) and names.ndim == 1:
+        names = names.tolist()
+    if isinstance(names, str | bytes) or not isinstance(names, Sequence):
+        raise ArgumentError(f"names: found {type(names).__name__}, expected a list of {count} names")
+    if len(names) != count:
+        raise ArgumentError(f"names: found {len(names)}, expected one for each of {count} images")
+    try:
+        return [os.fsencode(name) for name in names]
+    except (TypeError, UnicodeError) as error:
+        raise ArgumentError(f"names: an entry is not a name ({error}); expected text or bytes") from None
+
+
+def pack_alpha(alpha: Pixels) -> bytes:
+    """Return alpha planes, uint8 [N, H, W], compressed losslessly: rows minus the row above, modulo 256, by zlib."""
     above = np.zeros_like(alpha)
     above[:, 1:] = alpha[:, :-1]
     return zlib.compress((alpha - above).tobytes(), 9)
 
 
-def unpack_alpha(data: bytes, count: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Alpha planes, uint8 [count, height, width].
+def unpack_alpha(data: bytes, count: int, height: int, width: int) -> Pixels:
+    """Return the alpha planes, uint8 [count, height, width].
 
     Raises:
         StreamError: the section is damaged or holds another number of samples.
@@ -35,7 +91,7 @@ def unpack_alpha(data: bytes, count: int, height: int, width: int) -> NDArray[np
 
 
 def pack_names(names: Sequence[bytes]) -> bytes:
-    """Names of images in order, as raw file-system bytes.
+    """Return the section for names of images in order, given as raw file-system bytes.
 
     Raises:
         ArgumentError: a name that `unpack_names` would refuse.
@@ -51,7 +107,7 @@ def pack_names(names: Sequence[bytes]) -> bytes:
 
 
 def unpack_names(data: bytes, count: int) -> list[bytes]:
-    """Names of `count` images: relative paths of plain components, all different.
+    """Return the names of `count` images: relative paths of plain components, all different.
 
     Raises:
         StreamError: the section is damaged, or a name could reach outside a folder.
@@ -67,15 +123,15 @@ def unpack_names(data: bytes, count: int) -> list[bytes]:
 
 
 _NO_PATH = re.compile(rb"(?:\A|(?<=[/\0]))\.{0,2}[/\0]|[^\0]{%d}" % (MAX_NAME_BYTES + 1))
-"""A part of a path that is empty, "." or "..", or a name that is too long, in names that a zero follows each."""
+"""Matches, in NUL-terminated names, a path component that is empty, "." or "..", or a name that is too long."""
 
 
 def _name_fault(plain: bytes, names: Sequence[bytes]) -> str:
-    """What is wrong with names; `plain` holds them with a zero behind each."""
+    """Return what is wrong with names, or ""; `plain` holds them NUL-terminated."""
     if len(set(names)) != len(names):
-        return "a name comes twice"
+        return "a name occurs twice"
     if plain.count(b"\0") != len(names):
-        return "a name holds a zero byte, so it is not a relative path"
+        return "a name contains a NUL byte, so it is not a relative path"
     if found := _NO_PATH.search(plain):
         start = plain.rfind(b"\0", 0, found.start()) + 1
         name = plain[start : plain.index(b"\0", start)]

@@ -7,14 +7,14 @@ import pytest
 
 from aeedge.applications.anomaly import auroc, heat_map, score_images, squared_errors
 from aeedge.applications.features import encode_images, principal_components
-from aeedge.applications.generation import grid, interpolate, posterior, sample, sample_posterior
+from aeedge.applications.generation import interpolate, posterior, sample, sample_posterior
 from aeedge.applications.images import NamedImage, batches, dataset_images, file_images
-from aeedge.applications.reconstruction import reconstruct, side_by_side
+from aeedge.applications.reconstruction import reconstruct
 from aeedge.sources import find_sources
 from aeedge_runtime import AeedgeWarning, ArgumentError, BundleError, Codec
 from aeedge_runtime.coding.networks import Networks
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 BUNDLES = Path(__file__).parents[2] / "fixtures" / "bundles"
 
@@ -47,15 +47,6 @@ def named(images):
 def test_reconstruction_keeps_what_the_model_can_hold(dense):
     assert psnr_db(smooth(3), reconstruct(dense, smooth(3))) > psnr_db(noisy(3), reconstruct(dense, noisy(3))) + 10
     assert reconstruct(dense, smooth(2, (5, 9))).shape == (2, 5, 9, 1)
-
-
-def test_side_by_side_and_psnr():
-    left, right = np.zeros((4, 6, 3), np.uint8), np.full((4, 6, 3), 9, np.uint8)
-    pair = side_by_side(left, right)
-    assert pair.shape == (4, 16, 3)
-    assert (pair[:, 10:] == 9).all()
-    assert psnr_db(left, left) == float("inf")
-    assert psnr_db(left, right) == pytest.approx(20 * np.log10(255 / 9))
 
 
 def test_scores_tell_noise_from_smooth_images(dense):
@@ -131,14 +122,6 @@ def test_a_way_between_images_has_both_ends(vae):
 def test_only_a_vae_generates(dense):
     with pytest.raises(ArgumentError, match="of family dense, whose latents follow no known distribution"):
         sample(dense, 4, seed=0)
-
-
-def test_grid_places_images_in_rows():
-    images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 1), np.uint8)
-    picture = grid(images)
-    assert picture.shape == (6, 13, 1)
-    assert (picture[0, 5, 0], picture[4, 0, 0], picture[4, 12, 0]) == (2, 4, 255)
-    assert grid(images, 5).shape == (2, 23, 1)
 
 
 def test_features_are_the_latents_with_names_and_classes(dense, tmp_path):

@@ -10,10 +10,9 @@ import pytest
 
 from aeedge import sources
 from aeedge.cli import compressor as compression
-from aeedge.cli import decompressor as restoration
 from aeedge.cli import main as cli
 from aeedge.cli.packing import unpacked_paths
-from aeedge_runtime import Codec, StreamError
+from aeedge_runtime import Codec, StreamError, files
 
 FULL = Path("/dev/full")
 
@@ -71,7 +70,7 @@ def test_a_folder_that_may_not_be_written(draw, conv, tmp_path):
     )
     tmp_path.chmod(0o755)
     assert done.returncode == 1
-    assert f"{tmp_path} may not be written to; choose another place" in done.stderr.decode()
+    assert f"{tmp_path} is not writable" in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
     assert tree(tmp_path) == ["a.png"]
 
@@ -151,7 +150,7 @@ def test_a_folder_that_another_process_made_meanwhile(aeedge, conv, tmp_path, mo
         (tmp_path / "all").mkdir()
         (tmp_path / "all" / "a.png").write_bytes(b"rival")
 
-    a_rival_is_faster(monkeypatch, restoration, "_publish", rival)
+    a_rival_is_faster(monkeypatch, files, "_rename_folder", rival)
     done = aeedge("decompress", tmp_path / "all.aee", "-m", conv, *filter(None, [word]))
     assert (done.code, len(done.errors)) == (code, code)
     assert all(str(tmp_path / "all") + " exists already" in line for line in done.errors)

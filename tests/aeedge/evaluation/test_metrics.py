@@ -56,7 +56,7 @@ def test_ms_ssim_is_that_of_torchmetrics(height, width, channels, sigma):
 
 @pytest.mark.torch
 def test_psnr_is_that_of_torchmetrics():
-    from aeedge_runtime.rate_search import psnr_db
+    from aeedge_runtime.images.psnr import psnr_db
 
     torch = pytest.importorskip("torch")
     functional = pytest.importorskip("torchmetrics.functional.image")

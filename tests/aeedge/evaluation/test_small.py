@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 
+from aeedge.classic import choose_classics
 from aeedge.evaluation import small
-from aeedge.evaluation.classic import choose_classics
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.evaluate import evaluate_set
 from aeedge.evaluation.measure import Plan, _measured
 from aeedge.evaluation.report.page import to_html
-from aeedge.evaluation.small import from_sheet, sheet_of
 from aeedge.evaluation.verdict import verdict
 from aeedge_runtime import AeedgeError, Codec
 
@@ -17,13 +16,6 @@ def images():
     rows, columns = np.mgrid[:16, :16]
     pixels = [(rows * (index % 5) + columns * (index % 3) * 4 + index) % 256 for index in range(12)]
     return np.stack(pixels).astype(np.uint8)[..., None]
-
-
-@pytest.mark.parametrize("count", [1, 5, 6])
-def test_a_sheet_is_undone(images, count):
-    sheet = sheet_of(images[:count], 3)
-    assert sheet.shape == (16 * -(-count // 3), 48, 1)
-    np.testing.assert_array_equal(from_sheet(sheet, images[:count].shape), images[:count])
 
 
 def test_a_set_is_measured_as_streams_sheets_and_files(dense, images):

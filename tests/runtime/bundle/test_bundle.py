@@ -111,7 +111,7 @@ def test_a_file_that_grew_is_told_as_such(tmp_path) -> None:
     folder = copy_of("tiny-conv", tmp_path / "b")
     with (folder / "encoder.onnx").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(BundleError, match=r"encoder.onnx has \d+ bytes, expected at most \d+; copy the bundle again"):
+    with pytest.raises(BundleError, match=r"encoder.onnx cannot be read \(more than \d+ bytes\)"):
         Bundle.load(folder)
 
 
@@ -123,7 +123,7 @@ def test_a_fifo_is_not_waited_for(tmp_path) -> None:
     for name in ("encoder.onnx", "manifest.json"):
         (folder / name).unlink()
         os.mkfifo(folder / name)
-        with pytest.raises(BundleError, match="not a plain file"):
+        with pytest.raises(BundleError, match="not a regular file"):
             Bundle.load(folder)
 
 

@@ -20,7 +20,7 @@ from aeedge_runtime import (
     load_pictures,
     save_picture,
 )
-from aeedge_runtime.images.load import to_gray
+from aeedge_runtime.images.picture import to_gray
 from aeedge_runtime.images.save import finished, image_bytes, picture_bytes
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -366,12 +366,12 @@ def test_images_without_pixels() -> None:
 def test_things_that_are_no_images(tmp_path) -> None:
     (tmp_path / "a.png").write_text("not a picture")
     (tmp_path / "d.png").mkdir()
-    for name, message in (("a.png", "not an image"), ("d.png", "not a plain file"), ("missing.png", "cannot be read")):
+    for name, message in (("a.png", "not an image"), ("d.png", "a folder, not"), ("missing.png", "cannot be read")):
         with pytest.raises(ImageError, match=message):
             load_picture(tmp_path / name)
     with pytest.raises(ImageError):
         load_picture("a\0b.png")
-    with pytest.raises(ImageError, match="not a plain file"):
+    with pytest.raises(ImageError, match="not a regular file"):
         load_picture("/dev/null")
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from aeedge.evaluation.classic import CLASSICS, available_classics, choose_classics, lossless_files
+from aeedge.classic import CLASSICS, available_classics, choose_classics, lossless_files
 from aeedge_runtime import ArgumentError
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 
 def picture(channels):
