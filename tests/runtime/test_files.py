@@ -253,6 +253,19 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path) -> None:
     assert left(tmp_path) == ["old"]
 
 
+def test_a_file_of_another_writer_is_complete_or_absent(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(ValueError, match="halfway"), atomic_path(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"ne")
+        raise ValueError("halfway")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    with atomic_path(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"new")
+        assert (tmp_path / "a").read_bytes() == b"old"
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert left(tmp_path) == ["a"]
+
+
 def test_a_folder_is_replaced_only_on_request(tmp_path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()
