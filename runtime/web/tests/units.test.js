@@ -48,7 +48,7 @@ test("rint rounds half to even", () => {
 });
 
 test("canonical JSON is Python's", () => {
-  assert.equal(canonical({ b: [1, "ä\n\u2028😀\u007f"], a: { d: null, c: true } }), '{"a":{"c":true,"d":null},"b":[1,"\\u00e4\\n\\u2028\\ud83d\\ude00\\u007f"]}'.replace("\\u007f", "\u007f"));
+  assert.equal(canonical({ b: [1, "ä\n\u2028😀\u007f"], a: { d: null, c: true } }), '{"a":{"c":true,"d":null},"b":[1,"\\u00e4\\n\\u2028\\ud83d\\ude00\\u007f"]}');
 });
 
 test("strict JSON knows doubled keys and fractions", () => {
