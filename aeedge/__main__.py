@@ -2,6 +2,6 @@
 
 import sys
 
-from aeedge.cli import main
+from aeedge.cli.main import main
 
 sys.exit(main())

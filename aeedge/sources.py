@@ -1,28 +1,18 @@
-"""Which files a command reads: the ones named, those below the folders named, or standard input."""
+"""Finds the files to read: the ones named, those below the folders named, or standard input."""
 
+import errno
 import os
-import stat
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
-from aeedge.console import count, printable, warn
-from aeedge_runtime.errors import InputError, LimitError
-from aeedge_runtime.files import TEMPORARY_PREFIX
+from aeedge.figures import count, printable
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError, LimitError
+from aeedge_runtime.files import TEMPORARY_PREFIX, NotRegularFileError, read_regular
 
 STDIN = "-"
-
-IMAGE_SUFFIXES = frozenset(
-    f".{kind}"
-    for kind in (
-        *("avif", "bmp", "dib", "gif", "j2k", "jp2", "jpe", "jpeg", "jfif", "jpg"),
-        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
-    )
-)
-"""Suffixes, whatever their case, of the files taken from a folder as images; files named one by one may have any."""
 
 STREAM_SUFFIX = ".aee"
 
@@ -57,39 +47,23 @@ class Source:
             LimitError: it has more than MAX_INPUT_BYTES.
         """
         try:
-            if self.path is None:
-                return self._within_limit(sys.stdin.buffer.read(MAX_INPUT_BYTES + 1))
-            return self._read_regular(self.path)
+            if self.path is not None:
+                return read_regular(self.path, MAX_INPUT_BYTES)
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        except NotRegularFileError as error:
+            raise InputError(f"{self.name}: found {error.strerror}; read a pipe from standard input, with -") from error
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise LimitError(self._too_large()) from error
             raise InputError(
                 f"{self.name}: cannot be read: {error.strerror}; name an existing, readable file"
             ) from error
-
-    def _read_regular(self, path: Path) -> bytes:
-        # Without O_NONBLOCK, opening a FIFO waits for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            facts = os.fstat(file.fileno())
-            mode = facts.st_mode
-            if stat.S_ISREG(mode):
-                if facts.st_size > MAX_INPUT_BYTES:
-                    raise LimitError(self._too_large())
-                return file.read()
-        raise InputError(f"{self.name}: found {kind_of(mode)}, expected a file; to read a pipe, use - and stdin")
-
-    def _within_limit(self, data: bytes) -> bytes:
         if len(data) > MAX_INPUT_BYTES:
             raise LimitError(self._too_large())
         return data
 
     def _too_large(self) -> str:
         return f"{self.name}: more than {MAX_INPUT_BYTES} bytes; no image or stream that can be read is that large"
-
-
-def kind_of(mode: int) -> str:
-    """Return what a file mode stands for, with its article."""
-    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
-    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Source]:
@@ -103,11 +77,11 @@ def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Sou
         suffixes: lower-case suffixes of the files to take from folders.
 
     Raises:
-        click.UsageError: standard input is named twice.
+        ArgumentError: standard input is named twice.
         InputError: a folder holds no such file.
     """
     if list(arguments).count(STDIN) > 1:
-        raise click.UsageError("found - more than once, expected standard input at most once")
+        raise ArgumentError("- stands for standard input and can be named only once")
     sources: list[Source] = []
     for argument in arguments:
         path = Path(argument)
@@ -137,15 +111,19 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
     found.extend(Source(path, prefix / path.relative_to(folder), from_folder=True) for path in unreadable)
     expected = " ".join(sorted(suffixes))
     if linked:
-        warn(
+        _warn(
             f"{folder}: {count(len(linked), 'linked folder')} left out ({linked[0]}); name them as inputs of their own"
         )
     if not found:
         others = count(left_out, "other file") if left_out else "no file"
         raise InputError(f"{printable(folder)}: found {others}, expected files named {expected}")
     if left_out:
-        warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
+        _warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
     return found
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, AeedgeWarning, stacklevel=4)
 
 
 def _walk(folder: Path, unreadable: list[Path], linked: list[Path]) -> Iterator[Path]:

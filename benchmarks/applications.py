@@ -18,11 +18,11 @@ from mnist_runs import Pixels, mnist, preset_config, require_bundle, require_run
 from PIL import Image, ImageFilter
 
 from aeedge.applications.anomaly import auroc, heat_map, squared_errors
-from aeedge.applications.generation import grid
 from aeedge.applications.reconstruction import reconstruct
-from aeedge.training.corruption import Corruption
+from aeedge.mosaic import mosaic
+from aeedge.training.data.corruption import Corruption
 from aeedge_export import decoder_start
-from aeedge_runtime.targets import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 DAMAGES = ("gaussian:0.3", "salt-pepper:0.1", "mask:0.5")
 DENOISER_STEPS, DIGIT_STEPS, DECODER_STEPS = 4000, 800, 4000
@@ -63,7 +63,7 @@ def denoising(data_dir: str, runs: Path, pictures: Path) -> dict[str, Any]:
             }
         )
         shown = np.concatenate([part[:SHOWN] for part in (damaged, cleaned, images)])
-        save_picture(pictures / f"denoise-{kind.partition(':')[0]}.png", grid(shown, SHOWN))
+        save_picture(pictures / f"denoise-{kind.partition(':')[0]}.png", mosaic(shown, SHOWN, gap=2))
         print(rows[-1], flush=True)
     return {"images": len(images), "steps": DENOISER_STEPS, "rows": rows}
 
@@ -98,7 +98,7 @@ def one_class(data_dir: str, runs: Path, pictures: Path) -> dict[str, Any]:
             chosen = [int(np.flatnonzero(digits == label)[0]) for label in range(10)]
             maps = [heat_map(images[index], restored[index]) for index in chosen]
             gray = [np.repeat(part[index], 3, axis=2) for part in (images, restored) for index in chosen]
-            save_picture(pictures / "heat-maps.png", grid(np.stack([*gray, *maps]), 10))
+            save_picture(pictures / "heat-maps.png", mosaic(np.stack([*gray, *maps]), 10, gap=2))
     mean = float(np.mean([row["auroc"] for row in rows]))
     print(f"mean AUROC {mean:.4f}")
     return {"images": len(images), "steps": DIGIT_STEPS, "mean_auroc": mean, "rows": rows}

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 
 from record import goal, options, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.pictures import draw_picture, fit
-from aeedge_runtime import Codec, stream_info, symbols
-from aeedge_runtime.networks import Networks
+from aeedge.machine import environment
+from aeedge_runtime import Codec, stream_info
+from aeedge_runtime.coding import chunk_io as symbols
+from aeedge_runtime.coding.networks import Networks
 
 ALONE, TOGETHER = "one after the other", "side by side"
 LEAST_GAIN = 1.0

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.pictures import draw_picture, fit
+from aeedge.machine import environment
 from aeedge_runtime import Codec, DeviceError
-from aeedge_runtime.networks import Networks
+from aeedge_runtime.coding.networks import Networks
 
 PRESET = "photo"
 CPU_THREADS = 2
@@ -52,7 +52,7 @@ def torch_ms(image: np.ndarray, device: str) -> dict[str, float]:
 
     from aeedge.models import build_model
     from aeedge.presets import find_preset
-    from aeedge.training.start import pretrained_weights
+    from aeedge.training.initial import pretrained_weights
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     model = build_model(find_preset(PRESET).model)

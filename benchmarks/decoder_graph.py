@@ -2,8 +2,8 @@
 
 python benchmarks/decoder_graph.py [--threads N] [--quick]
 
-What `aeedge_export.scaling` and `aeedge_export.arrange` do to a decoder, one after the other, for a photo of 768x512
-and for 32x32 pixels. Needs the extra `train`.
+What `graphs.fold_scaling` and `graphs.reorder` do to a decoder, one after the other, for a photo of 768x512 and for
+32x32 pixels. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import onnxruntime
 import torch
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge.models import build_model, model_config
 from aeedge.presets import find_preset
-from aeedge.training.start import pretrained_weights
-from aeedge_export import simplify
-from aeedge_export.canonical import graph_bytes
-from aeedge_export.graphs import export_graph, graph_specs
-from aeedge_export.model import frozen_copy
-from aeedge_export.price import time_graphs
-from aeedge_runtime.backend import default_threads
-from aeedge_runtime.session import SPIN_US, SessionOptions
+from aeedge.training.initial import pretrained_weights
+from aeedge_export.frozen import frozen_copy
+from aeedge_export.graphs import simplify
+from aeedge_export.graphs.build import export_graph, graph_specs
+from aeedge_export.graphs.canonical import graph_bytes
+from aeedge_export.precision.cost import time_graphs
+from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.session import SPIN_US, SessionOptions
 
 SIZES = [(768, 512), (32, 32)]
 STEPS = ("scale_last_layer", "arrange")

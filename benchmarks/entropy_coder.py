@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime.bank import CERTAIN, MAGNITUDE, OFFSET, TOTAL, FrequencyBank
-from aeedge_runtime.chunk import ChunkDecoder, Pass, encode_chunk
-from aeedge_runtime.container import Stream, write_stream
+from aeedge_runtime.entropy.bank import CERTAIN, MAGNITUDE, OFFSET, TOTAL, FrequencyBank
+from aeedge_runtime.entropy.chunk import ChunkDecoder, Pass, encode_chunk
+from aeedge_runtime.stream.container import Stream, write_stream
 
 PHOTO_PIXELS = 768 * 512
 PHOTO_SHAPE = (192, 32, 48)

@@ -24,13 +24,13 @@ from typing import Any
 from PIL import Image
 from record import RESULTS, save
 
-from aeedge.benchmark.machine import environment
+from aeedge.classic import choose_classics
 from aeedge.evaluation.bdrate import compare_curves
-from aeedge.evaluation.classic import choose_classics
 from aeedge.evaluation.data import open_images
 from aeedge.evaluation.evaluate import Evaluation, evaluate_images, shared_range
 from aeedge.evaluation.measure import Plan
 from aeedge.evaluation.points import rates_and_psnr
+from aeedge.machine import environment
 from aeedge_runtime import Codec
 
 CELL, PER_ROW = 32, 8

@@ -20,8 +20,8 @@ from typing import Any
 from PIL import Image
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
-from aeedge_runtime.backend import default_threads
+from aeedge.machine import environment
+from aeedge_runtime.inference.backend import default_threads
 
 LEAST_GAIN = 1.0
 

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 
 MIB = 1 << 20
 PICTURES = 10
@@ -33,7 +33,7 @@ LOAD_LIMIT = 2.0
 LOAD = """
 import sys, onnxruntime
 from aeedge_runtime import Codec
-from aeedge_runtime.networks import Networks
+from aeedge_runtime.coding.networks import Networks
 if len(sys.argv) > 1:
     codec = Codec.load(sys.argv[1], threads=int(sys.argv[2]))
     networks = Networks(codec.bundle, codec.options)

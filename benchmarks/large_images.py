@@ -24,9 +24,9 @@ from typing import Any
 
 from record import RESULTS, goal, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.meters import peak_bytes, reset_peak, resident_bytes
 from aeedge.benchmark.pictures import as_file, draw_picture, fit
+from aeedge.machine import environment
 from aeedge_runtime import Bundle, Codec
 
 AT_ONCE, IN_BLOCKS = "at once", "in blocks"
@@ -72,7 +72,7 @@ def measure(operation: str, bundle: str, width: int, height: int, stream: Path) 
 
 def with_limit(bundle: str, band_pixels: int, folder: Path) -> Path:
     """A copy of a bundle that goes in blocks from another size on."""
-    place = Path(Bundle.load(bundle).place)
+    place = Path(Bundle.load(bundle).source)
     target = Path(shutil.copytree(place, folder / f"bundle-{band_pixels}"))
     manifest = json.loads((target / "manifest.json").read_text())
     manifest["limits"]["band_pixels"] = band_pixels

@@ -15,7 +15,7 @@ from record import benchmark, effort, goal, options, pictures, progress, save, s
 
 from aeedge.benchmark.case import CLASSICS, OPERATIONS, Grid
 from aeedge.benchmark.chart import draw_chart
-from aeedge.benchmark.material import usual_pictures
+from aeedge.benchmark.inputs import usual_pictures
 from aeedge.benchmark.pictures import fit
 from aeedge.benchmark.tables import facts
 from aeedge_runtime import Codec

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aeedge.applications.features import Features, draw_features, principal_components
-from aeedge.applications.generation import grid, interpolate, sample, sample_posterior
+from aeedge.applications.generation import interpolate, sample, sample_posterior
+from aeedge.mosaic import mosaic
 from aeedge_runtime import Codec
-from aeedge_runtime.targets import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 MODELS = ("dense-mnist", "dense-mnist-deep", "linear-mnist", "vae-mnist", "vae-mnist-deep")
 KNOWN, DRAWN, NEIGHBOURS, EPOCHS = 20_000, 5_000, 5, 3
@@ -105,9 +106,9 @@ def generation(data_dir: str, codecs: dict[str, Codec], pictures: Path) -> dict[
     for name, row in rows.items():
         print(name, row, flush=True)
     codec = codecs["vae-mnist"]
-    save_picture(pictures / "samples.png", grid(sample(codec, 64, seed=0), 16))
+    save_picture(pictures / "samples.png", mosaic(sample(codec, 64, seed=0), 16, gap=2))
     ways = [interpolate(codec, test[a], test[b], 12) for a, b in ((0, 1), (2, 4), (7, 3))]
-    save_picture(pictures / "interpolation.png", grid(np.concatenate(ways), 12))
+    save_picture(pictures / "interpolation.png", mosaic(np.concatenate(ways), 12, gap=2))
     same = [sample_posterior(codec, test[index], 8, seed=0) for index in range(100)]
     spread = float(np.mean([psnr_db(images, test[[index] * 8]) for index, images in enumerate(same)]))
     accuracy = float((answers == digits).mean())

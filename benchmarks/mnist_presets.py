@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from aeedge.presets import find_preset
 from aeedge.training.config import RunConfig
-from aeedge.training.data import open_dataset
-from aeedge.training.display import Display
+from aeedge.training.data.datasets import open_dataset
 from aeedge.training.loop import train
-from aeedge.training.run import LoadedRun, load_run
+from aeedge.training.reporting.display import Display
+from aeedge.training.run.folder import LoadedRun, load_run
 from aeedge_export import export_run
 from aeedge_runtime import Codec
 

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge.models import model_config
 from aeedge.presets import find_preset
 from aeedge.training.config import DataConfig, RunConfig
-from aeedge.training.data import Split, open_dataset
-from aeedge.training.display import Display
+from aeedge.training.data.datasets import Split, open_dataset
 from aeedge.training.loop import train
-from aeedge.training.run import load_run
+from aeedge.training.reporting.display import Display
+from aeedge.training.run.folder import load_run
 from aeedge_export import export_run
 from aeedge_runtime import Codec
 

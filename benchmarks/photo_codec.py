@@ -13,16 +13,16 @@ from pathlib import Path
 
 from record import RESULTS, goal, save
 
-from aeedge.commands.eval import QUALITIES
-from aeedge.evaluation.classic import choose_classics
+from aeedge.classic import choose_classics
+from aeedge.cli.commands.eval import QUALITIES
 from aeedge.evaluation.data import open_images
 from aeedge.evaluation.evaluate import PSNR_RANGE, Evaluation, evaluate_images
 from aeedge.evaluation.measure import Plan
 from aeedge.evaluation.points import rates_and_psnr
 from aeedge.evaluation.results import to_summary
 from aeedge_runtime import Codec
-from aeedge_runtime.backend import default_threads
-from aeedge_runtime.bundle import DEFAULT_BUNDLE
+from aeedge_runtime.bundle.bundle import DEFAULT_BUNDLE
+from aeedge_runtime.inference.backend import default_threads
 
 GOALS = {"jpeg": -45.0, "webp4": -18.0}
 """BD-rate to reach, in percent."""

@@ -13,14 +13,15 @@ from typing import Any
 
 from record import RESULTS, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.evaluation.bdrate import compare_curves
 from aeedge.evaluation.data import open_images
 from aeedge.evaluation.evaluate import PSNR_RANGE
-from aeedge_export import variant
-from aeedge_export.integer import find_target
-from aeedge_export.price import Price
-from aeedge_export.variant import Request, derive
+from aeedge.machine import environment
+from aeedge_export.precision import variant
+from aeedge_export.precision.cost import Price
+from aeedge_export.precision.int8 import find_target
+from aeedge_export.precision.request import Request
+from aeedge_export.precision.variant import derive
 from aeedge_runtime import Bundle
 
 VARIANTS = {

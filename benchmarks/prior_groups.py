@@ -21,12 +21,13 @@ import torch
 from record import RESULTS, save
 from torch import Tensor, nn
 
-from aeedge.benchmark.machine import environment
+from aeedge.machine import environment
 from aeedge.models import build_model
-from aeedge.models.hyperprior import HYPER_LIMIT, HyperpriorAutoencoder
-from aeedge.training.folder import image_paths, read_pixels
-from aeedge.training.rate_distortion import code_latent
-from aeedge.training.start import pretrained_weights
+from aeedge.models.exact_prior import HYPER_LIMIT
+from aeedge.models.hyperprior import HyperpriorAutoencoder
+from aeedge.training.data.folder import image_paths, read_pixels
+from aeedge.training.initial import pretrained_weights
+from aeedge.training.objectives.hyperprior import code_latent
 
 GROUPS = ((320,), (64, 256), (32, 96, 192), (32, 48, 80, 160), (32, 48, 80, 80, 80))
 SIZE, BATCH, HELD_OUT = 16, 8, 20
@@ -113,9 +114,9 @@ def batches(
         position = (torch.rand(1, generator=generator) + torch.arange(BATCH) / BATCH) % 1
         steps = samples / model.steps(position)[:, :, None, None]
         with torch.no_grad():
-            hyper = model.hyper_encode(steps).clamp(-HYPER_LIMIT, HYPER_LIMIT).round()
+            hyper = model.hyper_encoder(steps).clamp(-HYPER_LIMIT, HYPER_LIMIT).round()
         noise = torch.rand(steps.shape, generator=generator) - 0.5
-        yield code_latent(model, hyper, steps, noise)[1] / (SIZE * 16) ** 2, position
+        yield code_latent(model.prior, hyper, steps, noise)[1] / (SIZE * 16) ** 2, position
 
 
 def crop(latents: Sequence[Tensor], generator: torch.Generator) -> Tensor:

@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.evaluation.data import open_images, spread
+from aeedge.evaluation.data import open_images
+from aeedge.figures import spread
 from aeedge_runtime import Codec, stream_info
 
 REACH = 24

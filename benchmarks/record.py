@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aeedge.benchmark.exchange import QUICK, Effort
 from aeedge.benchmark.measure import benchmark
 from aeedge.benchmark.pictures import Pixels, load_pictures
+from aeedge.benchmark.protocol import QUICK, Effort
 from aeedge.benchmark.tables import Table, facts, tables
-from aeedge.training.idx import read_idx
+from aeedge.training.data.idx import read_idx
 from aeedge_runtime import Bundle
-from aeedge_runtime.backend import default_threads
+from aeedge_runtime.inference.backend import default_threads
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

@@ -25,17 +25,17 @@ from typing import Any
 
 from record import ROOT, goal, options, save
 
-from aeedge.benchmark.machine import environment
 from aeedge.benchmark.pictures import as_file, draw_picture, fit, load_pictures
 from aeedge.benchmark.summary import noise_percent, percentile
 from aeedge.benchmark.tables import number
+from aeedge.machine import environment
 from aeedge_runtime import stream_info
 
 REQUIRED = ("numpy", "Pillow", "click", "tabulate", "onnxruntime")
 """Of aeedge[cpu], as pyproject.toml lists them."""
 
-IMPORT = "from aeedge_runtime import Codec; from aeedge_runtime.backend import load_backend; load_backend()"
-MAIN = "import sys; from aeedge.cli import main; sys.exit(main())"
+IMPORT = "from aeedge_runtime import Codec; from aeedge_runtime.inference.backend import load_backend; load_backend()"
+MAIN = "import sys; from aeedge.cli.main import main; sys.exit(main())"
 PACKAGES = ("aeedge", "export/aeedge_export", "runtime/aeedge_runtime")
 
 

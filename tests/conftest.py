@@ -1,3 +1,3 @@
-from aeedge.training.threads import wait_briefly
+from aeedge.training.openmp import wait_briefly
 
 wait_briefly()  # read when PyTorch is first imported

@@ -10,7 +10,7 @@ from PIL import Image
 
 import aeedge
 import aeedge_export
-from aeedge.failures import TRAIN_MODULES
+from aeedge.extras import TRAIN_MODULES
 from aeedge_runtime import Codec
 
 HEAVY = ("torch", "onnx", "onnxscript", "torchvision", "lightning", "matplotlib", "safetensors")
@@ -24,7 +24,7 @@ def imported(statement: str) -> set[str]:
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["compress", "--help"], ["info", "--help"]])
 def test_help_loads_no_numpy_and_no_backend(words):
-    found = imported(f"from aeedge.cli import main; assert main({words}) == 0")
+    found = imported(f"from aeedge.cli.main import main; assert main({words}) == 0")
     assert found.isdisjoint({"numpy", "onnxruntime", "PIL", "tabulate", *HEAVY})
 
 
@@ -64,7 +64,7 @@ def test_commands_of_the_device_do_their_work_without_torch(words, tmp_path):
     spelled = [places.get(word, word) for word in words]
     if "-o" in words or "--pack" in words:
         spelled.append("--force")
-    text = f"import os; os.chdir({str(tmp_path)!r}); from aeedge.cli import main; assert main({spelled}) == 0"
+    text = f"import os; os.chdir({str(tmp_path)!r}); from aeedge.cli.main import main; assert main({spelled}) == 0"
     assert imported(text).isdisjoint(HEAVY)
 
 

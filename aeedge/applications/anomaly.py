@@ -1,11 +1,9 @@
 """Anomaly scores: an image that a model cannot reconstruct is unlike those it was trained on.
 
-The threshold is a conformal one ("Inductive confidence machines for regression", ECML 2002): with n normal scores, the
-one of rank ceil((n + 1) (1 - rate)) is exceeded by another normal image with at most the probability `rate`.
+`aeedge_export.checks.anomaly` derives the threshold that a bundle carries from such scores.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +11,9 @@ from numpy.typing import NDArray
 
 from aeedge.applications.images import NamedImage, batches, stack
 from aeedge.applications.reconstruction import reconstruct
-from aeedge_runtime import ArgumentError, Codec
-from aeedge_runtime.manifest import AnomalyFacts
+from aeedge_runtime import Codec
 
 Pixels = NDArray[np.uint8]
-
-DEFAULT_RATE = 0.01
-"""False-positive rate of a threshold when nobody asks for another."""
-
-FEWEST_IMAGES = 20
-"""Normal images that a threshold needs: with them its rate is 1 in 21 at best."""
 
 HEAT = ((0, (0, 0, 0)), (64, (160, 0, 0)), (144, (255, 150, 0)), (255, (255, 255, 255)))
 """Colours of heat maps: absolute difference -> R, G, B, linear between."""
@@ -61,40 +52,6 @@ def squared_errors(images: Pixels, restored: Pixels) -> NDArray[np.float64]:
     difference = images.astype(np.float32) - restored
     errors: NDArray[np.float64] = np.square(difference).mean(axis=(1, 2, 3), dtype=np.float64) / 255**2
     return errors
-
-
-def calibrate(codec: Codec, images: Sequence[Pixels], rate: float = DEFAULT_RATE) -> AnomalyFacts | None:
-    """Return the threshold for a false-positive rate, or None where there are too few images for any.
-
-    Args:
-        codec: the model.
-        images: normal ones that it was not trained on, uint8 [H, W, C].
-        rate: share of normal images that may lie above the threshold; the smallest that so few images can show, one in
-            their number plus one, where that is larger.
-
-    Raises:
-        ArgumentError: a rate outside 0 to 1.
-    """
-    if not 0 < rate < 1:
-        raise ArgumentError(f"false-positive rate: found {rate}, expected a share between 0 and 1")
-    if len(images) < FEWEST_IMAGES:
-        return None
-    named = (NamedImage("", pixels, "") for pixels in images)
-    scores = np.array([scored.score for scored in score_images(codec, named)])
-    reachable = max(rate, 1 / (len(scores) + 1))
-    return AnomalyFacts("mse", conformal_threshold(scores, reachable), reachable, len(scores))
-
-
-def conformal_threshold(scores: NDArray[np.float64], rate: float) -> float:
-    """Return the score that another normal image exceeds with at most the probability `rate`, at least 1 / (n + 1).
-
-    Raises:
-        ArgumentError: the scores are too few for the rate.
-    """
-    rank = math.ceil((len(scores) + 1) * (1 - rate) - 1e-9)
-    if rank > len(scores):
-        raise ArgumentError(f"found {len(scores)} scores, expected at least {math.ceil(1 / rate) - 1} for {rate:.3g}")
-    return float(np.sort(scores)[rank - 1])
 
 
 def auroc(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> float:

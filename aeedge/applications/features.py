@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.applications.images import NamedImage, batches, stack
-from aeedge.console import printable
-from aeedge.failures import require_report
+from aeedge.extras import require_report
+from aeedge.figures import printable
 from aeedge_runtime import ArgumentError, Codec
 
 Floats = NDArray[np.float32]

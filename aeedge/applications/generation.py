@@ -4,20 +4,15 @@
 draw from it looks like one of the images that the model was trained on.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime import ArgumentError, Codec, load_image
-from aeedge_runtime.image import Source
-from aeedge_runtime.remarks import told
+from aeedge_runtime import ArgumentError, Codec, load_picture
+from aeedge_runtime.images.load import Source
+from aeedge_runtime.notices import report_notes
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-GAP = 2
-"""White pixels between the images of a grid."""
 
 
 def require_variational(codec: Codec) -> None:
@@ -61,7 +56,9 @@ def posterior(codec: Codec, image: Source) -> tuple[Floats, Floats, tuple[int, i
         MissingHalfError: the bundle has no encoder.
     """
     require_variational(codec)
-    picture = told(load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit()))
+    picture = report_notes(
+        load_picture(image, codec.bundle.manifest.image.channels, max_pixels=codec.bundle.pixel_limit())
+    )
     return *codec.encode_distribution(picture), (picture.pixels.shape[0], picture.pixels.shape[1])
 
 
@@ -97,16 +94,3 @@ def interpolate(codec: Codec, first: Source, last: Source, count: int) -> Pixels
         raise ArgumentError(f"found {count} image, expected at least 2: both ends")
     share = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
     return codec.decode_batch((1 - share) * start + share * end, size)
-
-
-def grid(images: Pixels, columns: int | None = None) -> Pixels:
-    """Return images, uint8 [N, H, W, C], as one, uint8 [rows, columns, C], on white; about square by default."""
-    count, height, width, channels = images.shape
-    across = columns or math.ceil(math.sqrt(count))
-    down = -(-count // across)
-    shape = (down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels)
-    canvas = np.full(shape, 255, np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // across * (height + GAP), place % across * (width + GAP)
-        canvas[top : top + height, left : left + width] = image
-    return canvas

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.sources import Source
-from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
+from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
 
 Split = Literal["train", "test"]
 
@@ -48,7 +48,7 @@ def file_images(
     told: set[str] = set()
     for source in sources:
         try:
-            picture = load_image(source.read(), channels)
+            picture = load_picture(source.read(), channels)
         except InputError as error:
             failed(source, error)
             continue
@@ -58,7 +58,7 @@ def file_images(
 
 
 def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Iterator[NamedImage]:
-    """Yield the images of a data set; see `aeedge.training.data.open_dataset`, whose errors this raises.
+    """Yield the images of a data set; see `aeedge.training.data.datasets.open_dataset`, whose errors this raises.
 
     Args:
         name: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic" or "synthetic-photos".
@@ -67,7 +67,7 @@ def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Ite
         split: "train" leaves out what training holds out.
     """
     from aeedge.training.config import DataConfig
-    from aeedge.training.data import open_dataset
+    from aeedge.training.data.datasets import open_dataset
 
     images = open_dataset(DataConfig(source=name, data_dir=data_dir), channels, split)
     for index in range(len(images)):

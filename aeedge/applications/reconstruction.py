@@ -3,14 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime import Codec, Picture, load_image
-from aeedge_runtime.image import Source
-from aeedge_runtime.remarks import told
+from aeedge_runtime import Codec, Picture, load_picture
+from aeedge_runtime.images.load import Source
+from aeedge_runtime.notices import report_notes
 
 Pixels = NDArray[np.uint8]
-
-GAP = 4
-"""White columns between the two halves of a side-by-side picture."""
 
 
 def reconstruct(codec: Codec, images: Pixels) -> Pixels:
@@ -32,12 +29,8 @@ def reconstruct_picture(codec: Codec, image: Source) -> tuple[Picture, Picture]:
         ImageError: not an image, or a damaged one.
         MissingHalfError: the bundle lacks encoder or decoder.
     """
-    seen = told(load_image(image, codec.bundle.manifest.image.channels, max_pixels=codec.limit()))
+    seen = report_notes(
+        load_picture(image, codec.bundle.manifest.image.channels, max_pixels=codec.bundle.pixel_limit())
+    )
     pixels = reconstruct(codec, seen.pixels[None])[0]
     return seen, Picture(pixels=pixels, alpha=seen.alpha, icc=seen.icc, exif=seen.exif, gray=seen.gray)
-
-
-def side_by_side(left: Pixels, right: Pixels) -> Pixels:
-    """Return two images of one size, uint8 [H, W, C], beside each other on white."""
-    gap = np.full((left.shape[0], GAP, left.shape[2]), 255, np.uint8)
-    return np.concatenate([left, gap, right], axis=1)

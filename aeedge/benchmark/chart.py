@@ -6,7 +6,7 @@ from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.tables import number, words
-from aeedge.failures import require_report
+from aeedge.extras import require_report
 from aeedge_runtime.errors import ArgumentError
 
 ROW_INCHES = 0.45

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from aeedge.benchmark.case import CLASSICS, Case, Grid
-from aeedge.benchmark.compare import common_cases
-from aeedge.benchmark.engine import psnr_or_none
-from aeedge.benchmark.exchange import Effort, Reply, Request
-from aeedge.benchmark.machine import environment
-from aeedge.benchmark.material import Material, Pixels, golden_material, make_material, usual_pictures
+from aeedge.benchmark.engines.base import psnr_or_none
+from aeedge.benchmark.inputs import Material, Pixels, golden_material, make_material, usual_pictures
+from aeedge.benchmark.protocol import Effort, Reply, Request
+from aeedge.benchmark.regression import common_cases
 from aeedge.benchmark.summary import summarize
+from aeedge.machine import environment
 from aeedge_runtime import AeedgeError, ArgumentError, Codec
 
 LOSSLESS_DB = 100.0

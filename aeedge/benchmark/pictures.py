@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime import load_image
+from aeedge_runtime import load_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ def load_pictures(paths: Sequence[Path], channels: int) -> list[Pixels]:
     Raises:
         ImageError: a file is no image.
     """
-    return [load_image(path, channels).pixels for path in paths]
+    return [load_picture(path, channels).pixels for path in paths]
 
 
 def fit(picture: Pixels, width: int, height: int) -> Pixels:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aeedge.benchmark.case import Case
-from aeedge.benchmark.exchange import Reply
+from aeedge.benchmark.protocol import Reply
 
 LEAST_FOR_P99 = 662
 """Fewer samples say too little about a 99th percentile (the count that MLPerf asks for)."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aeedge.benchmark.case import Case
-from aeedge.benchmark.compare import Change
-from aeedge.console import figure, table
+from aeedge.benchmark.regression import Change
+from aeedge.figures import figure, table
 
 Result = Mapping[str, Any]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aeedge.benchmark.case import AEEDGE, TORCH, Case
-from aeedge.benchmark.exchange import LEAST_SAMPLES, MOST_SAMPLES, Reply, Request
 from aeedge.benchmark.meters import EnergyMeter, peak_bytes, reset_peak, resident_bytes
+from aeedge.benchmark.protocol import LEAST_SAMPLES, MOST_SAMPLES, Reply, Request
 
 if TYPE_CHECKING:
-    from aeedge.benchmark.engine import Engine
+    from aeedge.benchmark.engines.base import Engine
 
 
 def main(request: str, reply: str) -> int:
@@ -82,7 +82,7 @@ def _import(case: Case) -> None:
         import torch  # noqa: F401
     elif case.engine == AEEDGE:
         import aeedge_runtime.codec  # noqa: F401
-        from aeedge_runtime.backend import load_backend
+        from aeedge_runtime.inference.backend import load_backend
 
         load_backend()
     else:
@@ -90,13 +90,13 @@ def _import(case: Case) -> None:
 
 
 def _open(request: Request) -> "Engine":
-    from aeedge.benchmark.engine import open_engine
+    from aeedge.benchmark.engines.factory import open_engine
 
     return open_engine(request.case, request.bundle, request.run_folder, request.target_psnr_db)
 
 
 def _items(request: Request) -> list[Any]:
-    from aeedge.benchmark.material import Material
+    from aeedge.benchmark.inputs import Material
 
     return list(Material(Path(request.material)).items())
 
@@ -107,7 +107,7 @@ def _time(engine: "Engine", items: int, request: Request, first: Any) -> tuple[l
     Returns:
         Time by stage of each call, energy of all in joules, and one result of each item.
     """
-    from aeedge.benchmark.engine import fingerprint
+    from aeedge.benchmark.engines.base import fingerprint
 
     results = [first] + [engine.run(number) for number in range(1, items)]
     expected = [fingerprint(result) for result in results]
@@ -131,7 +131,7 @@ def _time(engine: "Engine", items: int, request: Request, first: Any) -> tuple[l
 
 
 def _timed_call(engine: "Engine", number: int) -> tuple[dict[str, int], Any]:
-    from aeedge_runtime.stages import StageClock
+    from aeedge_runtime.profiling import StageClock
 
     clock = StageClock()
     with clock.running():
@@ -140,7 +140,7 @@ def _timed_call(engine: "Engine", number: int) -> tuple[dict[str, int], Any]:
 
 
 def _check(found: int, expected: int) -> None:
-    from aeedge.benchmark.engine import WrongResultError
+    from aeedge.benchmark.engines.base import WrongResultError
 
     if found != expected:
         raise WrongResultError("two timed calls on the same input gave different results; run aeedge verify")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.batch import with_name
-from aeedge.console import printable
-from aeedge.sources import IMAGE_SUFFIXES, Source, find_sources
-from aeedge.training.idx import read_idx
-from aeedge_runtime import AeedgeWarning, InputError, Picture, load_image
+from aeedge.figures import printable, with_name
+from aeedge.sources import Source, find_sources
+from aeedge.training.data.idx import read_idx
+from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
 """Names of MNIST's and Fashion-MNIST's test images."""
@@ -105,7 +105,7 @@ def _from_array(array: Pixels, channels: int, limit: int | None) -> list[Evaluat
         raise InputError("found no images, expected at least one")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        images = [EvaluationImage(f"{index:05}", load_image(array[index], channels).pixels) for index in chosen]
+        images = [EvaluationImage(f"{index:05}", load_picture(array[index], channels).pixels) for index in chosen]
     for message in dict.fromkeys(str(item.message) for item in caught):
         warnings.warn(message, AeedgeWarning, stacklevel=3)
     return images
@@ -118,7 +118,7 @@ def _from_files(sources: Sequence[Source], channels: int, limit: int | None) -> 
     for index in spread(len(sources), limit):
         source = sources[index]
         try:
-            picture = load_image(source.read(), channels)
+            picture = load_picture(source.read(), channels)
         except InputError as error:
             broken.append(with_name(source.name, str(error)))
             continue

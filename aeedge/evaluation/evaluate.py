@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from aeedge.benchmark.machine import environment
+from aeedge.classic import ClassicCodec
 from aeedge.evaluation.bdrate import Difference, Range, compare_curves
-from aeedge.evaluation.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
-from aeedge.evaluation.measure import Plan, measure_image, warm_up
+from aeedge.evaluation.measure import Plan, Progress, measure_image, silent, warm_up
 from aeedge.evaluation.points import AEEDGE, EXACT_DB, Curve, Point, average, rates_and_ms_ssim, rates_and_psnr
 from aeedge.evaluation.small import FILES, SHEET, Match, SetMeasurement, measure_set
-from aeedge.progress import Progress
+from aeedge.machine import environment
 from aeedge_runtime import Codec
 
 PSNR_RANGE = (28.5, 36.0)
@@ -103,9 +102,16 @@ class Evaluation:
 
 
 def evaluate_images(
-    codec: Codec, images: Sequence[EvaluationImage], plan: Plan, *, span: Range | None, jobs: int, place: str
+    codec: Codec,
+    images: Sequence[EvaluationImage],
+    plan: Plan,
+    *,
+    span: Range | None,
+    jobs: int,
+    place: str,
+    progress: Progress = silent,
 ) -> Evaluation:
-    """Evaluates on images of any size, each on its own.
+    """Evaluate on images of any size, each on its own.
 
     Args:
         codec: the bundle.
@@ -114,13 +120,13 @@ def evaluate_images(
         span: PSNR range in dB; None for PSNR_RANGE.
         jobs: processes at once; times are only comparable with 1.
         place: where the images come from, for the report.
+        progress: called with the number of images done, their total and "images".
     """
     span = span or PSNR_RANGE
     points: list[Point] = []
-    with Progress(len(images)) as progress:
-        results = _measured(codec, images, plan, jobs)
-        for _ in progress.track(range(len(images))):
-            points += next(results)
+    for done, measured in enumerate(_measured(codec, images, plan, jobs)):
+        points += measured
+        progress(done + 1, len(images), "images")
     ours = average(points, AEEDGE, "aeedge")
     names = [image.name for image in images]
     rivals = [_rival(points, ours, classic, span, names) for classic in plan.classics]
@@ -130,11 +136,17 @@ def evaluate_images(
 
 
 def evaluate_set(
-    codec: Codec, images: Sequence[EvaluationImage], plan: Plan, *, span: Range | None, place: str
+    codec: Codec,
+    images: Sequence[EvaluationImage],
+    plan: Plan,
+    *,
+    span: Range | None,
+    place: str,
+    progress: Progress = silent,
 ) -> Evaluation:
-    """Evaluates on small images of one size as a set, see `small`; by default each pair over the range it shares."""
+    """Evaluate on small images of one size as a set, see `small`; by default each pair over the range it shares."""
     plan = replace(plan, classics=tuple(classic.widened() for classic in plan.classics))
-    measured = measure_set(codec, np.stack([image.pixels for image in images]), plan)
+    measured = measure_set(codec, np.stack([image.pixels for image in images]), plan, progress)
     points = measured.points
     ours = average(points, AEEDGE, "aeedge, one stream")
     sheets = [average(points, classic.key + SHEET, f"{classic.title}, one sheet") for classic in plan.classics]

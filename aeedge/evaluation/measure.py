@@ -9,14 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.evaluation.classic import ClassicCodec
+from aeedge.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.metrics import LEAST_SIDE, Reference
 from aeedge.evaluation.points import AEEDGE, Point
 from aeedge_runtime import AeedgeError, Codec
-from aeedge_runtime.targets import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 Pixels = NDArray[np.uint8]
+
+Progress = Callable[[int, int, str], None]
+"""Called with the number of items done, their total, and what they are in the plural."""
+
+
+def silent(done: int, total: int, noun: str) -> None:
+    """Report no progress."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """MS-SSIM in NumPy and SciPy: "Multiscale structural similarity for image quality assessment" (Wang et al., 2003).
 
 Borders as in torchmetrics 1.9, which it equals to 1e-4: contrast is taken where the window fits, similarity at the
-coarsest scale everywhere, the image being mirrored. PSNR is `aeedge_runtime.targets.psnr_db`.
+coarsest scale everywhere, the image being mirrored. PSNR is `aeedge_runtime.rate_search.psnr_db`.
 """
 
 from __future__ import annotations

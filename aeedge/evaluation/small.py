@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.evaluation.classic import ClassicCodec, lossless_files
-from aeedge.evaluation.measure import Plan
+from aeedge.classic import ClassicCodec, lossless_files
+from aeedge.evaluation.measure import Plan, Progress, silent
 from aeedge.evaluation.points import AEEDGE, Point
-from aeedge.progress import Progress
+from aeedge.mosaic import mosaic, split_mosaic
 from aeedge_runtime import AeedgeError, Codec
-from aeedge_runtime.targets import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 SET = "the set"
 """Name of all images together, in points."""
@@ -79,64 +79,41 @@ class SetMeasurement:
     lossless: dict[str, int]
 
 
-def measure_set(codec: Codec, images: Pixels, plan: Plan) -> SetMeasurement:
-    """Measures a set, uint8 [N, H, W, C]; times of points are milliseconds an image."""
+def measure_set(codec: Codec, images: Pixels, plan: Plan, progress: Progress = silent) -> SetMeasurement:
+    """Measure a set, uint8 [N, H, W, C]; times of points are milliseconds per image."""
     codec.decompress_batch(codec.compress_batch(images[:2]))  # opens the sessions
     points: list[Point] = []
     single: dict[int, list[tuple[int, float]]] = {}
     sheet = _sheet(images)
     steps = 2 * len(plan.qualities) + sum(2 * len(classic.qualities) for classic in plan.classics) + 1
     rivals: list[dict[str, list[tuple[int, float]]]] = [{} for _ in images]
-    with Progress(steps, "steps") as progress:
-        work = progress.track(range(steps))
-        for quality in plan.qualities:
-            next(work)
-            points.append(_packed(codec, images, quality))
-            next(work)
-            point, single[quality] = _each(
-                images, AEEDGE + FILES, quality, partial(codec.compress, quality=quality), codec.decompress
-            )
-            points.append(point)
-        for classic in plan.classics:
-            for quality in classic.qualities:
-                next(work)
-                points.append(_as_sheet(classic, sheet, images, quality, plan.threads))
-                next(work)
-                points.append(_as_files(classic, images, quality, rivals))
-        next(work)
-        lossless = _archives(images, sheet, rivals)
+    for quality in plan.qualities:
+        progress(len(points), steps, "steps")
+        points.append(_packed(codec, images, quality))
+        progress(len(points), steps, "steps")
+        point, single[quality] = _each(
+            images, AEEDGE + FILES, quality, partial(codec.compress, quality=quality), codec.decompress
+        )
+        points.append(point)
+    for classic in plan.classics:
+        for quality in classic.qualities:
+            progress(len(points), steps, "steps")
+            points.append(_as_sheet(classic, sheet, images, quality, plan.threads))
+            progress(len(points), steps, "steps")
+            points.append(_as_files(classic, images, quality, rivals))
+    progress(len(points), steps, "steps")
+    lossless = _archives(images, sheet, rivals)
     packed = {point.quality: point for point in points if point.codec == AEEDGE}
     sheets = _sheets(points, lossless, plan.classics)
     matches = tuple(_match(packed[quality], single[quality], rivals, sheets) for quality in plan.qualities)
     return SetMeasurement(tuple(points), matches, lossless)
 
 
-def sheet_of(images: Pixels, columns: int) -> Pixels:
-    """Images, uint8 [N, H, W, C], side by side in rows of `columns`; places left over are 0."""
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    full = np.zeros((rows * columns, height, width, channels), np.uint8)
-    full[:count] = images
-    return np.ascontiguousarray(
-        full.reshape(rows, columns, height, width, channels)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(rows * height, columns * width, channels)
-    )
-
-
-def from_sheet(sheet: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """The inverse of `sheet_of` for images of a shape [N, H, W, C]."""
-    count, height, width, channels = shape
-    rows, columns = sheet.shape[0] // height, sheet.shape[1] // width
-    tiles = sheet.reshape(rows, height, columns, width, channels).transpose(0, 2, 1, 3, 4)
-    return np.ascontiguousarray(tiles.reshape(rows * columns, height, width, channels)[:count])
-
-
 def _sheet(images: Pixels) -> Pixels:
     columns = math.ceil(math.sqrt(len(images)))
     if columns * max(images.shape[1:3]) > SHEET_SIDE:
         raise AeedgeError(f"{len(images):,} images do not fit one picture of the classic codecs; use --limit")
-    return sheet_of(images, columns)
+    return mosaic(images, columns, background=0)
 
 
 def _packed(codec: Codec, images: Pixels, quality: int) -> Point:
@@ -154,7 +131,7 @@ def _as_sheet(classic: ClassicCodec, sheet: Pixels, images: Pixels, quality: int
     restored = classic.decode(data, images.shape[3])
     end = time.perf_counter()
     return _point(
-        classic.key + SHEET, quality, images, from_sheet(restored, images.shape), len(data), (start, middle, end)
+        classic.key + SHEET, quality, images, split_mosaic(restored, images.shape), len(data), (start, middle, end)
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aeedge.console import count, figure
 from aeedge.evaluation.bdrate import Difference, Range
 from aeedge.evaluation.evaluate import Evaluation, Rival
 from aeedge.evaluation.points import Curve
+from aeedge.figures import count, figure
 
 EVEN_PERCENT = 1.0
 """A difference in bytes that is called none."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from aeedge.configuration import Configuration
+from aeedge.models.exact_prior import ExactPrior
 from aeedge_runtime.errors import ArgumentError
 
 LARGEST_SIZE = 65536
@@ -76,6 +77,11 @@ class Autoencoder(nn.Module, ABC):
     def patched(self) -> bool:
         """Whether the network sees one patch at a time and nothing around it."""
         return False
+
+    @property
+    def exact_prior(self) -> ExactPrior | None:
+        """The prior that predicts the tables of the latent's symbols from side information, if there is one."""
+        return None
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class TrainingConfig(Configuration):
         ema_decay: decay of the moving average of the weights; 0 keeps none. The average is what is validated and kept.
         precision: Lightning's name, "32-true" or "bf16-mixed".
         channels_last: keep weights and images in NHWC order.
-        trainable: "all", or "decoder" to keep encoder and latent as they are (see `aeedge train --decoder-only`).
+        trainable: "all", or "decoder" to keep encoder and latent as they are (see `aeedge train --train-decoder`).
         corrupt: damage done to the network's input but not to its target, e.g. "gaussian:0.3"; empty for none.
         validate_steps: optimiser steps between validations; 0 validates once an epoch.
         checkpoint_steps: steps between checkpoints beside those at every validation; 0 for none.

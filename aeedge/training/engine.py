@@ -14,10 +14,15 @@ import torch
 from torch import Tensor
 
 from aeedge.models import count_parameters
-from aeedge.training.assembly import batch_places, build_module, initial_model, open_data
-from aeedge.training.average import Average
-from aeedge.training.batches import Prepared
-from aeedge.training.checkpoint import (
+from aeedge.training.build import batch_places, build_module, initial_model, open_data
+from aeedge.training.config import RunConfig
+from aeedge.training.data.batches import Prepared
+from aeedge.training.data.datasets import are_same, traits
+from aeedge.training.ema import Average
+from aeedge.training.optimizers import build_optimizer, learning_rate
+from aeedge.training.reporting.pictures import save_curves
+from aeedge.training.reporting.reporter import Reporter, Silent
+from aeedge.training.run.checkpoint import (
     Counters,
     load_optimizer,
     load_weights,
@@ -26,16 +31,11 @@ from aeedge.training.checkpoint import (
     under,
     write_checkpoint,
 )
-from aeedge.training.config import RunConfig
-from aeedge.training.data import are_same, traits
-from aeedge.training.logbook import Logbook
-from aeedge.training.optimizers import build_optimizer, learning_rate
-from aeedge.training.pictures import save_curves
-from aeedge.training.reporter import Reporter, Silent
-from aeedge.training.run import NON_FINITE, checkpoint_path, forget_set_aside
-from aeedge.training.stop import StopRequest
-from aeedge_runtime.backend import default_threads
+from aeedge.training.run.folder import NON_FINITE, checkpoint_path, forget_set_aside
+from aeedge.training.run.logbook import Logbook
+from aeedge.training.stop_request import StopRequest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
+from aeedge_runtime.inference.backend import default_threads
 
 CHECKPOINT_SECONDS = 300.0
 """A checkpoint is also written when the last one is older than this."""

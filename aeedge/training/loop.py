@@ -10,14 +10,13 @@ from torch import Tensor
 
 from aeedge.configuration import flat, nearest
 from aeedge.training.config import RunConfig
-from aeedge.training.corruption import Corruption
+from aeedge.training.data.corruption import Corruption
 from aeedge.training.engine import Engine
 from aeedge.training.hardware import Hardware
-from aeedge.training.logbook import METRICS, read_metrics
-from aeedge.training.losses import DISTORTIONS
+from aeedge.training.objectives.losses import DISTORTIONS
 from aeedge.training.optimizers import OPTIMIZERS
-from aeedge.training.reporter import Reporter, Silent
-from aeedge.training.run import (
+from aeedge.training.reporting.reporter import Reporter, Silent
+from aeedge.training.run.folder import (
     CONFIG,
     checkpoint_path,
     put_back,
@@ -30,7 +29,8 @@ from aeedge.training.run import (
     write_config,
     write_tables,
 )
-from aeedge.training.stop import StopRequest
+from aeedge.training.run.logbook import METRICS, read_metrics
+from aeedge.training.stop_request import StopRequest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 MAY_CHANGE = frozenset(
@@ -60,7 +60,7 @@ def train(
     force: bool = False,
     weights: Mapping[str, Tensor] | None = None,
     tables: bytes | None = None,
-    max_minutes: float = 0.0,
+    stop: StopRequest | None = None,
     reporter: Reporter | None = None,
 ) -> str:
     """Train a run into a folder.
@@ -74,7 +74,7 @@ def train(
         weights: initial weights of the model by name; drawn from the seed when None.
         tables: content of a bundle's `entropy.npz`; needed where the decoder is trained alone, for the streams of that
             bundle (see `aeedge_export.decoder_start`). The run keeps them.
-        max_minutes: stop after so many minutes, to be resumed; 0 for no limit.
+        stop: ends training before its last step, to be resumed; by default SIGINT and SIGTERM do, and no time limit.
         reporter: told what happens.
 
     Returns:
@@ -98,7 +98,7 @@ def train(
         force=force,
         weights=weights,
         tables=tables,
-        max_minutes=max_minutes,
+        stop=stop or StopRequest(),
         reporter=reporter or Silent(),
         compiled=hardware.compile,
     )
@@ -132,11 +132,10 @@ def _train(
     force: bool,
     weights: Mapping[str, Tensor] | None,
     tables: bytes | None,
-    max_minutes: float,
+    stop: StopRequest,
     reporter: Reporter,
     compiled: bool,
 ) -> str:
-    stop = StopRequest(max_minutes)
     check_names(config)
     require_free_folder(out, force=force or resume)
     if resume and (out / CONFIG).exists():
@@ -182,7 +181,7 @@ def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
     if tables is None:
         raise ArgumentError(
             'training.trainable: found "decoder" without the tables of the streams that it must decode; '
-            "start with aeedge train --decoder-only --from RUN"
+            "start with aeedge train --train-decoder RUN"
         )
     return tables
 

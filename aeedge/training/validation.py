@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aeedge.training.batches import VALIDATION_STEP, Batch, StepInfo, validation_batches
 from aeedge.training.config import TrainingConfig
-from aeedge.training.corruption import Corruption
-from aeedge.training.data import ImageSet
-from aeedge.training.metrics import ValidationMetrics
-from aeedge.training.pictures import save_grid
+from aeedge.training.data.batches import VALIDATION_STEP, Batch, StepInfo, validation_batches
+from aeedge.training.data.corruption import Corruption
+from aeedge.training.data.datasets import ImageSet
+from aeedge.training.reporting.metrics import ValidationMetrics
+from aeedge.training.reporting.pictures import save_grid
 
 MOST_PICTURED = 12
 MOST_PICTURED_LARGE = 4

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from aeedge_runtime import Codec, load_image, networks, session
-from aeedge_runtime.chunk import hash_symbols
-from aeedge_runtime.tables import read_array
+from aeedge_runtime import Codec, load_picture
+from aeedge_runtime.bundle.tables import read_array
+from aeedge_runtime.coding import networks
+from aeedge_runtime.entropy.chunk import hash_symbols
+from aeedge_runtime.inference import session
 
 THREADS = (1, 2, 4)
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_ALL")
@@ -50,7 +52,7 @@ def golden(folder: Path, codec: Codec) -> dict[str, Any]:
         found = codec.decompress_symbols(data)
         wrong += int(np.count_nonzero(found != expected)) if found.shape == expected.shape else len(expected)
         pixels = codec.decompress(data).astype(int)
-        picture = load_image(path.with_suffix(".decoded.png"), pixels.shape[2]).pixels
+        picture = load_picture(path.with_suffix(".decoded.png"), pixels.shape[2]).pixels
         largest = max(largest, int(abs(picture - pixels).max()))
     return {"streams": len(paths), "wrong_symbols": wrong, "pixel_difference": largest}
 
@@ -67,7 +69,7 @@ def compressed(folder: Path, codec: Codec) -> dict[str, str]:
     """Streams of the golden pictures, made here, in hexadecimal digits."""
     channels = codec.bundle.manifest.image.channels
     return {
-        path.stem: codec.compress(load_image(path, channels), 75).hex()
+        path.stem: codec.compress(load_picture(path, channels), 75).hex()
         for path in sorted((folder / "golden").glob("*.png"))
         if not path.stem.endswith(".decoded")
     }

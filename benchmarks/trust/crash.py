@@ -30,9 +30,9 @@ from PIL import Image
 from samples import BUNDLES, picture
 from trials import Trials, finish, parser
 
-import aeedge.compression
-import aeedge.restoration  # noqa: F401
-from aeedge.cli import main as aeedge_main
+import aeedge.cli.compressor
+import aeedge.cli.decompressor  # noqa: F401
+from aeedge.cli.main import main as aeedge_main
 from aeedge_runtime.files import TEMPORARY_PREFIX
 
 BUNDLE = str(BUNDLES / "tiny-conv")
@@ -119,7 +119,7 @@ def wait(child: int) -> int:
 
 def kill_at(number: int, counted: list[int]) -> Callable[[], None]:
     """A trap for the child: it kills itself at the `number`-th time that our code enters or leaves a file operation."""
-    own = tuple(f"/{name}.py" for name in ("files", "restoration", "compression", "sources", "outputs", "pathlib"))
+    own = tuple(f"/{name}.py" for name in ("files", "decompressor", "compressor", "inputs", "outputs", "pathlib"))
 
     def watch(frame: FrameType, event: str, called: Any) -> None:
         if event not in ("c_call", "c_return") or not frame.f_code.co_filename.endswith(own):

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from samples import NAMES, bundle_of, codec, streams
 from trials import Trials, finish, parser, peak_mb
 
-from aeedge_runtime import stream_info, stream_names, symbols
+from aeedge_runtime import stream_info, stream_names
+from aeedge_runtime.coding import chunk_io as symbols
 
 LIES = (0, 1, 127, 255, 65_535, 65_536, 2**24 - 1, 2**24, 2**24 + 1, 2**31 - 1, 2**31, 2**32 - 1, 2**35 - 1)
 """Values for every number of a header."""

@@ -32,13 +32,13 @@ from example_tables import mixed_bank, reference_tables
 from reference_decoder import RuleBrokenError, decode_chunk
 
 from aeedge_runtime import Bundle, StreamError, stream_info, stream_names
-from aeedge_runtime.chunk import ChunkDecoder, encode_chunk
-from aeedge_runtime.container import read_stream
-from aeedge_runtime.layout import Geometry
-from aeedge_runtime.manifest import Manifest
-from aeedge_runtime.sections import unpack_alpha, unpack_names
-from aeedge_runtime.tables import read_array, read_arrays
-from aeedge_runtime.weights import check_weights
+from aeedge_runtime.bundle.manifest import Manifest
+from aeedge_runtime.bundle.onnx_check import check_weights
+from aeedge_runtime.bundle.tables import read_array, read_arrays
+from aeedge_runtime.entropy.chunk import ChunkDecoder, encode_chunk
+from aeedge_runtime.stream.container import read_stream
+from aeedge_runtime.stream.layout import Geometry
+from aeedge_runtime.stream.sections import unpack_alpha, unpack_names
 
 CORPUS = Path(__file__).parents[2] / "tests" / "fixtures" / "fuzz"
 LARGEST = 20_000  # bytes of an input

@@ -20,11 +20,11 @@ from PIL import Image
 from samples import BUNDLES, picture
 from trials import Trials, finish, parser
 
-from aeedge import compression
-from aeedge.cli import main as aeedge_main
+from aeedge.cli import compressor as compression
+from aeedge.cli.main import main as aeedge_main
 from aeedge_runtime import Codec
-from aeedge_runtime.chunk import ChunkEncoder
-from aeedge_runtime.networks import Networks
+from aeedge_runtime.coding.networks import Networks
+from aeedge_runtime.entropy.chunk import ChunkEncoder
 
 Random = np.random.Generator
 Patch = contextlib.AbstractContextManager[Any]

@@ -25,7 +25,7 @@ from trials import finish, parser
 
 HERE = Path(__file__).parent
 RUNTIME = HERE.parents[1] / "runtime"
-OLDEST = ("onnxruntime==1.28.*", "numpy==1.26.*", "pillow==11.3.*")
+OLDEST = ("onnxruntime==1.30.*", "numpy==1.26.*", "pillow==12.1.*")
 
 
 @dataclass(frozen=True)

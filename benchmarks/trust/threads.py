@@ -139,7 +139,7 @@ def memory(cases: int, seed: int) -> dict[str, Any]:
 def run(cases: int, seed: int) -> dict[str, Any]:
     """Tries everything and returns the facts."""
     found = {"threads": one_result(min(200, cases)).facts(), "forks": forks(min(1000, cases)).facts()}
-    with unittest.mock.patch("aeedge_runtime.layout.CHUNK_SYMBOLS", SMALL_CHUNK):
+    with unittest.mock.patch("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", SMALL_CHUNK):
         found["threads, several chunks"] = one_result(min(200, cases)).facts()
         found["forks, several chunks"] = forks(min(1000, cases)).facts()
     return {**found, "memory": memory(cases, seed)}

@@ -18,8 +18,9 @@ import numpy as np
 from samples import BUNDLES, NAMES, bundle_of, codec, streams
 from trials import Trials, finish, parser, refused
 
-from aeedge_runtime import Bundle, BundleError, WrongModelError, session
-from aeedge_runtime.weights import check_weights
+from aeedge_runtime import Bundle, BundleError, WrongModelError
+from aeedge_runtime.bundle.onnx_check import check_weights
+from aeedge_runtime.inference import session
 
 Random = np.random.Generator
 

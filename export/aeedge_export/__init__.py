@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING
 from aeedge_export.errors import ExportError, ParityError
 
 if TYPE_CHECKING:
-    from aeedge_export.exporter import (
-        DecoderStart,
-        ExportReport,
-        Source,
-        decoder_start,
-        export_bundle,
-        export_model,
-        export_run,
-    )
+    from aeedge_export.decoder_only import DecoderStart, decoder_start
+    from aeedge_export.export import export_bundle, export_run, export_source
+    from aeedge_export.report import ExportReport
+    from aeedge_export.source import Source
 
 __all__ = [
     "DecoderStart",
@@ -27,13 +22,23 @@ __all__ = [
     "Source",
     "decoder_start",
     "export_bundle",
-    "export_model",
     "export_run",
+    "export_source",
 ]
+
+_MODULES = {
+    "DecoderStart": "decoder_only",
+    "ExportReport": "report",
+    "Source": "source",
+    "decoder_start": "decoder_only",
+    "export_bundle": "export",
+    "export_source": "export",
+    "export_run": "export",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import the exporter when one of its names is first used."""
-    if name not in __all__:
+    """Import the module of a public name when the name is first used."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("aeedge_export.exporter"), name)
+    return getattr(import_module(f"aeedge_export.{_MODULES[name]}"), name)

@@ -1,7 +1,7 @@
-"""The files of a bundle before they are written: graphs, tables, manifest."""
+"""A bundle before it is written: graphs, tables and manifest in memory."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,16 +9,24 @@ import numpy as np
 import onnx_ir
 from numpy.typing import NDArray
 
-from aeedge_export.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
-from aeedge_export.model import HALVES, ExportableModel, has_hyperprior, prior_facts, weight_hash
+from aeedge.models import Autoencoder
+from aeedge_export.checks.receptive_field import network_reach
+from aeedge_export.exact_prior import check_exact, prior_facts
+from aeedge_export.frozen import double_copy, frozen_copy
+from aeedge_export.graphs.build import export_graph, graph_specs
+from aeedge_export.graphs.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
+from aeedge_export.source import Source
+from aeedge_export.tables.calibrate import Calibration, calibrate, check_outputs
+from aeedge_export.tables.keep import tables_of
+from aeedge_export.weights import ENCODER, PRIOR, check_weights, weight_hash
 from aeedge_runtime._version import __version__
-from aeedge_runtime.bundle import Bundle
-from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
+from aeedge_runtime.bundle.bundle import Bundle, BundleSource
+from aeedge_runtime.bundle.manifest import HALVES, SCHEMA, AnomalyFacts
+from aeedge_runtime.bundle.stream_id import arrays_hash, geometry_hash, stream_id
 from aeedge_runtime.limits import MAX_PIXELS
-from aeedge_runtime.manifest import SCHEMA, AnomalyFacts
 
 BAND_PIXELS = 1 << 23
-"""Pixels from which on the runtime cuts an image into bands. At 24 megapixels `photo` takes 0.3 GB above the image in
+"""Pixels above which the runtime cuts an image into bands. At 24 megapixels `photo` takes 0.3 GB above the image in
 bands, but 1.0 GB at once to compress and 1.5 GB to decompress, and is not faster: small tiles suit the caches."""
 
 GRAPH_HALVES = {
@@ -26,7 +34,9 @@ GRAPH_HALVES = {
     "decoder": ("decoder",),
     "hyper_encoder": ("encoder",),
 }
-"""Role of a graph -> halves that need it; the graphs of a prior, which are not here, are needed by both."""
+"""Role of a graph -> halves that need it. Both halves need the graphs of a prior, which are not listed."""
+
+Progress = Callable[[str], None]
 
 
 @dataclass
@@ -35,18 +45,18 @@ class Draft:
 
     Attributes:
         model: in evaluation mode.
-        name: of the bundle.
-        family: of the model.
-        preset: that the run started from, or "".
+        name: name of the bundle.
+        family: family of the model.
+        preset: preset that the run started from, or "".
         training: free summary.
         graphs: role -> canonical graph.
         arrays: content of `entropy.npz`.
         extra: further files, golden vectors and parity.json.
-        overlap: reach of the networks, in latent rows or columns.
+        overlap: receptive field of the networks, in latent rows or columns.
         anomaly: the threshold of anomaly scores, or None.
     """
 
-    model: ExportableModel
+    model: Autoencoder
     name: str
     family: str
     preset: str
@@ -58,10 +68,10 @@ class Draft:
     anomaly: AnomalyFacts | None = None
 
     def files(self, halves: tuple[str, ...] = HALVES) -> dict[str, bytes]:
-        """Return name -> bytes of everything, manifest included.
+        """Return name -> bytes of every file, manifest included.
 
         Args:
-            halves: which sides the bundle serves; files of the other are left out.
+            halves: the sides that the bundle serves; files of the other are left out.
         """
         identity = self.identity()
         files = {"entropy.npz": array_bytes(self.arrays)}
@@ -80,18 +90,18 @@ class Draft:
         """Return stream id and its parts."""
         sections = self._sections()
         parts = {
-            "encoder": weight_hash(self.model, ("encoder.",)),
-            "prior": weight_hash(self.model, ("hyper_encoder.", "prior.")),
+            "encoder": weight_hash(self.model, ENCODER),
+            "prior": weight_hash(self.model, PRIOR),
             "tables": arrays_hash(self.arrays),
             "geometry": geometry_hash(*sections.values()),
         }
         return {"stream_id": stream_id(parts).hex(), "stream_id_parts": parts}
 
     def _sections(self) -> dict[str, Any]:
-        """The manifest's sections that the geometry hash covers, in its order."""
+        """Return the manifest's sections that the geometry hash covers, in its order."""
         prior: dict[str, Any] = {"kind": "factorized"}
-        if has_hyperprior(self.model):
-            facts = prior_facts(self.model, self.arrays["hyper_table_index"].shape[1])
+        if self.model.exact_prior:
+            facts = prior_facts(self.model.exact_prior)
             prior = {**asdict(facts), "groups": list(facts.groups)}
             if len(facts.groups) == 1:
                 del prior["groups"]
@@ -130,7 +140,32 @@ class Draft:
 
 
 def belongs(name: str, halves: tuple[str, ...]) -> bool:
-    """Whether a golden file serves one of the halves: inputs need an encoder, decoded pictures a decoder."""
+    """Return whether a golden file serves one of the halves: inputs need an encoder, decoded images a decoder."""
     if name.endswith(".decoded.png"):
         return "decoder" in halves
     return "encoder" in halves or not name.endswith(".png")
+
+
+def build_draft(source: Source, tables_from: BundleSource | None, say: Progress) -> tuple[Draft, Calibration | None]:
+    """Export the graphs and fit the tables, or keep those of another bundle.
+
+    Raises:
+        ArgumentError: that bundle is of another model.
+        ExportError: the model cannot be exported.
+    """
+    check_weights(source.model)
+    if source.model.exact_prior:
+        check_exact(source.model.exact_prior)
+    kept = tables_of(Bundle.load(tables_from), source.model) if tables_from is not None else dict(source.tables)
+    model = frozen_copy(source.model)
+    check_outputs(model, source.calibration)
+    say("graphs: torch.onnx.export")
+    graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
+    calibration = None
+    if not kept:
+        say(f"tables: calibration on {len(source.calibration)} images")
+        calibration = calibrate(model, graphs, source.calibration)
+        kept = calibration.arrays
+    draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, kept)
+    draft.overlap = network_reach(double_copy(model), kept["steps"], source.calibration)
+    return draft, calibration

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aeedge_export.model import ExportableModel
-from aeedge_runtime.session import SessionOptions, open_session
+from aeedge.models import Autoencoder
+from aeedge_runtime.inference.session import SessionOptions, open_session
 
 BATCH_PIXELS = 1 << 20
 """Pixels of one run of the encoder."""
@@ -40,7 +40,7 @@ def stacks(images: Sequence[Image]) -> Iterable[NDArray[np.uint8]]:
             yield np.stack(members[start : start + step])
 
 
-def encoder_outputs(graph: bytes, model: ExportableModel, images: Sequence[Image]) -> list[list[Floats]]:
+def encoder_outputs(graph: bytes, model: Autoencoder, images: Sequence[Image]) -> list[list[Floats]]:
     """Run an exported encoder over images of any size.
 
     Returns:
@@ -60,8 +60,8 @@ def flatten(latents: Iterable[Floats]) -> Floats:
     return np.concatenate([part.transpose(0, 2, 3, 1).reshape(-1, part.shape[1]) for part in latents])
 
 
-def crops(images: Sequence[Image], model: ExportableModel, most_pixels: int, side: int) -> list[Image]:
-    """Cut centres of images, sizes multiples of the stride and near `side` at most, until there are `most_pixels`."""
+def crops(images: Sequence[Image], model: Autoencoder, most_pixels: int, side: int) -> list[Image]:
+    """Cut centers of images, sizes multiples of the stride and near `side` at most, until there are `most_pixels`."""
     found: list[Image] = []
     pixels = 0
     for image in images:
@@ -83,14 +83,14 @@ def to_float(images: NDArray[np.uint8]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def torch_latents(model: ExportableModel, images: NDArray[np.uint8]) -> Floats:
+def torch_latents(model: Autoencoder, images: NDArray[np.uint8]) -> Floats:
     """Return PyTorch's latents `[N, c, h, w]` of images of one size, padded as the runtime pads."""
     latents: NDArray[Any] = model.encode(to_float(pad_to_stride(images, model.stride))).numpy()
     return latents.astype(np.float32)
 
 
 @torch.no_grad()
-def torch_pixels(model: ExportableModel, latents: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
+def torch_pixels(model: Autoencoder, latents: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return PyTorch's images uint8 `[N, H, W, C]`, cropped to `size`, of latents `[N, c, h, w]`."""
     decoded = model.decode(torch.from_numpy(np.ascontiguousarray(latents)))
     pixels = decoded.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)

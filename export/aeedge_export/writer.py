@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from aeedge.outputs import require_place
-from aeedge_export.canonical import zip_bytes
+from aeedge_export.graphs.canonical import zip_bytes
+from aeedge_runtime.bundle.storage import MANIFEST, open_store, read_manifest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
-from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write
-from aeedge_runtime.store import MANIFEST, open_store, read_manifest
+from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write, require_writable
 
 SUFFIX = ".aeb"
 
@@ -25,7 +24,7 @@ def check_target(target: Path, *, force: bool) -> None:
     """
     if not target.name:
         raise ArgumentError(f"{target}: found no name, expected a folder or an .aeb file to write")
-    require_place(target)
+    require_writable(target)
     if not target.exists() and not target.is_symlink():
         return
     if target.is_dir() and not any(target.iterdir()):

@@ -20,19 +20,20 @@ from .errors import (
     MissingHalfError,
     ModelError,
     ModelNotFoundError,
-    NotReachedError,
     StreamError,
+    TargetNotReachedError,
     UnsupportedStreamError,
     WrongModelError,
 )
 
 if TYPE_CHECKING:
-    from .bundle import Bundle
+    from .bundle.bundle import Bundle
     from .codec import Codec
     from .doctor import Diagnosis, diagnose
-    from .image import Picture, load_frames, load_image
-    from .imagewrite import save_picture
-    from .streaminfo import StreamInfo, stream_info, stream_names
+    from .images.load import load_picture, load_pictures
+    from .images.picture import Picture
+    from .images.save import save_picture
+    from .stream.info import StreamInfo, stream_info, stream_names
     from .verify import Verification, verify_bundle
 
 __all__ = [
@@ -51,17 +52,17 @@ __all__ = [
     "MissingHalfError",
     "ModelError",
     "ModelNotFoundError",
-    "NotReachedError",
     "Picture",
     "StreamError",
     "StreamInfo",
+    "TargetNotReachedError",
     "UnsupportedStreamError",
     "Verification",
     "WrongModelError",
     "__version__",
     "diagnose",
-    "load_frames",
-    "load_image",
+    "load_picture",
+    "load_pictures",
     "save_picture",
     "stream_info",
     "stream_names",
@@ -69,18 +70,18 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "Codec": "codec",
     "Diagnosis": "doctor",
-    "Picture": "image",
-    "StreamInfo": "streaminfo",
+    "Picture": "images.picture",
+    "StreamInfo": "stream.info",
     "Verification": "verify",
     "diagnose": "doctor",
-    "load_frames": "image",
-    "load_image": "image",
-    "save_picture": "imagewrite",
-    "stream_info": "streaminfo",
-    "stream_names": "streaminfo",
+    "load_pictures": "images.load",
+    "load_picture": "images.load",
+    "save_picture": "images.save",
+    "stream_info": "stream.info",
+    "stream_names": "stream.info",
     "verify_bundle": "verify",
 }
 

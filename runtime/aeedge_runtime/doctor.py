@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import platform
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from ._version import __version__
-from .backend import backend_fault, default_threads, installed_backends, load_backend
-from .bundle import shipped_bundles
+from .bundle.bundle import shipped_bundles
 from .errors import AeedgeError, BackendError
-from .hardware import Gpu, find_gpus, find_libraries
-from .session import CPU, CUDA, SessionOptions, open_session
+from .inference.backend import backend_fault, default_threads, installed_backends, load_backend
+from .inference.hardware import Gpu, find_gpus, find_libraries
+from .inference.session import CPU, CUDA, SessionOptions, open_session
 
 SMOKE_MODEL = base64.b64decode(
     "CAoSBmFlZWRnZTqHAQolCgZ2YWx1ZXMSAXQiCVRyYW5zcG9zZSoNCgRwZXJtQAFAAKABBwodCgZ2YWx1ZXMKAXQSCHByb2R1"
@@ -59,6 +61,7 @@ class Diagnosis:
         onnxruntime: version and build, or "".
         backends: installed distributions of onnxruntime and their versions.
         backend_fault: what is wrong with them and the command that mends it, or "".
+        outdated: distributions older than this package requires -> one line that says what is installed and expected.
         providers: execution providers that the installed onnxruntime knows; that they load is what trials tell.
         trials: each device that was tried.
         gpus: GPUs that the NVIDIA driver reports.
@@ -76,6 +79,7 @@ class Diagnosis:
     onnxruntime: str
     backends: Mapping[str, str]
     backend_fault: str
+    outdated: Mapping[str, str]
     providers: tuple[str, ...]
     trials: tuple[DeviceTrial, ...]
     gpus: tuple[Gpu, ...]
@@ -104,6 +108,7 @@ def diagnose() -> Diagnosis:
         onnxruntime=version,
         backends=backends,
         backend_fault=fault,
+        outdated=find_outdated(_requirements()),
         providers=providers,
         trials=trials,
         gpus=tuple(find_gpus()),
@@ -111,6 +116,43 @@ def diagnose() -> Diagnosis:
         threads=default_threads(),
         bundles=tuple(shipped_bundles()),
     )
+
+
+def find_outdated(requirements: Iterable[str]) -> dict[str, str]:
+    """Return the installed distributions that are older than required.
+
+    Args:
+        requirements: as `importlib.metadata.requires` lists them; only their lower bounds are read.
+
+    Returns:
+        Distribution -> one line that says what is installed and what is expected.
+    """
+    found: dict[str, str] = {}
+    for requirement in requirements:
+        match = re.match(r"([\w.-]+)(?:\[[^]]*\])?\s*>=\s*([\d.]+)", requirement)
+        if match is None:
+            continue
+        name, floor = match.groups()
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if _release(version) < _release(floor):
+            found[name] = f'{name} {version} is older than {floor}; run: pip install --upgrade "{name}>={floor}"'
+    return found
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def _requirements() -> list[str]:
+    """Return what the distribution requires; nothing where only this package was copied."""
+    try:
+        return metadata.requires("aeedge") or []
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def _backend(backends: dict[str, str]) -> tuple[str, tuple[str, ...], str]:

@@ -11,10 +11,10 @@ AeedgeError                      exit code 1
 ├── ModelError                   exit code 4
 │   ├── WrongModelError          the stream was written with another model
 │   ├── MissingHalfError         the bundle holds only the other half (encoder or decoder)
-│   └── ModelNotFoundError       no bundle of that name or at that place
+│   └── ModelNotFoundError       no bundle of that name or at that path
 ├── DeviceError                  exit code 5   the requested device cannot be used
 │   └── BackendError             onnxruntime is missing, installed twice, or does not load
-└── NotReachedError              exit code 1   a rate or quality target that this image and model cannot meet
+└── TargetNotReachedError        exit code 1   a rate or quality target that this image and model cannot meet
 
 Messages say what was found, what was expected and what to do.
 """
@@ -73,7 +73,7 @@ class MissingHalfError(ModelError):
 
 
 class ModelNotFoundError(ModelError, FileNotFoundError):
-    """There is no bundle of that name or at that place."""
+    """There is no bundle of that name or at that path."""
 
 
 class DeviceError(AeedgeError, RuntimeError):
@@ -86,7 +86,7 @@ class BackendError(DeviceError):
     """The onnxruntime package is missing, does not load, or two of its distributions are installed over each other."""
 
 
-class NotReachedError(AeedgeError):
+class TargetNotReachedError(AeedgeError):
     """A rate or quality target that this image and model cannot meet."""
 
 

@@ -50,3 +50,12 @@ MAX_SYMBOL = 32_767
 
 MAX_NAME_BYTES = 4096
 """Bytes of one name: the longest path that Linux opens."""
+
+MAX_SHEET_TILES = 2048
+"""Tiles of one lossless image: 8.4 megapixels, a screen of 3840 x 2160, which takes some 100 MB to decode."""
+
+MAX_SHEET_COLUMNS = 255
+"""Tile columns of one lossless image: at most 16,351 pixels, as WebP has sides of at most 16,383."""
+
+MAX_SHEET_ROWS = 170
+"""Tile rows of one lossless image: at most 16,150 pixels, as tiles of small images have up to 95 rows."""

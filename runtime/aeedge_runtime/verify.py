@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import Bundle, Place
+from .bundle.bundle import Bundle, BundleSource
+from .bundle.tables import read_array
 from .codec import Codec
 from .errors import AeedgeError, BundleError
-from .image import load_image
-from .streaminfo import stream_info
-from .tables import read_array
-from .targets import psnr_db
+from .images.load import load_picture
+from .images.psnr import psnr_db
+from .stream.info import stream_info
 
 MAX_PIXEL_DIFFERENCE = 1
 """What float32 decoders of the same symbols may differ by."""
@@ -96,12 +96,12 @@ class Verification:
 
 
 def verify_bundle(
-    place: Place | Bundle | None = None, device: str = "cpu", *, threads: int | None = None, tf32: bool = False
+    bundle: BundleSource | Bundle | None = None, device: str = "cpu", *, threads: int | None = None, tf32: bool = False
 ) -> Verification:
     """Checks every file of a bundle and replays its golden vectors on a device.
 
     Args:
-        place: as in `Codec.load`.
+        bundle: as in `Codec.load`.
         device: as in `Codec.load`.
         threads: as in `Codec.load`.
         tf32: as in `Codec.load`.
@@ -110,7 +110,7 @@ def verify_bundle(
         BundleError: a file is damaged or forged, or there are no golden vectors.
         ModelNotFoundError, DeviceError, ArgumentError: from `Codec.load`.
     """
-    codec = Codec.load(place, device=device, threads=threads, tf32=tf32)
+    codec = Codec.load(bundle, device=device, threads=threads, tf32=tf32)
     manifest = codec.bundle.manifest
     cases = sorted(match["case"] for name in manifest.files if (match := _STREAM.fullmatch(name)))
     if not cases:
@@ -163,7 +163,7 @@ def _replay_decoder(codec: Codec, case: str, stream: bytes) -> dict[str, Any]:
     name = f"golden/{case}.decoded.png"
     if name not in codec.bundle.manifest.files:
         return {"decompress_ms": elapsed}
-    expected = load_image(codec.bundle.read(name), pixels.shape[2]).pixels
+    expected = load_picture(codec.bundle.read(name), pixels.shape[2]).pixels
     if expected.shape != pixels.shape:
         raise BundleError(f"{name} is {expected.shape}, the stream decodes to {pixels.shape}")
     difference = int(np.abs(expected.astype(np.int16) - pixels).max())
@@ -172,7 +172,7 @@ def _replay_decoder(codec: Codec, case: str, stream: bytes) -> dict[str, Any]:
 
 
 def _replay_encoder(codec: Codec, case: str, quality: int, expected: NDArray[np.int16]) -> dict[str, Any]:
-    picture = load_image(codec.bundle.read(f"golden/{case}.png"), codec.bundle.manifest.image.channels)
+    picture = load_picture(codec.bundle.read(f"golden/{case}.png"), codec.bundle.manifest.image.channels)
     codec.compress(picture, quality)
     start = time.perf_counter()
     stream = codec.compress(picture, quality)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aeedge.cli import main
+from aeedge.cli.main import main
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ pytest.importorskip("torch")
 import torch
 
 from aeedge.models import build_model
-from aeedge_export import Source
+from aeedge_export import Source, export_source
+from aeedge_export.draft import build_draft
 
 CONFIGS = {
     "dense": {"family": "dense", "channels": 1, "height": 8, "width": 8, "hidden": [24], "latent": 6},
@@ -34,15 +35,15 @@ CONFIGS = {
 
 
 def smooth_images(count: int, height: int, width: int, channels: int, seed: int = 0) -> list[np.ndarray]:
-    """Coloured blobs: uint8 [H, W, C], different every time, with structure that a network can learn."""
+    """Colored blobs: uint8 [H, W, C], different every time, with structure that a network can learn."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
     images = []
     for _ in range(count):
         image = np.zeros((height, width, channels))
         for _ in range(4):
-            centre, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.5) * min(height, width)
-            blob = np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / (2 * radius**2))
+            center, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.5) * min(height, width)
+            blob = np.exp(-((rows - center[0]) ** 2 + (columns - center[1]) ** 2) / (2 * radius**2))
             image += blob[..., None] * rng.uniform(-200, 250, channels)
         images.append(np.clip(image + 60 + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8))
     return images
@@ -98,3 +99,22 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def source() -> Sources:
     return Sources()
+
+
+@pytest.fixture(scope="session")
+def bundles(source, tmp_path_factory):
+    """Exports each family once, as a folder."""
+    made = {}
+
+    def make(family):
+        if family not in made:
+            folder = tmp_path_factory.mktemp(family) / "bundle"
+            made[family] = export_source(source(family), folder)
+        return made[family]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def hyper_draft(source):
+    return build_draft(source("hyperprior"), None, lambda line: None)[0]

@@ -5,7 +5,7 @@ import onnx
 import onnx_ir
 from onnx import helper, numpy_helper
 
-from aeedge_runtime.session import SessionOptions, open_session
+from aeedge_runtime.inference.session import SessionOptions, open_session
 
 
 def scalars(**values):

@@ -47,7 +47,7 @@ def test_a_run_becomes_a_bundle_and_the_command_says_what_it_wrote(run, tmp_path
     assert again.returncode == 1
     assert "--force" in json.loads(again.stdout)["error"]
     whole = sum(path.stat().st_size for path in bundle.glob("*.onnx"))
-    assert aeedge("export", run, "-o", bundle, "--half-weights", "--force").returncode == 0
+    assert aeedge("export", run, "-o", bundle, "--store-float16", "--force").returncode == 0
     assert sum(path.stat().st_size for path in bundle.glob("*.onnx")) < 0.6 * whole
 
 
@@ -64,7 +64,7 @@ def test_a_bundle_needs_a_precision_and_images_and_takes_no_option_of_a_run(tmp_
         ((), "found a BUNDLE, which is in float32"),
         (("--precision", "int8"), "--calibrate FOLDER"),
         (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint is for a RUN"),
-        (("--precision", "fp16", "--half-weights", "--calibrate", tmp_path), "--half-weights is for a RUN"),
+        (("--precision", "fp16", "--store-float16", "--calibrate", tmp_path), "--store-float16 is for a RUN"),
     ):
         done = aeedge("export", "photo", "-o", tmp_path / "bundle", *words)
         assert done.returncode == 2

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from aeedge.training.config import DataConfig, OptimizerConfig, RunConfig, TrainingConfig
-from aeedge.training.data import open_dataset
+from aeedge.training.data.datasets import open_dataset
 from aeedge.training.loop import train
-from aeedge.training.stream_tables import StreamTables
+from aeedge.training.objectives.stream_tables import StreamTables
 from aeedge_export import decoder_start, export_run
 from aeedge_runtime import ArgumentError, Bundle, Codec
 
@@ -71,14 +71,14 @@ def test_the_tables_of_a_bundle_are_those_of_its_run(runs, bundles):
 
 
 def test_a_new_decoder_for_streams_of_rounded_weights(runs, bundles):
-    report = export_run(runs / "first", runs / "half.aeb", half_weights=True)
+    report = export_run(runs / "first", runs / "half.aeb", store_float16=True)
     assert report.stream_id != bundles[0].bundle.stream_id.hex()
     later = replace(CONFIG, training=replace(CONFIG.training, trainable="decoder", max_steps=20))
     start = decoder_start(runs / "first", runs / "half.aeb")
     train(later, runs / "later", weights=start.weights, tables=start.tables)
     assert export_run(runs / "later", runs / "later.aeb").stream_id == report.stream_id
-    assert export_run(runs / "later", runs / "later-half.aeb", half_weights=True).stream_id == report.stream_id
-    with pytest.raises(ArgumentError, match="exported with --half-weights; give this option again"):
+    assert export_run(runs / "later", runs / "later-half.aeb", store_float16=True).stream_id == report.stream_id
+    with pytest.raises(ArgumentError, match="exported with --store-float16; give this option again"):
         export_run(runs / "first", runs / "forgot.aeb", tables_from=runs / "half.aeb")
 
 
@@ -101,5 +101,5 @@ def test_tables_of_another_model_are_refused(runs):
 
 def test_tables_of_a_hyperprior_are_refused():
     tables = Bundle.load("photo").read("entropy.npz")
-    with pytest.raises(ArgumentError, match="the tables are of a hyperprior, expected those of a factorised prior"):
+    with pytest.raises(ArgumentError, match="the tables are of a hyperprior, expected those of a factorized prior"):
         StreamTables(tables, 320)

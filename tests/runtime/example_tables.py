@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from reference_decoder import Table
 
-from aeedge_runtime.bank import CERTAIN, MAGNITUDE, OFFSET, TOTAL, FrequencyBank
+from aeedge_runtime.entropy.bank import CERTAIN, MAGNITUDE, OFFSET, TOTAL, FrequencyBank
 
 
 def integer_frequencies(probabilities: NDArray[np.float64]) -> NDArray[np.uint16]:

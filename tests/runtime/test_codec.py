@@ -27,10 +27,10 @@ from aeedge_runtime import (
     stream_info,
     stream_names,
 )
-from aeedge_runtime import codec as codec_module
-from aeedge_runtime import networks as networks_module
-from aeedge_runtime.container import Stream, read_stream, write_stream
-from aeedge_runtime.imagewrite import image_bytes, picture_bytes
+from aeedge_runtime.coding import networks as networks_module
+from aeedge_runtime.images.save import image_bytes, picture_bytes
+from aeedge_runtime.stream import sections
+from aeedge_runtime.stream.container import Stream, read_stream, write_stream
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -96,7 +96,7 @@ def test_batch_equals_single_images(codec: Codec) -> None:
     restored = codec.decompress_batch(data)
     singles = [codec.decompress(codec.compress(image, 60)) for image in images]
     assert np.abs(restored.astype(int) - np.stack(singles)).max() <= 1
-    assert codec.names(data) == stream_names(data) == [f"a/{index}.png" for index in range(5)]
+    assert stream_names(data) == [f"a/{index}.png" for index in range(5)]
     assert len(data) < sum(len(codec.compress(image, 60)) for image in images)
     assert codec.compress_batch(list(images), 60) == codec.compress_batch(images, 60)
     with pytest.raises(ArgumentError, match="5 images; use decompress_batch"):
@@ -117,7 +117,7 @@ def test_tall_image_spans_chunks_and_bands(tmp_path, monkeypatch) -> None:
     )
     pixels = picture(300, 70, 3)
     whole, banded = Codec.load(BUNDLES / "tiny-hyper", threads=1), Codec.load(folder, threads=1)
-    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", 1000)
+    monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", 1000)
     data = whole.compress(pixels, 80)
     assert stream_info(data).chunks > 2
     assert banded.compress(pixels, 80) == data
@@ -253,7 +253,7 @@ def test_decode_is_validated(conv: Codec) -> None:
     for size in ((0, 16), (16.0, 16), (16,), (16, 16, 3), 16, ("16", "16"), None):
         with pytest.raises(ArgumentError, match=r"expected .rows, columns., integers"):
             conv.decode(latent, size)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="no array"):
+    with pytest.raises(ArgumentError, match="not an array"):
         conv.decode([[1.0, 2.0], [3.0]], (16, 16))  # type: ignore[arg-type]
     for latents in (3.0, [], [[1.0]], "latent", None):
         with pytest.raises(ArgumentError, match="expected float32"):
@@ -405,7 +405,7 @@ def test_children_forked_while_threads_work(codec: Codec) -> None:
 
     def work() -> None:
         while not stop.is_set():
-            fresh = Codec.load(codec.bundle.place, threads=1)  # fills its tables, opens its graphs
+            fresh = Codec.load(codec.bundle.source, threads=1)  # fills its tables, opens its graphs
             fresh.decompress(fresh.compress(pixels, 90))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -427,9 +427,9 @@ def test_children_forked_while_threads_work(codec: Codec) -> None:
 
 def test_files_without_end_are_not_read(conv: Codec, tmp_path) -> None:
     os.mkfifo(tmp_path / "a.aee")
-    with pytest.raises(StreamError, match="not a plain file"):
+    with pytest.raises(StreamError, match="not a regular file"):
         conv.decompress(tmp_path / "a.aee")
-    with pytest.raises(StreamError, match="not a plain file"):
+    with pytest.raises(StreamError, match="not a regular file"):
         stream_info("/dev/zero")
     with (tmp_path / "huge.aee").open("wb") as file:
         file.truncate(1 << 31)
@@ -499,7 +499,7 @@ def test_options_are_validated() -> None:
     ],
 )
 def test_what_no_stream_can_hold_is_refused_before_the_networks_run(conv, monkeypatch, picture, message):
-    monkeypatch.setattr(codec_module, "MAX_SECTION_BYTES", 1000)
+    monkeypatch.setattr(sections, "MAX_SECTION_BYTES", 1000)
     monkeypatch.setattr(conv._networks, "encode", lambda *_: pytest.fail("encoded"))
     with pytest.raises(LimitError, match=message):
         conv.compress(Picture(np.zeros((32, 40, 3), np.uint8), **picture))
@@ -604,12 +604,3 @@ def test_arrays_that_a_model_takes_as_they_are_give_what_other_sources_give(code
     with_alpha = np.concatenate([pixels, pixels[..., :1]], axis=2)
     for _ in range(2):
         np.testing.assert_array_equal(codec.encode(with_alpha), expected)
-
-
-def test_so_many_shapes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec_module, "MOST_SHAPES", 3)
-    codec = Codec.load(BUNDLES / "tiny-conv", threads=1)
-    for width in range(8, 14):
-        image = picture(8, width, 3)
-        codec.decode(codec.encode(image), (8, width))
-    assert len(codec._encodable) == len(codec._decodable) == 3

@@ -1,4 +1,5 @@
 import json
+from importlib import metadata
 
 import numpy as np
 
@@ -34,3 +35,23 @@ def test_without_a_backend_nothing_is_tried(monkeypatch) -> None:
     assert found.trials == ()
     assert found.onnxruntime == ""
     assert "pip install" in found.backend_fault
+
+
+def test_a_distribution_below_its_floor_is_named(monkeypatch) -> None:
+    versions = {"numpy": "1.9.3", "pillow": "12.1", "click": "8.1.7rc1"}
+
+    def version(name: str) -> str:
+        if name.lower() not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name.lower()]
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    required = ["numpy>=1.26", "Pillow>=12.1", "click >= 8.1.7", "torch>=2.9; extra == 'train'", "tabulate"]
+    found = doctor.find_outdated([*required, "onnxruntime-gpu[cuda,cudnn]>=1.30; extra == 'cuda'"])
+    assert list(found) == ["numpy"]
+    assert "1.9.3" in found["numpy"]
+    assert "1.26" in found["numpy"]
+
+
+def test_this_installation_is_not_below_a_floor() -> None:
+    assert diagnose().outdated == {}

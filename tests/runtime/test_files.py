@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import threading
@@ -5,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from aeedge_runtime import files
-from aeedge_runtime.files import atomic_write
+from aeedge_runtime import AeedgeError, ArgumentError, files
+from aeedge_runtime.files import (
+    NotRegularFileError,
+    atomic_write,
+    open_regular,
+    publish_folder,
+    read_regular,
+    require_writable,
+)
 
 
 def left(folder: Path) -> list[str]:
@@ -197,3 +205,104 @@ def test_a_pipe_by_its_name_is_written_to(overwrite) -> None:
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         assert pipe.read() == b"data"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("read", [open_regular, lambda path: read_regular(path, 10)])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, read) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path / "fifo", "a FIFO"), (tmp_path, "a folder"), (Path("/dev/null"), "a device")):
+        with pytest.raises(NotRegularFileError) as caught:
+            read(path)
+        assert caught.value.strerror.startswith(kind)
+
+
+def test_a_regular_file_is_read_up_to_its_limit(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    with open_regular(tmp_path / "a") as file:
+        assert file.read() == b"12345"
+    assert read_regular(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes") as caught:
+        read_regular(tmp_path / "a", 4)
+    assert caught.value.errno == errno.EFBIG
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none", 4)
+
+
+def test_a_folder_appears_whole(tmp_path) -> None:
+    with publish_folder(tmp_path / "deep" / "new") as temporary:
+        atomic_write(temporary / "a", b"data")
+        assert not (tmp_path / "deep" / "new").exists()
+    assert (tmp_path / "deep" / "new" / "a").read_bytes() == b"data"
+    assert left(tmp_path / "deep") == ["new"]
+
+
+def fill_and_stop(folder: Path) -> None:
+    with publish_folder(folder, replace=True) as temporary:
+        atomic_write(temporary / "a", b"new")
+        raise KeyboardInterrupt
+
+
+def test_a_folder_that_fails_leaves_what_was_there(tmp_path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a").write_bytes(b"old")
+    for folder in (tmp_path / "old", tmp_path / "new"):
+        with pytest.raises(KeyboardInterrupt):
+            fill_and_stop(folder)
+    assert (tmp_path / "old" / "a").read_bytes() == b"old"
+    assert left(tmp_path) == ["old"]
+
+
+def test_a_folder_is_replaced_only_on_request(tmp_path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    with pytest.raises(FileExistsError), publish_folder(tmp_path / "a"):
+        pytest.fail("the folder exists")
+    with publish_folder(tmp_path / "a", replace=True) as temporary:
+        atomic_write(temporary / "new", b"")
+    assert left(tmp_path / "a") == ["new"]
+    assert left(tmp_path) == ["a"]
+
+
+def test_a_folder_that_appears_meanwhile_is_kept(tmp_path) -> None:
+    with pytest.raises(FileExistsError), publish_folder(tmp_path / "a"):
+        (tmp_path / "a").mkdir()
+    assert left(tmp_path / "a") == []
+    assert left(tmp_path) == ["a"]
+
+
+def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_name(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".tmp":
+            raise PermissionError(1, "Operation not permitted")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(PermissionError), publish_folder(tmp_path / "a", replace=True):
+        pass
+    assert left(tmp_path / "a") == ["old"]
+    assert left(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_linked_folder_is_replaced_where_it_is(tmp_path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with publish_folder(tmp_path / "link", replace=True) as temporary:
+        atomic_write(temporary / "a", b"")
+    assert (tmp_path / "link").is_symlink()
+    assert left(tmp_path / "real") == ["a"]
+
+
+def test_paths_that_cannot_be_written_are_refused_before_any_work(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").touch()
+    require_writable(tmp_path / "new" / "deep" / "a")
+    with pytest.raises(ArgumentError, match="is a file"):
+        require_writable(tmp_path / "file" / "a")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(AeedgeError, match="not writable"):
+        require_writable(tmp_path / "a")

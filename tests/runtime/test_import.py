@@ -83,7 +83,7 @@ import os, sys; sys.path.insert(0, {str(ROOT.parent)!r})
 os.environ.pop("ORT_DISABLE_TELEMETRY", None)
 import numpy
 before = len(os.listdir("/proc/self/task"))
-from aeedge_runtime.backend import load_backend
+from aeedge_runtime.inference.backend import load_backend
 load_backend()
 assert len(os.listdir("/proc/self/task")) == before
 assert "ORT_DISABLE_TELEMETRY" not in os.environ

@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
-from aeedge_runtime.prior import Asked, SymbolWriter
+from aeedge_runtime.coding.prior import Asked, SymbolWriter
 from aeedge_runtime.verify import GoldenResult, _changed_too_much
 
 LEAST_GAP = 1e-4

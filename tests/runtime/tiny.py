@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge_runtime.identity import arrays_hash, geometry_hash, stream_id
-from aeedge_runtime.tables import read_arrays
+from aeedge_runtime.bundle.stream_id import arrays_hash, geometry_hash, stream_id
+from aeedge_runtime.bundle.tables import read_arrays
 
 BUNDLES = Path(__file__).parent.parent / "fixtures" / "bundles"
 NAMES = ("tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper", "tiny-groups")

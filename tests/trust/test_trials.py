@@ -72,7 +72,7 @@ def test_kills(tmp_path: Path) -> None:
 @FORK
 @pytest.mark.parametrize("chunk_symbols", [limits.CHUNK_SYMBOLS, threads.SMALL_CHUNK])
 def test_many_at_once(chunk_symbols: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aeedge_runtime.layout.CHUNK_SYMBOLS", chunk_symbols)
+    monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", chunk_symbols)
     assert threads.one_result(5).outcomes == {"same": len(samples.NAMES) * 8 * 5}
     assert threads.forks(len(samples.NAMES)).outcomes == {"works": len(samples.NAMES)}
 

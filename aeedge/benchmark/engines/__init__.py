@@ -1,0 +1,1 @@
+"""The engines that a benchmark times: aeedge, classic codecs and PyTorch."""

@@ -1,0 +1,80 @@
+"""`aeedge compress`: images to streams, one each or many in one."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aeedge.cli.batch import report, run_batch
+from aeedge.cli.options import CompressOptions, Number, codec_options
+from aeedge.cli.outputs import OutputGuard, compressed_name, plan
+from aeedge.sources import find_sources
+from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+
+
+@click.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="OUT", help="Output file, folder if there are several images, or - for stdout.")
+@click.option(
+    "--pack", metavar="OUT.aee", help="Write all images, which must have one size, to one stream with their names."
+)
+@click.option(
+    "-q",
+    "--quality",
+    metavar="1..100",
+    type=click.IntRange(1, 100),
+    help="Quality, 1 (smallest) to 100 (best).  [default: 50]",
+)
+@click.option(
+    "--max-bytes", metavar="N", type=click.IntRange(min=1), help="Use the highest quality that fits in N bytes."
+)
+@click.option(
+    "--target-bpp",
+    metavar="BPP",
+    type=Number(min=0, min_open=True),
+    help="Use the highest quality that fits in BPP bits per pixel.",
+)
+@click.option(
+    "--target-psnr",
+    metavar="DB",
+    type=Number(min=0, min_open=True),
+    help="Use the lowest quality that reaches a PSNR of DB decibels.",
+)
+@click.option("--verify", is_flag=True, help="Decode each stream and read the file back before reporting success.")
+@click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
+@click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
+@codec_options
+def compress(**values: Any) -> int:
+    """Compress images to .aee streams.
+
+    IMAGE is a file, a folder, or - for standard input. a.png becomes a.png.aee in the same folder, or in the folder
+    that -o names; folders keep their structure.
+    """
+    options = CompressOptions(**values)
+    sources = find_sources(options.images, IMAGE_SUFFIXES)
+    guard = OutputGuard(sources, force=options.force, skip_existing=options.skip_existing)
+    tasks = [] if options.pack else plan(sources, options.output, compressed_name)
+    for path in [Path(options.pack)] if options.pack else [task.output for task in tasks if task.output]:
+        guard.check_stream_name("--pack" if options.pack else "-o", path)
+
+    from aeedge.cli.compressor import Compressor
+
+    compressor = Compressor.load(guard, options, 1 if options.pack else len(sources))
+    start = time.monotonic()
+    if options.pack:
+        outcomes, facts = compressor.pack(sources, options.pack, quiet=options.as_json)
+    else:
+        quiet = options.as_json or options.to_stdout
+        outcomes = run_batch(tasks, compressor.compress, quiet=quiet, jobs=compressor.jobs, stop=compressor.stop)
+        facts = {}
+    seconds = time.monotonic() - start
+    return report(
+        "compress",
+        compressor.codec,
+        outcomes,
+        seconds,
+        as_json=options.as_json,
+        quiet=options.to_stdout,
+        packed=facts,
+    )

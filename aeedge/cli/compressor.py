@@ -1,0 +1,200 @@
+"""Compresses the inputs of `aeedge compress`: reads, compresses, checks and writes each."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
+from aeedge.cli.console import say, write_stdout
+from aeedge.cli.options import CompressOptions
+from aeedge.cli.outputs import Job, OutputGuard
+from aeedge.cli.packing import names_to_pack
+from aeedge.cli.pipeline import Room
+from aeedge.cli.stop import Stop
+from aeedge.figures import count, printable, size
+from aeedge.sources import STDIN, Source
+from aeedge_runtime import (
+    AeedgeError,
+    ArgumentError,
+    Codec,
+    LimitError,
+    Picture,
+    load_picture,
+    load_pictures,
+    stream_info,
+)
+from aeedge_runtime.files import atomic_write
+from aeedge_runtime.notices import report_notes
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """A codec and how to use it.
+
+    Attributes:
+        codec: the model on its device.
+        guard: decides where may be written.
+        options: those of the command.
+        jobs: how many inputs at once.
+        stop: asked before an output is written.
+        room: limits the pixels in the networks at once.
+    """
+
+    codec: Codec
+    guard: OutputGuard
+    options: CompressOptions
+    jobs: int
+    stop: Stop
+    room: Room
+
+    @classmethod
+    def load(cls, guard: OutputGuard, options: CompressOptions, inputs: int) -> Self:
+        """Load the codec that the options ask for, to compress a number of inputs."""
+        codec, jobs = load_codec(options, inputs)
+        codec.bundle.require("encoder", "compress")
+        stop = Stop.of_command()
+        return cls(codec, guard, options, jobs, stop, Room(ROOM_PIXELS, stop))
+
+    def compress(self, job: Job) -> Result | None:
+        """Compress one image (or all its frames) to its output; None if that exists and is to be skipped."""
+        return self.guard.attempt(lambda: self._compress(job))
+
+    def _compress(self, job: Job) -> Result | None:
+        if job.output is not None and not self.guard.wants(job.output):
+            return None
+        data = job.source.read()
+        pictures = list(map(report_notes, self._frames(data))) if self.options.all_frames else [self._load(data)]
+        with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
+            stream = self._stream(pictures)
+            del pictures
+            self._check(stream)
+        return self._finish(stream, job.output)
+
+    def pack(self, sources: Sequence[Source], output: str, *, quiet: bool) -> tuple[list[Outcome], Mapping[str, Any]]:
+        """Put images of one size into one stream at `output` (`-` is stdout); those that cannot be read are left out.
+
+        Returns:
+            What became of the images, and the facts of the stream for `--json`; none where there is none.
+
+        Raises:
+            ArgumentError: images of several sizes, or names that would meet.
+        """
+        path = None if output == STDIN else Path(output)
+        if path is not None and not self.guard.wants(path):
+            return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
+        names_to_pack(sources)
+        loaded: dict[Source, Picture] = {}
+        pixels, most = 0, self._pixel_limit
+
+        def load(job: Job) -> Result:
+            nonlocal pixels
+            picture = self._load(job.source.read())
+            pixels += picture.pixels[..., 0].size
+            if pixels <= most:  # no more than that is kept in memory
+                loaded[job.source] = picture
+            return Result(output, "packed")
+
+        outcomes = run_batch([Job(source, path) for source in sources], load, quiet=True, stop=self.stop)
+        if pixels > most:
+            raise LimitError(
+                f"--pack: the images have {pixels} pixels, the limit is {most}; put fewer in one stream, or raise "
+                "--max-pixels"
+            )
+        facts: Mapping[str, Any] = {}
+        if loaded:
+            _check_one_size(loaded)
+            stream = self._stream(list(loaded.values()), names_to_pack(list(loaded)))
+            self._check(stream)
+            result = self._finish(stream, path)
+            if path is not None and not quiet:
+                say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
+            facts = result.facts
+        return outcomes, facts
+
+    def _stream(self, pictures: Sequence[Picture], names: Sequence[bytes] | None = None) -> bytes:
+        wanted = self.options
+        return self.codec.compress_batch(
+            pictures,
+            quality=wanted.quality,
+            max_bytes=wanted.max_bytes,
+            target_bpp=wanted.target_bpp,
+            target_psnr=wanted.target_psnr,
+            names=names,
+            metadata=not wanted.no_metadata,
+            max_pixels=wanted.max_pixels,
+        )
+
+    def _frames(self, data: bytes) -> Iterator[Picture]:
+        return load_pictures(data, self._channels, max_pixels=self._pixel_limit)
+
+    def _load(self, data: bytes) -> Picture:
+        return report_notes(load_picture(data, self._channels, max_pixels=self._pixel_limit))
+
+    @property
+    def _channels(self) -> int:
+        return self.codec.bundle.manifest.image.channels
+
+    @property
+    def _pixel_limit(self) -> int:
+        return self.codec.bundle.pixel_limit(self.options.max_pixels)
+
+    def _finish(self, stream: bytes, path: Path | None) -> Result:
+        self.stop.check()
+        if path is None:
+            write_stdout(stream)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, stream, overwrite=self.guard.force)
+            if self.options.verify and path.is_file():
+                _check_written(path, stream)
+        facts = stream_info(stream)
+        images = f"{facts.count:,} x " if facts.count > 1 else ""
+        line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"
+        if self.options.rates and self.options.quality is None:
+            line += f", quality {facts.quality}"
+        return Result(
+            STDIN if path is None else os.fspath(path),
+            line,
+            {
+                "images": facts.count,
+                "width": facts.width,
+                "height": facts.height,
+                "quality": facts.quality,
+                "bytes": len(stream),
+                "bits_per_pixel": facts.bits_per_pixel,
+                "verified": self.options.verify,
+            },
+        )
+
+    def _check(self, stream: bytes) -> None:
+        """Decode a stream, with --verify, as far as the bundle can: to pixels, or to symbols without the decoder."""
+        if not self.options.verify:
+            return
+        whole = "decoder" in self.codec.bundle.manifest.halves
+        decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
+        decode(stream, max_pixels=self.options.max_pixels)
+
+
+def _check_one_size(loaded: Mapping[Source, Picture]) -> None:
+    (first, picture), *others = loaded.items()
+    expected = picture.pixels.shape[:2]
+    for source, other in others:
+        height, width = other.pixels.shape[:2]
+        if (height, width) != expected:
+            raise ArgumentError(
+                f"{source.name}: found {width}x{height}, expected {expected[1]}x{expected[0]} as of {first.name}; "
+                "leave it out, or compress without --pack"
+            )
+
+
+def _check_written(path: Path, stream: bytes) -> None:
+    """Read a file back and take it away if it is not what was written.
+
+    Raises:
+        AeedgeError: it is not.
+    """
+    if path.read_bytes() != stream:
+        path.unlink()
+        raise AeedgeError(f"{printable(path)}: read back other bytes than were written; removed, check the disk")

@@ -1,0 +1,192 @@
+"""Decompresses the inputs of `aeedge decompress`: one image to a file, several to a folder."""
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from aeedge.cli.batch import ROOM_PIXELS, Result, load_codec
+from aeedge.cli.console import write_stdout
+from aeedge.cli.options import BatchOptions
+from aeedge.cli.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, unpacked_folder
+from aeedge.cli.packing import unpacked_paths
+from aeedge.cli.pipeline import Room
+from aeedge.cli.stop import Stop
+from aeedge.figures import printable
+from aeedge.sources import STDIN, Source
+from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names
+from aeedge_runtime.files import atomic_write, publish_folder
+from aeedge_runtime.images.save import image_bytes, picture_bytes
+from aeedge_runtime.notices import notice
+
+
+@dataclass(frozen=True)
+class Decompressor:
+    """A codec and how to use it.
+
+    Attributes:
+        codec: the model on its device.
+        guard: decides where may be written.
+        folder: folder for the images of a packed stream; None for one named like the stream.
+        max_pixels: largest stream to decode; None for the codec's own limit.
+        jobs: how many streams at once.
+        stop: asked before an output is written.
+        room: limits the pixels in the networks at once.
+        owners: path -> the stream whose image is written there.
+    """
+
+    codec: Codec
+    guard: OutputGuard
+    folder: Path | None
+    max_pixels: int | None
+    jobs: int
+    stop: Stop
+    room: Room
+    owners: dict[Path, Source] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, guard: OutputGuard, folder: Path | None, options: BatchOptions, inputs: int) -> Self:
+        """Load the codec that the options ask for, to decompress a number of inputs."""
+        codec, jobs = load_codec(options, inputs)
+        codec.bundle.require("decoder", "decompress")
+        stop = Stop.of_command()
+        return cls(codec, guard, folder, options.max_pixels, jobs, stop, Room(ROOM_PIXELS, stop))
+
+    def decompress(self, job: Job) -> Result | None:
+        """Decompress one stream to its output; None if all of that exists and is to be skipped."""
+        return self.guard.attempt(lambda: self._decompress(job))
+
+    def _decompress(self, job: Job) -> Result | None:
+        data = job.source.read()
+        info = stream_info(data)
+        if info.count > 1 or "names" in info.section_bytes:
+            return self._to_folder(data, info, self._folder(job), job.source)
+        if job.output is not None:
+            self._claim([job.output], job.source)
+        return self._to_file(data, info, job.output)
+
+    def _claim(self, paths: Iterable[Path], source: Source) -> None:
+        """Reserve paths for a stream: those of a packed one are known only now, and may be another's."""
+        for path in paths:
+            owner = self.owners.setdefault(path, source)  # atomic, whatever other threads do
+            if owner is not source:
+                raise ArgumentError(
+                    f"{printable(path)} is also the output of {owner.name}; give them different output folders"
+                )
+
+    def _to_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
+        if path is not None and not self.guard.wants(path):
+            return None
+        with self.room.taken(info.width * info.height):
+            image = self.codec.decompress_image(data, max_pixels=self.max_pixels)
+            content = _with_notices(image_bytes(image, _suffix(path)))
+        self.stop.check()
+        if path is None:
+            write_stdout(content)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, content, overwrite=self.guard.force)
+        return _result(info, path, len(content))
+
+    def _folder(self, job: Job) -> Path:
+        if self.folder is not None:
+            folder = self.folder
+            if folder == job.output and is_picture_name(folder):
+                raise ArgumentError(
+                    f"{printable(folder)}: found the name of an image, expected that of a folder for a packed stream; "
+                    "name one with -o"
+                )
+        elif job.output is not None and job.source.path is not None:
+            folder = job.output.with_name(unpacked_folder(job.source.path.name))
+        else:
+            raise ArgumentError("a packed stream cannot be written to stdout; name a folder with -o")
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ArgumentError(
+                f"{printable(folder)}: found a file, expected a folder for a packed stream; name it with -o"
+            )
+        return folder
+
+    def _to_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
+        self.codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
+        names = stream_names(data)
+        paths = unpacked_paths([os.fsencode(name) for name in names] if names else None, info.count)
+        self._claim([folder / path for path in paths], source)
+        wanted = {path for path in paths if self.guard.wants(folder / path)}
+        if not wanted:
+            return None
+        with self.room.taken(info.count * info.width * info.height):
+            pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
+            contents = {
+                path: self._image_file(picture, path)
+                for path, picture in zip(paths, pictures, strict=True)
+                if path in wanted
+            }
+        write_folder(folder, contents, overwrite=self.guard.force)
+        return _result(info, folder, sum(map(len, contents.values())))
+
+    def _image_file(self, picture: Picture, path: Path) -> bytes:
+        self.stop.check()
+        return _with_notices(picture_bytes(picture, _suffix(path)))
+
+
+def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    """Write files below a folder; a new folder appears under its name only when all of them are in it.
+
+    Args:
+        folder: where.
+        contents: relative path -> bytes.
+        overwrite: replace existing files.
+    """
+    if not folder.is_dir():
+        try:
+            with publish_folder(folder) as temporary:
+                _write_all(temporary, contents, overwrite=False)
+        except FileExistsError:  # another process has just made it
+            if not overwrite:
+                raise
+        else:
+            return
+    _write_all(folder, contents, overwrite=overwrite)
+
+
+def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    written: set[tuple[int, int]] = set()
+    for relative, content in contents.items():
+        path = folder / relative
+        # Two names can be one file: by a link, or where the file system takes upper and lower case as one.
+        if identity(path) in written:
+            raise StreamError(
+                f"an image is named {printable(relative)}, and another is written to that file; "
+                "name a new folder with -o"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, content, overwrite=overwrite)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise StreamError(
+                    f"an image is named {printable(relative)}, too long here; use decompress_batch from Python"
+                ) from error
+            raise
+        if found := identity(path):
+            written.add(found)
+
+
+def _suffix(path: Path | None) -> str:
+    """Return what the format of an image file follows: its suffix, that of PNG where there is none."""
+    return path.suffix if path and path.suffix else IMAGE_SUFFIX
+
+
+def _with_notices(made: tuple[bytes, tuple[str, ...]]) -> bytes:
+    content, notes = made
+    for note in notes:
+        notice(note)
+    return content
+
+
+def _result(info: StreamInfo, place: Path | None, size: int) -> Result:
+    images = f"{info.count:,} x " if info.count > 1 else ""
+    facts = {"images": info.count, "width": info.width, "height": info.height, "bytes": size}
+    return Result(STDIN if place is None else os.fspath(place), f"{images}{info.width}x{info.height}", facts)

@@ -1,0 +1,27 @@
+"""Optional dependencies: which libraries an extra installs, and how to ask for one before any work is done."""
+
+import importlib.util
+from collections.abc import Sequence
+
+from aeedge_runtime.errors import AeedgeError
+
+TRAIN_MODULES = (
+    *("torch", "torchvision", "onnx", "onnxscript", "onnx_ir", "lightning", "rich", "torchmetrics", "safetensors"),
+    *("tensorboard", "matplotlib", "scipy", "bjontegaard"),
+)
+"""Import names of what the `train` extra installs; the last three are the `report` extra."""
+
+
+def require_report(modules: Sequence[str], purpose: str) -> None:
+    """Check that libraries of the `report` extra are installed, without importing them.
+
+    Args:
+        modules: import names.
+        purpose: what needs them, with its verb: "pictures need".
+
+    Raises:
+        AeedgeError: one is missing; the message says what to install.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise AeedgeError(f'found no {missing[0]}, which {purpose}; run: pip install "aeedge[report]"')

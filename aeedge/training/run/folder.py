@@ -1,0 +1,233 @@
+"""The run folder: config.json, checkpoints/, metrics.csv, curves.png, reconstructions/, tensorboard/.
+
+A run that trains a decoder alone has the tables of the old streams too, as entropy.npz.
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from aeedge.configuration import Configuration, parse
+from aeedge.models import Autoencoder, build_model
+from aeedge.training.config import RunConfig
+from aeedge.training.run.checkpoint import Counters, load_weights, read_checkpoint, under
+from aeedge.training.run.logbook import METRICS
+from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
+from aeedge_runtime.files import require_writable
+
+CONFIG = "config.json"
+TABLES = "entropy.npz"
+NON_FINITE = "non-finite"
+OURS = (CONFIG, TABLES, "checkpoints", METRICS, "curves.png", "reconstructions", "tensorboard", NON_FINITE)
+"""What a run writes, and all that `--force` removes."""
+
+SET_ASIDE = ".replaced"
+"""Where a run that is replaced lies, complete, until the new one has done a step."""
+
+MOVING = ".moving"
+"""Where its files lie while they are on their way there or back; the others are in their old place."""
+
+FORGOTTEN = ".forgotten"
+"""What is about to be removed."""
+
+TEMPORARY = (
+    *(f".{name}.*tmp" for name in (CONFIG, TABLES, METRICS, "curves.png")),
+    *(f"{folder}/.*.tmp" for folder in ("checkpoints", "reconstructions", NON_FINITE)),
+    FORGOTTEN,
+)
+"""What files are called until they are complete; and what nobody needs any more."""
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained run.
+
+    Attributes:
+        path: the run folder.
+        model: the model in evaluation mode, on the CPU in float32; the averaged weights where an average was kept.
+        config: the whole config.
+        summary: plain values for the manifest: preset, data source, steps, epochs, loss.
+        images: what its images are known by, see `datasets.traits`; empty where an older version wrote it.
+    """
+
+    path: Path
+    model: Autoencoder
+    config: RunConfig
+    summary: Mapping[str, Any]
+    images: tuple[float, ...]
+
+
+def load_run(path: Path | str, which: Literal["best", "last"] = "best") -> LoadedRun:
+    """Load the model of a run folder; the last checkpoint when there is no best one yet.
+
+    Raises:
+        InputError: the folder is no run, or its checkpoint is missing, damaged or of another version.
+    """
+    path = Path(path)
+    config = read_config(path)
+    place = checkpoint_path(path, which)
+    if not place.exists():
+        place = checkpoint_path(path, "last")
+    tensors, counters = read_checkpoint(place)
+    model = build_model(config.model)
+    load_weights(model, under(tensors, "ema") or under(tensors, "model"), place)
+    return LoadedRun(path, model.eval(), config, _summary(config, counters), counters.images)
+
+
+def checkpoint_path(run: Path, which: str) -> Path:
+    """Return where a run keeps its "best" or "last" checkpoint."""
+    return run / "checkpoints" / f"{which}.safetensors"
+
+
+def read_config(path: Path) -> RunConfig:
+    """Return the config of a run folder.
+
+    Raises:
+        InputError: there is no run, or its config is damaged or of another version.
+    """
+    place = path / CONFIG
+    try:
+        return RunConfig.from_dict(parse(place.read_text()))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: found no {CONFIG} in it, expected a folder that aeedge train wrote") from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def write_config(path: Path, config: Configuration) -> None:
+    """Write a config as the run's config.json in one move."""
+    _replace(path / CONFIG, (json.dumps(config.to_dict(), indent=2) + "\n").encode())
+
+
+def write_tables(path: Path, tables: bytes) -> None:
+    """Keep the tables of the streams that the run's decoder is trained for, in one move."""
+    _replace(path / TABLES, tables)
+
+
+def read_tables(path: Path) -> bytes | None:
+    """Return the tables that `write_tables` kept, or None where the run has none: it trains more than its decoder."""
+    place = path / TABLES
+    return place.read_bytes() if place.exists() else None
+
+
+def require_free_folder(path: Path, *, force: bool) -> None:
+    """Check that a run can be written to a folder, and change nothing.
+
+    Args:
+        path: where; it may exist if it is empty.
+        force: an earlier run may be there.
+
+    Raises:
+        ArgumentError: something else is there.
+        AeedgeError: a run is there already, or the folder may not be written to.
+    """
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"{path}: found a file, expected a folder for the run")
+    require_writable(path / CONFIG)
+    if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
+        if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
+            raise ArgumentError(
+                f"{path}: found other files in it, expected a new or empty folder; choose another --out"
+            )
+        if not force:
+            raise AeedgeError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
+
+
+def set_aside(path: Path) -> None:
+    """Make the run folder, and move what an earlier run left there, and nothing else, out of the way.
+
+    A run that lies aside already comes back first: the one that was to replace it was killed before its first step.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    sweep(path)
+    put_back(path)
+    found = [name for name in OURS if (path / name).exists()]
+    if not found:
+        return
+    (path / MOVING).mkdir()
+    for name in found:
+        (path / name).rename(path / MOVING / name)
+    (path / MOVING).rename(path / SET_ASIDE)
+
+
+def put_back(path: Path) -> None:
+    """Undo `set_aside`; of the run that failed only a batch kept for inspection stays.
+
+    Either may be killed at any moment: what lies in `SET_ASIDE` is the whole earlier run, so that all beside it may go;
+    beside what lies in `MOVING` is the rest of it.
+    """
+    moving, aside = path / MOVING, path / SET_ASIDE
+    if aside.exists():
+        for name in OURS:
+            if name != NON_FINITE or (aside / name).exists():
+                _remove(path / name)
+        aside.rename(moving)
+    if moving.exists():
+        for place in moving.iterdir():
+            place.rename(path / place.name)
+        moving.rmdir()
+
+
+def recover(path: Path) -> None:
+    """Undo a `set_aside` that was killed while it moved files: the folder holds the earlier run only, in two places."""
+    if (path / MOVING).exists():
+        put_back(path)
+
+
+def forget_set_aside(path: Path) -> None:
+    """Remove what `set_aside` moved."""
+    if (path / SET_ASIDE).exists():
+        (path / SET_ASIDE).rename(path / FORGOTTEN)
+        shutil.rmtree(path / FORGOTTEN, ignore_errors=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files that a killed process left in a run folder; no other may be at work there."""
+    for place in _left_behind(path):
+        _remove(place)
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether a folder's config.json is a run's, of whatever version."""
+    try:
+        values = parse((path / CONFIG).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and {"model", "training", "data"} <= values.keys()
+
+
+def _replace(place: Path, data: bytes) -> None:
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(place)
+
+
+def _left_behind(path: Path) -> list[Path]:
+    return [place for pattern in TEMPORARY for place in path.glob(pattern)]
+
+
+def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:
+    loss = counters.best_loss if counters.step == counters.best_step else counters.loss
+    source = config.data.source
+    return {
+        "preset": config.preset,
+        "data": Path(source).name if "/" in source else source,
+        "steps": counters.step,
+        "epochs": round(counters.epoch, 4),
+        "loss": loss if loss is not None and math.isfinite(loss) else None,
+        "seed": config.training.seed,
+        "corrupt": config.training.corrupt,
+        "trainable": config.training.trainable,
+    }

@@ -1,0 +1,184 @@
+"""From a trained model to a bundle: graphs, tables, parity gate, golden vectors, files."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
+from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
+from aeedge_export.checks.parity_gate import measure_parity
+from aeedge_export.checks.quality_monotonic import check_ladder
+from aeedge_export.draft import Progress, build_draft
+from aeedge_export.golden import golden_files
+from aeedge_export.precision.request import Request, check_half
+from aeedge_export.precision.variant import Variant, derive, half_of
+from aeedge_export.report import ExportReport
+from aeedge_export.source import Source, load_source
+from aeedge_export.weights import with_float16_weights
+from aeedge_export.writer import check_target, write_bundle
+from aeedge_runtime.bundle.bundle import Bundle, BundleSource
+from aeedge_runtime.bundle.manifest import HALVES, AnomalyFacts
+from aeedge_runtime.codec import Codec
+from aeedge_runtime.errors import ArgumentError
+
+Half = Literal["encoder", "decoder"]
+
+
+def export_run(
+    run: Path | str,
+    out: Path | str,
+    *,
+    only: Half | None = None,
+    precision: str = "fp32",
+    quantize: str | None = None,
+    target: str | None = None,
+    force: bool = False,
+    checkpoint: Literal["best", "last"] = "best",
+    store_float16: bool = False,
+    tables_from: BundleSource | None = None,
+    data: str | None = None,
+    data_dir: str | None = None,
+    false_positive_rate: float = DEFAULT_RATE,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a run folder as a bundle.
+
+    Args:
+        run: folder that `aeedge train` wrote.
+        out: folder, or a name that ends in `.aeb` for one file.
+        only: write one half of the bundle, for a device that needs one side.
+        precision: "fp32", "fp16" or "int8"; see `aeedge_export.precision.variant`.
+        quantize: "encoder" or "decoder", to change the precision of this graph only.
+        target: processor that 8-bit graphs are for, see `precision.int8.TARGETS`; None for this machine's.
+        force: replace an existing bundle.
+        checkpoint: "best" or "last".
+        store_float16: round the weights to float16 first: the graphs take half the space, arithmetic stays float32, and
+            the stream id changes.
+        tables_from: a bundle of the same encoder whose tables, and therefore stream id, are kept. A run that trained
+            its decoder alone keeps the tables of its streams without this.
+        data: current path of the run's images, or the name of their data set; None if they have not moved.
+        data_dir: the same for the files of a data set.
+        false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
+        progress: called with one line per stage.
+
+    Raises:
+        ArgumentError: the target exists, or an option does not apply.
+        InputError: the run is damaged.
+        ExportError: the model cannot be exported.
+        ParityError: the graphs do not compute what PyTorch computes; nothing is written.
+    """
+    request = Request.parse(precision, quantize, target)
+    check_half(only, request)
+    check_target(Path(out), force=force)
+    source = load_source(run, checkpoint, data, data_dir)
+    if store_float16:
+        source = replace(source, model=with_float16_weights(source.model))
+    return export_source(
+        source,
+        out,
+        only=only,
+        request=request,
+        force=force,
+        tables_from=tables_from,
+        false_positive_rate=false_positive_rate,
+        progress=progress,
+    )
+
+
+def export_source(
+    source: Source,
+    out: Path | str,
+    *,
+    only: Half | None = None,
+    request: Request | None = None,
+    force: bool = False,
+    tables_from: BundleSource | None = None,
+    false_positive_rate: float = DEFAULT_RATE,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a model that is in memory; see `export_run`. `request` asks for another precision than float32."""
+    target, say = Path(out), progress or (lambda line: None)
+    check_half(only, request)
+    check_target(target, force=force)
+    draft, calibration = build_draft(source, tables_from, say)
+    say("parity gate: PyTorch against the bundle")
+    bundle = draft.bundle()
+    parity = measure_parity(source.model, bundle, source.held_out)
+    parity.require()
+    codec = Codec.load(bundle)
+    draft.extra["parity.json"] = (json.dumps(parity.as_dict(), indent=2) + "\n").encode()
+    draft.extra |= golden_files(codec, source.held_out)
+    draft.anomaly = calibrate_anomaly(codec, source.normal, false_positive_rate)
+    facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": _threshold_line(draft.anomaly, source)}
+    if source.model.exact_prior:
+        say("quality ladder: qualities from 1 to 100 on real images")
+        facts["ladder"] = check_ladder(codec, source.model, source.calibration)
+    if request is not None:
+        variant = derive(draft.bundle(), request, source.calibration, source.held_out, say)
+        return _write_variant(variant, target, only, facts, force=force)
+    files = draft.files((only,) if only else HALVES)
+    write_bundle(target, files, force=force)
+    return ExportReport.of(files, target, only, parity, facts)
+
+
+def export_bundle(
+    bundle: BundleSource,
+    out: Path | str,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    precision: str,
+    only: Half | None = None,
+    quantize: str | None = None,
+    target: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write a float32 bundle in another precision, without the run that it came from.
+
+    Args:
+        bundle: folder, `.aeb` file or name of a shipped bundle.
+        out: as in `export_run`, as are the other options.
+        images: uint8 `[H, W, C]`, like those the bundle is used for: every other one calibrates, the rest measure.
+        precision: "fp16" or "int8".
+        only: write one half.
+        quantize: the only graph to change.
+        target: processor that 8-bit graphs are for.
+        force: replace an existing bundle.
+        progress: called with one line per stage.
+
+    Raises:
+        ArgumentError: an option does not apply, or there are fewer than two images.
+        ExportError: a graph cannot be quantized.
+        ParityError: the result is further from float32 than its precision may be; nothing is written.
+    """
+    request = Request.parse(precision, quantize, target)
+    if request is None:
+        raise ArgumentError("a bundle is in fp32 already; name a run, or choose --precision fp16 or int8")
+    check_half(only, request)
+    check_target(Path(out), force=force)
+    variant = derive(Bundle.load(bundle), request, images[::2], images[1::2], progress or (lambda line: None))
+    return _write_variant(variant, Path(out), only, {}, force=force)
+
+
+def _write_variant(
+    variant: Variant, target: Path, only: str | None, facts: dict[str, object], *, force: bool
+) -> ExportReport:
+    variant.parity.require("the variant is too far from the float32 bundle")
+    files = half_of(variant.files, only) if only else variant.files
+    write_bundle(target, files, force=force)
+    return ExportReport.of(files, target, only, variant.parity, facts, variant.price)
+
+
+def _threshold_line(anomaly: AnomalyFacts | None, source: Source) -> str:
+    """Say what the calibration of anomaly scores found, or why there is no threshold."""
+    if source.model.exact_prior:
+        return "none: a hyperprior reconstructs whatever it sees"
+    if anomaly is None:
+        have = len(source.normal)
+        return f"none: {have} held-out images, {FEWEST_IMAGES} are needed; train with a larger data.held_out"
+    return f"{anomaly.threshold:.4g} at a false-positive rate of {anomaly.false_positive_rate:.3g}"

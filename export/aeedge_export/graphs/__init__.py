@@ -1,0 +1,1 @@
+"""ONNX graphs: building, simplifying and rewriting them."""

@@ -1,0 +1,1 @@
+"""Quantizer steps and frequency tables, fitted to real latents."""

@@ -1,0 +1,1 @@
+"""Bundles: the manifest, the files and tables it names, and their checks."""

@@ -1,0 +1,198 @@
+"""Large images in blocks: latents, symbols and activations of a part of the image at a time.
+
+Chunks do not depend on each other, and the networks see no further than the manifest's `overlap`. So an image, or a
+batch, of more than `band_pixels` is encoded, coded and dropped block by block, each of consecutive chunks, and decoded
+the same way back; only rows within the overlap are kept from one block to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ..arrays import Floats, Pixels, all_finite
+from ..bundle.bundle import Bundle
+from ..errors import BundleError
+from ..images.save import pillow_image
+from ..limits import SLAB_PIXELS
+from ..stream.layout import Block, blocks
+from .chunk_io import ChunkReader
+from .networks import Networks
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BLOCK_SYMBOLS = 1 << 25
+"""Latent symbols of one block of a large image: 128 MB as float32, 160 latent rows of 10,000 pixels of `photo`."""
+
+
+def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Block]:
+    """Blocks of images of one size: one of all, or, above the bundle's `band_pixels`, several of bounded size.
+
+    Args:
+        bundle: its limits and geometry.
+        count: images.
+        height: rows of each in pixels.
+        width: columns of each in pixels.
+
+    Raises:
+        LimitError: rows too wide for a chunk.
+    """
+    geometry, limits = bundle.geometry, bundle.manifest.limits
+    h, w = geometry.latent_size(height, width)
+    position_pixels = geometry.stride[0] * geometry.stride[1]
+    if count * h * w * position_pixels <= limits.band_pixels:
+        return blocks(geometry, count, h, w, None)
+    most = limits.band_pixels * geometry.latent_channels // position_pixels
+    return blocks(geometry, count, h, w, min(most, BLOCK_SYMBOLS))
+
+
+class BlockLatents:
+    """Latents of images, block by block, as often as they are asked for.
+
+    The latents of a single block are kept: a search for a rate codes them at several qualities. Those of several
+    blocks are made anew each time, as keeping them would take the memory that blocks save.
+
+    Args:
+        bundle: the model.
+        networks: its graphs.
+        pixels: uint8 [N, H, W, C].
+
+    Attributes:
+        plan: the blocks.
+    """
+
+    def __init__(self, bundle: Bundle, networks: Networks, pixels: Pixels) -> None:
+        self._bundle, self._networks, self._pixels = bundle, networks, pixels
+        self.plan = plan_blocks(bundle, *pixels.shape[:3])
+        self._single: Floats | None = None
+
+    def __iter__(self) -> Iterator[tuple[Block, Floats]]:
+        """Blocks in order, with latents, float32 [images, c, rows, w].
+
+        Raises:
+            BundleError: the encoder gives NaN or infinity.
+        """
+        if len(self.plan) == 1:
+            if self._single is None:
+                self._single = finite(self._bundle, self._networks.encode(self._pixels))
+            yield self.plan[0], self._single
+            return
+        for block in self.plan:
+            yield block, self._encode(block)
+
+    def _encode(self, block: Block) -> Floats:
+        pixels = self._pixels[block.images.start : block.images.stop]
+        return finite(self._bundle, self._networks.encode_rows(pixels, block.rows))
+
+
+def finite(bundle: Bundle, latents: Floats) -> Floats:
+    """Latents as they are.
+
+    Raises:
+        BundleError: they hold NaN or infinity.
+    """
+    if not all_finite(latents):
+        raise BundleError(f"{bundle}: the encoder gave NaN or infinity; export the bundle again")
+    return latents
+
+
+class Canvas(Protocol):
+    """Where decoded pixels go."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Images, rows, columns and channels: those of the model, or one for the luma of a colour model."""
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """Has some rows of some images decoded, uint8 [images, rows, W, C]."""
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """Replaces pixels, uint8 [h, w, C]; rows are counted over all images, which lie below one another."""
+
+
+class ArrayCanvas:
+    """An array, uint8 [N, H, W, C]; its rows are decoded in place."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.shape = pixels.shape
+        self._pixels = pixels
+        self._tall = pixels.reshape(-1, *pixels.shape[2:])
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """See Canvas."""
+        decode(self._pixels[images.start : images.stop, rows])
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """See Canvas."""
+        height, width, _ = pixels.shape
+        self._tall[top : top + height, left : left + width] = pixels
+
+
+class ImageCanvas:
+    """A PIL image, gray or RGB, which takes the rows as they come: a large image exists once."""
+
+    def __init__(self, image: Image) -> None:
+        self.shape = 1, image.height, image.width, len(image.getbands())
+        self._image = image
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """See Canvas."""
+        _, height, width, channels = self.shape
+        first, stop, _ = rows.indices(height)
+        band = np.empty((1, stop - first, width, channels), np.uint8)
+        decode(band)
+        self.paste(first, 0, band[0])
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """See Canvas."""
+        step = max(SLAB_PIXELS // pixels.shape[1], 1)  # Pillow's copy of what is pasted stays small
+        for first in range(0, len(pixels), step):
+            self._image.paste(pillow_image(pixels[first : first + step]), (left, top + first))
+
+
+def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas) -> None:
+    """Decodes all chunks of a stream into pixels.
+
+    Args:
+        bundle: the model.
+        networks: its graphs.
+        reader: before the first chunk.
+        canvas: filled in.
+
+    Raises:
+        StreamError: from `reader`; what was filled in until then is not to be used.
+    """
+    _, height, width, _ = canvas.shape
+    h, w = bundle.geometry.latent_size(height, width)
+    overlap, stride = bundle.manifest.limits.overlap, bundle.geometry.stride[0]
+    buffer = _latent_buffer(bundle, reader.plan, h, w)
+    done = kept = 0
+    for block in reader.plan:
+        held = range(block.rows.start - kept, block.rows.stop)
+        latents = buffer[: len(block.images), :, : len(held)]
+        reader.read_block(block, latents[:, :, kept:])
+        rows = range(done, h if held.stop == h else max(held.stop - overlap, done))
+        if rows:
+            decode = partial(networks.decode_rows, latents, held, rows, h=h)
+            canvas.fill(block.images, slice(rows.start * stride, rows.stop * stride), decode)
+        if held.stop == h:
+            done = kept = 0  # the next block is of other images
+            continue
+        done = rows.stop
+        kept = held.stop - max(done - overlap, held.start)
+        latents[:, :, :kept] = latents[:, :, len(held) - kept :]
+
+
+def _latent_buffer(bundle: Bundle, plan: Sequence[Block], h: int, w: int) -> Floats:
+    """Room for the latents of any block and for the rows kept from the one before; to get it anew for each takes time.
+
+    Rows are kept from `overlap` above those that wait for context, which are `overlap` at most.
+    """
+    images = max(len(block.images) for block in plan)
+    rows = max(len(block.rows) for block in plan)
+    more = 0 if rows == h else 2 * bundle.manifest.limits.overlap
+    return np.empty((images, bundle.geometry.latent_channels, min(rows + more, h), w), np.float32)

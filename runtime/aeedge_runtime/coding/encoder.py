@@ -1,0 +1,179 @@
+"""Images to a stream in the way that costs least: by the network, with some tiles stored losslessly, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Pixels
+from ..bundle.bundle import Bundle
+from ..images.picture import to_gray
+from ..stream.container import ALPHA, TILES, Stream, write_stream
+from ..stream.tile_grid import Map, TileGrid
+from ..stream.tile_sections import TileBlobs, pack_tiles
+from .blocks import BlockLatents
+from .chunk_io import write_chunks
+from .lossless import encode_blob
+from .networks import Networks
+from .tile_choice import Candidates, find_candidates, least_bytes
+from .tile_fill import fill_tiles
+
+SMALLEST_WORTH, LARGEST_WORTH, LARGEST_QUALITY = 0.0013, 0.12, 80
+"""Bits per pixel that a squared error of 1 is worth at quality 1 and at quality 80, as the hyperprior is trained."""
+
+Error = Callable[[bytes], float]
+"""From a stream to the squared error of its images, summed over pixels, mean over channels."""
+
+
+def worth(quality: int) -> float:
+    """Return the bits that one pixel's squared error of 1, mean over channels, is worth at a quality."""
+    ratio = LARGEST_WORTH / SMALLEST_WORTH
+    return float(SMALLEST_WORTH * ratio ** ((quality - 1) / (LARGEST_QUALITY - 1)))
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A stream, and whether its images come back exactly."""
+
+    data: bytes
+    exact: bool = False
+
+
+class Encoder:
+    """Codes images of one size at any quality; what does not depend on the quality is made once.
+
+    Args:
+        bundle: the model.
+        networks: its graphs.
+        pixels: uint8 [N, H, W, C], C as the model takes it.
+        alpha: uint8 [N, H, W], or None.
+        gray: whether the images are gray.
+        sections: of every stream, but for alpha.
+        stored_tiles: whether tiles may be stored.
+        error: measures a stream; None where only the number of bytes counts.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        networks: Networks,
+        pixels: Pixels,
+        alpha: Pixels | None,
+        gray: bool,
+        sections: Mapping[int, bytes],
+        *,
+        stored_tiles: bool,
+        error: Error | None,
+    ) -> None:
+        self._bundle, self._networks = bundle, networks
+        self._pixels, self._alpha, self._gray, self._sections = pixels, alpha, gray, sections
+        self._stored_tiles, self._error = stored_tiles, error
+        self._grid = TileGrid(*pixels.shape[:3])
+        self._latents = BlockLatents(bundle, networks, pixels)
+        self._workers = networks.workers(self._latents.plan)
+        self._prior = networks.prior(compress=True, workers=self._workers)
+
+    @cached_property
+    def original(self) -> Pixels:
+        """The images as they are to come back, uint8 [N, H, W, 1 or C]."""
+        if self._gray and self._pixels.strides[3] == 0:
+            return self._pixels[..., :1]
+        return to_gray(self._pixels) if self._gray else self._pixels
+
+    def code(self, quality: int, most_bytes: int | None = None) -> bytes:
+        """Return the stream that costs least at a quality: bytes plus the worth of its error.
+
+        Args:
+            quality: 1..100.
+            most_bytes: streams of more bytes are taken only if all are.
+        """
+        learned = self._learned(quality, self._latents, self._sections)
+        ways = [_Coded(write_stream(learned))]
+        if self._stored_tiles:
+            ways += self._with_tiles(quality, sum(map(len, learned.chunks)))
+        fitting = [way for way in ways if most_bytes is None or len(way.data) <= most_bytes]
+        return self._cheapest(fitting or ways, quality).data
+
+    def _with_tiles(self, quality: int, payload_bytes: int) -> list[_Coded]:
+        if self._grid.rows == self._grid.columns == 1 and self._error is None and payload_bytes <= self._least_bytes:
+            return []  # a batch of small images of which none would gain: looking at each takes longer than coding
+        found = []
+        if self._candidates.tiles.any() and not self._candidates.tiles.all():
+            found.append(_Coded(self._some(quality)))
+        if self._candidates.whole or payload_bytes > self._least_bytes:
+            found.append(_Coded(self._all(quality), exact=True))
+        return found
+
+    def _cheapest(self, ways: list[_Coded], quality: int) -> _Coded:
+        if self._error is None:
+            return min(ways, key=lambda way: len(way.data))
+        # Each way is nearer to the original than those before it: one that takes more bytes than a later one is out.
+        worthy = [
+            way for place, way in enumerate(ways) if all(len(way.data) < len(other.data) for other in ways[place + 1 :])
+        ]
+        if len(worthy) == 1:
+            return worthy[0]
+        error = self._error
+
+        def cost(way: _Coded) -> float:
+            return 8 * len(way.data) + (0.0 if way.exact else worth(quality) * error(way.data))
+
+        return min(worthy, key=cost)
+
+    def _learned(self, quality: int, latents: BlockLatents, sections: Mapping[int, bytes]) -> Stream:
+        chunks, symbol_hash = write_chunks(latents, quality, self._bundle, self._prior, self._workers)
+        return replace(self._empty(quality), chunks=chunks, symbol_hash=symbol_hash, sections=sections)
+
+    def _some(self, quality: int) -> bytes:
+        sections = {**self._sections, TILES: pack_tiles(self._some_tiles)}
+        return write_stream(self._learned(quality, self._filled, sections))
+
+    def _all(self, quality: int) -> bytes:
+        sections = {key: data for key, data in self._sections.items() if key != ALPHA}
+        return write_stream(replace(self._empty(quality), sections={**sections, TILES: pack_tiles(self._all_tiles)}))
+
+    def _empty(self, quality: int) -> Stream:
+        count, height, width, _ = self._pixels.shape
+        return Stream(self._bundle.stream_id, quality, count, width, height, self._gray, (b"",), 0)
+
+    @cached_property
+    def _least_bytes(self) -> int:
+        return least_bytes(self._tall)
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        return find_candidates(self.original)
+
+    @cached_property
+    def _filled(self) -> BlockLatents:
+        return BlockLatents(self._bundle, self._networks, fill_tiles(self._pixels, self._candidates.tiles))
+
+    @cached_property
+    def _some_tiles(self) -> TileBlobs:
+        return self._store(self._candidates.tiles, self._tall, png=False)
+
+    @cached_property
+    def _all_tiles(self) -> TileBlobs:
+        planes = self._tall
+        if self._alpha is not None:
+            planes = np.concatenate([planes, self._alpha.reshape(*planes.shape[:2], 1)], axis=2)
+        held = np.ones(self._grid.shape, np.bool_)
+        return self._store(held, planes, png=not self._candidates.tiles.any())
+
+    @property
+    def _tall(self) -> Pixels:
+        """The images below one another, uint8 [N * H, W, C]."""
+        return self.original.reshape(-1, *self.original.shape[2:])
+
+    def _store(self, held: Map, planes: Pixels, *, png: bool) -> TileBlobs:
+        """Tiles with blobs of planes, uint8 [N * H, W, C], black where a tile of a box is not held."""
+        blobs = []
+        for box in self._grid.boxes(held):
+            place = self._grid.pixels(box)
+            part = planes[place.top : place.bottom, place.left : place.right]
+            mask = self._grid.spread(held, box)
+            blobs.append(encode_blob(part if mask is None else np.where(mask[..., None], part, np.uint8(0)), png=png))
+        return TileBlobs(self._grid, held, tuple(blobs), alpha=planes.shape[2] in (2, 4))

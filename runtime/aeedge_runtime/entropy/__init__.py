@@ -1,0 +1,1 @@
+"""The entropy coder: integer frequency tables and interleaved rANS."""

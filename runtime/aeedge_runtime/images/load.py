@@ -1,0 +1,229 @@
+"""Pictures in: files, bytes, PIL images and arrays become 8-bit gray or RGB planes, and what changed is said.
+
+Rules: the EXIF orientation is applied and set to 1; alpha and the ICC profile are kept; deeper samples are scaled, not
+clipped; of a file with several frames the first is taken, or all (`load_pictures`), and of an opened PIL image the one
+that it is at. Every change beyond that is a note in plain words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import whole
+from ..errors import ArgumentError, ImageError, LimitError
+from ..files import NotRegularFileError, open_regular
+from ..limits import MAX_PIXELS
+from .frame_limits import check_scans, check_tiles, survey
+from .picture import Picture, check_array, check_picture, check_size, match_channels, split_alpha
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+KINDS = (
+    "PNG",
+    "JPEG",
+    "GIF",
+    "BMP",
+    "DIB",
+    "PPM",
+    *("WEBP", "TIFF", "AVIF", "JPEG2000"),
+    "PCX",
+    "QOI",
+    "SGI",
+    "TGA",
+)
+"""Kinds of files, by Pillow's names. EPS is not among them: it is a program, and Pillow starts Ghostscript on it. Nor
+is ICO: Pillow decodes what is inside before its size can be asked."""
+
+_EARLY_KINDS = 6
+"""So many of them come with Pillow's first few plugins; the others are imported when none of those fits."""
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[Any] | Picture"
+
+
+def load_picture(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads one picture.
+
+    Args:
+        source: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4] (the last of 2
+            or 4 channels is alpha).
+        channels: 1 or 3, what the model takes; None for what the picture is.
+        max_pixels: most pixels; checked before any pixel is decoded.
+
+    Raises:
+        ImageError: damaged, cut short, not an image, or of an unsupported kind.
+        LimitError: too many pixels.
+        ArgumentError: another type, dtype or shape.
+    """
+    max_pixels = whole("max_pixels", max_pixels)
+    if isinstance(source, Picture):
+        check_picture(source, max_pixels)
+        return match_channels(source, channels)
+    if isinstance(source, np.ndarray):
+        picture = _from_array(source, max_pixels)
+    elif isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        with _opened(source) as (image, file, name):
+            check_scans(image, file, name)
+            picture = _from_opened(image, name, max_pixels)
+            if getattr(image, "is_animated", False):
+                note = "the first of several frames was taken"
+                picture = replace(picture, notes=(*picture.notes, note))
+    elif _is_pil(source):
+        picture = _from_opened(source, "PIL image", max_pixels)
+    else:
+        raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")
+    return match_channels(picture, channels)
+
+
+def _is_pil(source: object) -> TypeGuard[Image]:
+    """Whether something is an image of Pillow's, or of a plugin's, without an import of it."""
+    names = [(kind.__module__, kind.__name__) for kind in type(source).__mro__]
+    return ("PIL.Image", "Image") in names
+
+
+def load_pictures(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    channels: int | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Picture]:
+    """Reads every frame of an animation, or every page of a TIFF file, one after the other.
+
+    Args:
+        source: path, or bytes of a file.
+        channels: as for `load_picture`.
+        max_pixels: most pixels of all frames together; checked before the first is decoded.
+
+    Raises:
+        ImageError, LimitError: as `load_picture`, also in the middle of the frames.
+        ArgumentError: another type: an image in memory is one frame.
+    """
+    if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        raise ArgumentError(f"frames: found {type(source).__name__}, expected a path or the bytes of a file")
+    max_pixels = whole("max_pixels", max_pixels)
+    with _opened(source) as (image, file, name):
+        found = survey(image, file, name)
+        count, before = found.count, 0
+        if count > 1:
+            _check_frames(found.pixels, count, max_pixels, name)
+        check_scans(image, file, name)
+        for number in range(count):
+            image.seek(number)
+            if count > 1:  # not every file says before how large all of its frames are
+                _check_frames(before + image.width * image.height, number + 1, max_pixels, name)
+            place = found.places[number] if found.places else None
+            picture = _from_opened(image, name, max_pixels, place)
+            before += picture.pixels[..., 0].size
+            yield match_channels(picture, channels)
+
+
+def _check_frames(pixels: int, count: int, max_pixels: int, name: str) -> None:
+    if pixels > max_pixels:
+        raise LimitError(
+            f"{name}: {count} frames have {pixels} pixels, the limit is {max_pixels}; "
+            "raise max_pixels (--max-pixels), or take the first frame alone"
+        )
+
+
+def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
+    check_array(array, "[H, W] or [H, W, C]")
+    planes = array[..., None] if array.ndim == 2 else array
+    if planes.ndim != 3 or not 1 <= planes.shape[2] <= 4:
+        raise ArgumentError(f"image array: shape is {array.shape}, expected [H, W] or [H, W, C] with C from 1 to 4")
+    check_size(planes.shape[1], planes.shape[0], max_pixels, "image array")
+    pixels, alpha = split_alpha(planes)
+    return Picture(pixels=pixels, alpha=alpha, gray=pixels.shape[2] == 1)
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Iterator[tuple[Image, BinaryIO, str]]:
+    """An image of one of KINDS, not decoded yet, its file and its name; what Pillow raises becomes our error."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(source, bytes | bytearray | memoryview):
+        file: BinaryIO = BytesIO(bytes(source) if isinstance(source, memoryview) else source)  # it may have gaps
+        name = "image bytes"
+    else:
+        file, name = _open_path(Path(source)), os.fspath(source)
+    try:
+        with file, _open(file, name) as image:
+            yield image, file, name
+    except (ImageError, LimitError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name}: not an image of a known kind ({', '.join(KINDS)}); open others yourself and pass the PIL image"
+        ) from error
+    except Exception as error:  # Pillow's plugins raise a dozen types on damaged files, not only OSError
+        raise _fault(name, error) from error
+
+
+def _open_path(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except NotRegularFileError as error:
+        raise ImageError(f"{path}: {error.strerror}; read a pipe yourself and pass its bytes") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _open(file: BinaryIO, name: str) -> Image:
+    """Opens a file as `PIL.Image.open` does, but KINDS only, and without Pillow's own limit of pixels.
+
+    Raises:
+        ImageError: the file is empty.
+        UnidentifiedImageError: no kind fits. Errors of Pillow's plugins pass through.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    prefix = file.read(16)
+    if not prefix:
+        raise ImageError(f"{name}: the file is empty, expected an image")
+    for number, kind in enumerate(KINDS):
+        if number in (0, _EARLY_KINDS):
+            (Image.init if number else Image.preinit)()
+        open_kind, accepts = Image.OPEN.get(kind, (None, None))
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # how a plugin says "not mine"
+            if open_kind and (not accepts or accepts(prefix) is True):
+                file.seek(0)
+                return open_kind(file, "")
+    raise UnidentifiedImageError
+
+
+def _from_opened(image: Image, name: str, max_pixels: int, directory: int | None = None) -> Picture:
+    from .modes import read_plain, tiff_tags
+
+    check_size(*image.size, max_pixels, name)
+    check_tiles(tiff_tags(image), max_pixels, name)
+    try:
+        planes, icc, exif, notes = read_plain(image, directory)
+    except (ImageError, LimitError, MemoryError):
+        raise
+    except Exception as error:  # as in _opened
+        raise _fault(name, error) from error
+    pixels, alpha = split_alpha(planes)
+    return Picture(pixels, alpha, icc, exif, pixels.shape[2] == 1, notes)
+
+
+def _fault(name: str, error: Exception) -> ImageError | LimitError:
+    """What a caller meets in place of an error of Pillow's."""
+    from PIL import Image
+
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return LimitError(f"{name}: {_one_line(error)}; decode it yourself and pass the pixels as an array")
+    return ImageError(f"{name}: damaged or cut short ({_one_line(error)})")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,128 @@
+"""Pictures out: PNG, JPEG or WebP by suffix, with alpha, ICC profile and EXIF where the format has them."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import Pixels
+from ..errors import ArgumentError, ImageError
+from ..files import atomic_write
+from ..notices import notice
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .picture import Picture
+
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "PNG": {"compress_level": 4},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True, "quality": 50, "method": 2, "exact": True},
+}
+_MAX_OPTIMISED = 1 << 24  # pixels of a JPEG with Huffman tables of its own, which take all coefficients in memory
+_MAX_JPEG_EXIF = 65_533  # bytes of one APP1 segment, prefix included
+_MAX_PNG_ICC = 1 << 20  # bytes of a profile that Pillow will inflate from a PNG
+
+EXIF_PREFIX = b"Exif\x00\x00"
+"""Stands before the TIFF bytes of an EXIF block where Pillow holds one."""
+
+
+def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Writes a picture under its final name, complete or not at all. What the format cannot hold is warned about.
+
+    Args:
+        picture: what to write.
+        path: ends in .png, .jpg, .jpeg (quality 95) or .webp (lossless).
+        overwrite: replace an existing file.
+
+    Raises:
+        ArgumentError: another suffix.
+        ImageError: the format cannot hold an image of this size.
+        FileExistsError: the file exists and `overwrite` is false.
+        OSError: it cannot be written.
+    """
+    data, notes = picture_bytes(picture, Path(path).suffix)
+    for note in notes:
+        notice(f"{os.fspath(path)}: {note}", stacklevel=2)
+    atomic_write(path, data, overwrite=overwrite)
+
+
+def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]]:
+    """Bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
+    from .picture import Picture, check_picture
+
+    _check_suffix(suffix)
+    if not isinstance(picture, Picture):
+        raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, such as load_picture gives")
+    check_picture(picture)
+    pixels = picture.pixels[..., :1] if picture.gray else picture.pixels
+    return image_bytes(finished(pillow_image(pixels), picture.alpha, picture.icc, picture.exif), suffix)
+
+
+def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
+    """Bytes of an image file, and notes on what the format cannot hold.
+
+    Args:
+        image: gray or RGB, with alpha or without, as `finished` returns it.
+        suffix: of the file, with its dot.
+
+    Raises:
+        ArgumentError: a suffix other than those of FORMATS.
+        ImageError: the format cannot hold an image of this size.
+    """
+    kind, notes = _check_suffix(suffix), []
+    options: dict[str, Any] = dict(_OPTIONS[kind])
+    icc, exif = image.info.get("icc_profile"), image.info.get("exif")
+    if kind == "JPEG":
+        options["optimize"] = image.width * image.height <= _MAX_OPTIMISED
+        if image.mode in ("LA", "RGBA"):
+            image = image.convert(image.mode[:-1])
+            notes.append("the alpha plane was dropped: JPEG has none; use .png or .webp")
+        if exif and len(exif) > _MAX_JPEG_EXIF:
+            notes.append(f"EXIF of {len(exif)} bytes was dropped: JPEG holds at most {_MAX_JPEG_EXIF}")
+            exif = None
+    if kind == "PNG" and icc and len(icc) > _MAX_PNG_ICC:
+        notes.append(f"the ICC profile of {len(icc)} bytes was dropped: Pillow opens a PNG with at most {_MAX_PNG_ICC}")
+        icc = None
+    options["icc_profile"] = icc  # none, too: Pillow would take the one in `info`
+    if exif:
+        options["exif"] = exif
+    buffer = BytesIO()
+    try:
+        image.save(buffer, kind, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{kind} cannot hold this picture ({error}); use .png") from error
+    return buffer.getvalue(), tuple(notes)
+
+
+def pillow_image(pixels: Pixels) -> Image:
+    """A PIL image of uint8 [H, W, 1 | 3]."""
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
+def finished(image: Image, alpha: Pixels | None, icc: bytes | None, exif: bytes | None) -> Image:
+    """The image with what a picture has beside its pixels: alpha, uint8 [H, W], and in `info` ICC profile and EXIF."""
+    if alpha is not None:
+        image.putalpha(pillow_image(alpha[..., None]))
+    if icc:
+        image.info["icc_profile"] = icc
+    if exif:
+        image.info["exif"] = EXIF_PREFIX + exif
+    return image
+
+
+def _check_suffix(suffix: str) -> str:
+    kind = FORMATS.get(suffix.lower())
+    if kind is None:
+        raise ArgumentError(f"image suffix {suffix!r}: expected {', '.join(FORMATS)}")
+    return kind

@@ -1,0 +1,1 @@
+"""Graphs on a device: ONNX Runtime sessions, CUDA graphs and hardware."""

@@ -1,0 +1,132 @@
+"""The onnxruntime package: which distribution is installed, and one import of it for all modules."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from ..errors import BackendError
+
+DISTRIBUTIONS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-qnn",
+    "onnxruntime-webgpu",
+    "onnxruntime-rocm",
+    "onnxruntime-migraphx",
+    "onnxruntime-training",
+)
+"""They all install into one folder, `onnxruntime`, and overwrite each other."""
+
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+
+_KEPT_BYTES = 1 << 24
+"""Half of what glibc may keep of memory that was freed: a photo's work arrays fit up to some two megapixels."""
+
+INSTALL_CPU = 'pip install "aeedge[cpu]"'
+INSTALL_CUDA = 'pip uninstall -y onnxruntime && pip install "aeedge[cuda]"'
+
+
+def installed_backends() -> dict[str, str]:
+    """Installed distributions of onnxruntime and their versions."""
+    found = {}
+    for name in DISTRIBUTIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def backend_fault(installed: dict[str, str]) -> str:
+    """One sentence on what is wrong with the installed distributions and the command that mends it, or ""."""
+    if len(installed) < 2:
+        return ""
+    wanted = "cpu" if set(installed) <= {"onnxruntime", "onnxruntime-training"} else "cuda"
+    if "onnxruntime-gpu" not in installed:
+        wanted = "cpu"
+    return (
+        f"{' and '.join(sorted(installed))} are installed over each other; "
+        f'run: pip uninstall -y {" ".join(sorted(installed))} && pip install "aeedge[{wanted}]"'
+    )
+
+
+@lru_cache(maxsize=1)
+def load_backend() -> ModuleType:
+    """The onnxruntime module, imported at first use.
+
+    Raises:
+        BackendError: it is missing, broken, or two of its distributions are installed.
+    """
+    fault = backend_fault(installed_backends())
+    if fault:
+        raise BackendError(fault)
+    try:
+        with _telemetry_off():
+            module = import_module("onnxruntime")
+    except ImportError as error:
+        hint = f'run: {INSTALL_CPU} (or, with an NVIDIA GPU: pip install "aeedge[cuda]")'
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            raise BackendError(f"onnxruntime is not installed; {hint}") from error
+        raise BackendError(f"onnxruntime is installed but does not load ({error}); reinstall it, {hint}") from error
+    _keep_freed_memory()
+    return module
+
+
+def _keep_freed_memory() -> None:
+    """Lets glibc keep freed memory, where otherwise each call gives its work arrays back and gets them anew.
+
+    That cost 2.5 of the 47 ms in which a 768x512 image was decompressed. glibc learns from the largest block freed so
+    far (mallopt(3), M_MMAP_THRESHOLD), which need not ever be touched. Other allocators do not mind.
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
+
+
+@contextlib.contextmanager
+def _telemetry_off() -> Iterator[None]:
+    """Keeps onnxruntime from starting its telemetry while it is imported, unless the user has set the variable.
+
+    From 1.29 on it uploads usage data from a thread of its own, on Linux and macOS too. A codec does not phone home;
+    and with that thread a forked child hangs when it exits.
+    """
+    if _NO_TELEMETRY in os.environ:
+        yield
+        return
+    os.environ[_NO_TELEMETRY] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_NO_TELEMETRY, None)
+
+
+def default_threads() -> int:
+    """Physical cores that this process may use: hyper-threads and a container's quota are taken into account."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max((os.cpu_count() or 2) // 2, 1)
+    processors = sorted(os.sched_getaffinity(0))
+    cores = {_siblings(processor) for processor in processors}
+    return max(min(len(cores), _quota()), 1)
+
+
+def _siblings(processor: int) -> str:
+    path = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
+    try:
+        return path.read_text()
+    except OSError:
+        return str(processor)
+
+
+def _quota() -> int:
+    """Whole processors that the control group grants, a large number without a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):
+        return 1 << 16

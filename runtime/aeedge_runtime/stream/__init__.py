@@ -1,0 +1,1 @@
+"""The stream format: header, sections, checksums and the layout of chunks."""

@@ -1,0 +1,147 @@
+"""How the symbols of a stream fall into chunks: a function of the sizes alone, the same in writer and reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import LimitError
+from ..limits import CHUNK_SYMBOLS, MAX_CHUNK_SYMBOLS, MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Facts of a model that decide sizes.
+
+    Attributes:
+        stride: pixels per latent position, (rows, columns).
+        latent_channels: symbols per latent position.
+        hyper_channels: hyper symbols per hyper position; 0 without a hyperprior.
+        hyper_stride: latent positions per hyper position, both ways; 1 without a hyperprior.
+    """
+
+    stride: tuple[int, int]
+    latent_channels: int
+    hyper_channels: int = 0
+    hyper_stride: int = 1
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """Latent rows and columns of an image of this size in pixels."""
+        return -(-height // self.stride[0]), -(-width // self.stride[1])
+
+
+@dataclass(frozen=True)
+class Span:
+    """What one chunk holds: latent rows [first_row, first_row + rows) of images [first_image, first_image + images)."""
+
+    first_image: int
+    images: int
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive chunks whose latents are in memory at once: of some rows of one image, or of whole images.
+
+    Attributes:
+        images: which images.
+        rows: which latent rows of each.
+        spans: the chunks, in order.
+    """
+
+    images: range
+    rows: range
+    spans: tuple[Span, ...]
+
+
+def check_size(geometry: Geometry, count: int, height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuses a stream that is too much for one decode, before anything is allocated for it.
+
+    Args:
+        geometry: facts of the model.
+        count: images of the stream.
+        height: rows of each image in pixels.
+        width: columns of each image in pixels.
+        max_pixels: most pixels of one decode, counted as the decoder makes them, padding included.
+
+    Raises:
+        LimitError: more pixels than `max_pixels`, or rows too wide for a chunk.
+    """
+    h, w = geometry.latent_size(height, width)
+    pixels = count * h * geometry.stride[0] * w * geometry.stride[1]
+    if pixels > max_pixels:
+        raise LimitError(
+            f"{count} x {width}x{height} is {pixels} pixels with padding, the limit is {max_pixels}; "
+            "use a smaller image or fewer in one stream, or raise max_pixels (of compress and decompress: --max-pixels)"
+        )
+    _rows_per_chunk(geometry, h, w)
+
+
+def chunk_spans(geometry: Geometry, count: int, h: int, w: int) -> list[Span]:
+    """Chunks of a stream in order: whole images while one fits in a chunk, else rows of one image.
+
+    Args:
+        geometry: facts of the model.
+        count: images of the stream.
+        h: latent rows of each image.
+        w: latent columns of each image.
+
+    Raises:
+        LimitError: rows too wide for a chunk.
+    """
+    per_image = geometry.latent_channels * h * w
+    if per_image <= CHUNK_SYMBOLS:
+        images = CHUNK_SYMBOLS // per_image
+        return [Span(first, min(images, count - first), 0, h) for first in range(0, count, images)]
+    rows = _rows_per_chunk(geometry, h, w)
+    return [Span(image, 1, first, min(rows, h - first)) for image in range(count) for first in range(0, h, rows)]
+
+
+def blocks(geometry: Geometry, count: int, h: int, w: int, most_symbols: int | None) -> list[Block]:
+    """Chunks of a stream in order, in blocks of at most so many symbols, or of one chunk.
+
+    Args:
+        geometry: facts of the model.
+        count: images of the stream.
+        h: latent rows of each image.
+        w: latent columns of each image.
+        most_symbols: latent symbols of a block; None for all in one.
+
+    Raises:
+        LimitError: rows too wide for a chunk.
+    """
+    spans = chunk_spans(geometry, count, h, w)
+    if most_symbols is None:
+        return [Block(range(count), range(h), tuple(spans))]
+    found: list[list[Span]] = []
+    symbols = 0
+    for span in spans:
+        added = span.images * span.rows * w * geometry.latent_channels
+        if not found or symbols + added > most_symbols or not _continues(found[-1][-1], span, h):
+            found.append([])
+            symbols = 0
+        found[-1].append(span)
+        symbols += added
+    return [_block(part) for part in found]
+
+
+def _continues(before: Span, span: Span, h: int) -> bool:
+    """Whether a chunk may be in one block with the chunk before it: both of whole images, or both of one image."""
+    return before.rows == span.rows == h or before.first_image == span.first_image
+
+
+def _block(spans: list[Span]) -> Block:
+    first, last = spans[0], spans[-1]
+    images = range(first.first_image, last.first_image + last.images)
+    return Block(images, range(first.first_row, last.first_row + last.rows), tuple(spans))
+
+
+def _rows_per_chunk(geometry: Geometry, h: int, w: int) -> int:
+    """Rows that fit in a chunk, a multiple of the hyper stride and at least that."""
+    unit, per_row = geometry.hyper_stride, geometry.latent_channels * w
+    if min(unit, h) * per_row > MAX_CHUNK_SYMBOLS:
+        raise LimitError(
+            f"{w} latent columns of {geometry.latent_channels} symbols are too wide: {unit} rows must fit in "
+            f"{MAX_CHUNK_SYMBOLS} symbols; cut the image into narrower ones"
+        )
+    return max(CHUNK_SYMBOLS // per_row // unit, 1) * unit
