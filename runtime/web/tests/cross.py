@@ -5,6 +5,7 @@ A job has `do`, `bundle` (a path) and `file`, and gets the name of the error it 
 compress     pixels of `file`, uint8 [count, height, width, channels], to the stream `out`
 decompress   the stream `file` to its symbols `out`.symbols and its pixels `out`.pixels
 load         the bundle alone
+blob         pixels of `file`, uint8 [height, width, samples], to the lossless blob `out`, `png` for PNG's way
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
+from aeedge_runtime.coding.lossless import _encode_zlib, encode_blob
 
 
 @cache
@@ -30,7 +32,7 @@ def codec(bundle: str) -> Codec:
 def compress(job: dict[str, Any]) -> None:
     """Write the stream of raw pixels."""
     pixels = np.frombuffer(Path(job["file"]).read_bytes(), np.uint8).reshape(job["shape"])
-    Path(job["out"]).write_bytes(codec(job["bundle"]).compress_batch(pixels, job["quality"]))
+    Path(job["out"]).write_bytes(codec(job["bundle"]).compress_batch(pixels, job["quality"], stored_tiles=job["stored"]))
 
 
 def decompress(job: dict[str, Any]) -> None:
@@ -41,10 +43,20 @@ def decompress(job: dict[str, Any]) -> None:
     Path(job["out"] + ".pixels").write_bytes(pixels.tobytes())
 
 
+def blob(job: dict[str, Any]) -> None:
+    """Write a lossless blob."""
+    pixels = np.frombuffer(Path(job["file"]).read_bytes(), np.uint8).reshape(job["shape"])
+    encode = _encode_zlib if job["png"] else encode_blob
+    Path(job["out"]).write_bytes(encode(pixels))
+
+
+JOBS = {"compress": compress, "decompress": decompress, "load": lambda job: Codec.load(job["bundle"]), "blob": blob}
+
+
 def answer(job: dict[str, Any]) -> str:
     """Do a job: the name of the error it met, or ""."""
     try:
-        {"compress": compress, "decompress": decompress, "load": lambda job: Codec.load(job["bundle"])}[job["do"]](job)
+        JOBS[job["do"]](job)
     except AeedgeError as error:
         return type(error).__name__
     return ""
