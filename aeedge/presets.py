@@ -53,6 +53,11 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+def ships_weights(name: str) -> bool:
+    """Return whether trained weights of a preset come with the package."""
+    return (files("aeedge") / "pretrained" / f"{name}.safetensors").is_file()
+
+
 def _read() -> dict[str, Preset]:
     values = tomllib.loads((files("aeedge") / "presets.toml").read_text(encoding="utf-8"))
     return {name: build(Preset, {"name": name, **preset}, f"presets.{name}") for name, preset in values.items()}

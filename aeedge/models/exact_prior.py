@@ -14,12 +14,10 @@ from torch.nn import functional
 
 from aeedge.models.exact import ACTIVATION_LIMIT, ExactConv2d, activate, straight_through
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
+from aeedge_runtime.bundle.tables import SCALES
 
-SCALES = 64
-"""Number of scales the prior chooses from, one frequency table each."""
-
-SMALLEST_SCALE = 0.11
-LARGEST_SCALE = 128.0
+SMALLEST_SCALE, LARGEST_SCALE = 0.11, 128.0
+"""Standard deviation, in quantizer steps, that the first and the last of the table indices stand for."""
 
 HYPER_STRIDE = 4
 """Latent positions per position of the hyper-latent."""

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from aeedge.models.exact import round_through, straight_through
-from aeedge.models.exact_prior import HYPER_LIMIT, HYPER_STRIDE, SCALES, Prior, checkerboard, table_scale
+from aeedge.models.exact_prior import HYPER_LIMIT, HYPER_STRIDE, Prior, checkerboard, table_scale
 from aeedge.models.hyperprior import HyperpriorAutoencoder
 from aeedge.training.objectives import losses
+from aeedge_runtime.bundle.tables import SCALES
 
 SMALLEST_LIKELIHOOD = 1e-9
 
