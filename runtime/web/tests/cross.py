@@ -32,7 +32,9 @@ def codec(bundle: str) -> Codec:
 def compress(job: dict[str, Any]) -> None:
     """Write the stream of raw pixels."""
     pixels = np.frombuffer(Path(job["file"]).read_bytes(), np.uint8).reshape(job["shape"])
-    Path(job["out"]).write_bytes(codec(job["bundle"]).compress_batch(pixels, job["quality"], stored_tiles=job["stored"]))
+    Path(job["out"]).write_bytes(
+        codec(job["bundle"]).compress_batch(pixels, job["quality"], stored_tiles=job["stored"])
+    )
 
 
 def decompress(job: dict[str, Any]) -> None:

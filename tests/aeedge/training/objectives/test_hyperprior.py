@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -75,7 +76,9 @@ def test_bits_are_counted_as_if_the_dead_zone_ended_at_half_a_step():
     assert torch.equal(objective.without_zone(residual, torch.full_like(residual, 0.5)), residual)
 
 
-def test_loss_reaches_every_weight_and_rewards_rate(model):
+@pytest.mark.parametrize("groups", [CONFIG.groups, (CONFIG.latent_channels,)])
+def test_loss_reaches_every_weight_and_rewards_rate(groups):
+    model = hyperprior.HyperpriorAutoencoder(replace(CONFIG, groups=groups))
     image = torch.rand(2, 3, 64, 64)
     rate = objective.HyperRate(CONFIG.hyper_channels)
     noise = tuple(torch.rand(shape) - 0.5 for shape in objective.noise_shapes(model, image))
