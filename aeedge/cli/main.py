@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
         if name not in self.list_commands(ctx) and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
             remedy = f"did you mean {near[0]}?" if near else "see aeedge --help"
-            raise click.UsageError(f"found no command named {printable(name)}; {remedy}")
+            raise click.UsageError(f"there is no command {printable(name)}; {remedy}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,6 +11,7 @@ import click
 from aeedge.cli.console import complain
 from aeedge.cli.errors import explain
 from aeedge.cli.options import DeviceOptions
+from aeedge.cli.parameters import Whole
 from aeedge.figures import printable, spread, with_name
 from aeedge.sources import STDIN, Source, find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
@@ -80,7 +81,7 @@ def data_options(function: Function) -> Function:
         click.option(
             "--limit",
             metavar="N",
-            type=click.IntRange(min=1),
+            type=Whole(),
             help="Use at most N images: the first of a data set, or files spread evenly over all.",
         ),
     )

@@ -10,7 +10,7 @@ import click
 from aeedge.cli.console import note, print_json, say, warn
 from aeedge.cli.options import DeviceOptions, device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.parameters import PATH, PSNR_RANGE, QUALITIES
+from aeedge.cli.parameters import PATH, PSNR_RANGE, QUALITIES, Whole
 from aeedge.cli.progress import Progress
 from aeedge.extras import require_report
 from aeedge.figures import count, printable
@@ -71,7 +71,7 @@ class EvalOptions(DeviceOptions):
 @click.option(
     "-o", "--output", metavar="DIR", type=PATH, default="evaluation", show_default=True, help="Folder for the report."
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Use at most N images, spread evenly over all.")
+@click.option("--limit", metavar="N", type=Whole(), help="Use at most N images, spread evenly over all.")
 @click.option("--qualities", metavar="Q,Q,...", type=QUALITIES, help="Qualities of BUNDLE.  [default: 1,10,20,...,100]")
 @click.option(
     "--against",
@@ -83,14 +83,12 @@ class EvalOptions(DeviceOptions):
 @click.option(
     "--examples",
     metavar="N",
-    type=click.IntRange(0, 50),
+    type=Whole(0, 50),
     default=4,
     show_default=True,
     help="Images to show in the report.",
 )
-@click.option(
-    "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Images to process at once."
-)
+@click.option("--jobs", metavar="N", type=Whole(), default=1, show_default=True, help="Images to process at once.")
 @device_option
 @threads_option
 @force_option

@@ -133,7 +133,7 @@ class ExportOptions:
     type=click.Choice(["x86-vnni", "x86", "arm64"]),
     help="Processor that int8 is for.  [default: this machine's]",
 )
-@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Typical images, to change the --precision of a BUNDLE.")
+@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Folder of typical images, to change the precision of a BUNDLE.")
 @click.option(
     "--store-float16",
     is_flag=True,
@@ -149,7 +149,7 @@ class ExportOptions:
 @click.option(
     "--false-positive-rate",
     metavar="RATE",
-    type=Number(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1),
     help="False-positive rate of the threshold that `aeedge score` uses.  [default: 0.01]",
 )
 @force_option

@@ -14,7 +14,11 @@ from aeedge.cli.options import json_option
 def presets(name: str | None, as_json: bool) -> None:
     """List the presets, or print the config of NAME.
 
-    Save, edit and train a config: aeedge presets NAME > my.json; aeedge train --config my.json -o RUN
+    To train a config of your own, save and edit one:
+
+    \b
+    aeedge presets NAME > my.json
+    aeedge train --config my.json -o RUN
     """
     from aeedge.presets import PRESETS, find_preset
 

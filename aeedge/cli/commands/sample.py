@@ -10,7 +10,7 @@ from aeedge.cli.console import print_json, say
 from aeedge.cli.options import DeviceOptions, device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
 from aeedge.cli.outputs import require_suffix
-from aeedge.cli.parameters import PATH
+from aeedge.cli.parameters import PATH, Whole
 from aeedge.figures import count, printable
 from aeedge.sources import Source
 
@@ -76,10 +76,10 @@ class SampleOptions(DeviceOptions):
     "-n",
     "--count",
     metavar="N",
-    type=click.IntRange(1, 10_000),
+    type=Whole(1, 10_000),
     help="Number of images.  [default: 64; with --interpolate 10, with --posterior 15]",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Random seed.  [default: 0]")
+@click.option("--seed", metavar="N", type=Whole(0), help="Random seed.  [default: 0]")
 @click.option("--interpolate", nargs=2, metavar="A B", help="Interpolate between the images A and B.")
 @click.option("--posterior", metavar="IMAGE", help="Draw samples from the posterior of IMAGE.")
 @device_option

@@ -59,7 +59,7 @@ class ScoreOptions(SelectionOptions):
 @data_options
 @click.option("-o", "--output", metavar="FILE.csv", type=PATH, help="Write the CSV to a file instead of stdout.")
 @click.option(
-    "--threshold", metavar="T", type=Number(min=0), help="Threshold to use.  [default: the one set at export]"
+    "--threshold", metavar="T", type=Number(or_equal=True), help="Threshold to use.  [default: the one set at export]"
 )
 @click.option("--heat-maps", metavar="DIR", type=PATH, help="Write a picture of the differences for each image.")
 @click.option("--normal", metavar="CLASS", help="Report how well scores separate CLASS from the others (AUROC).")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @threads_option
 @json_option
 def verify(bundle: str, device: str, threads: int | None, as_json: bool) -> int:
-    """Check every file of BUNDLE, and decode and encode its golden streams on this machine.
+    """Check the files of BUNDLE, and reproduce its golden streams on this machine.
 
     Symbols must be identical and pixels may differ by at most 1. BUNDLE is a folder, an .aeb file or a shipped name.
     """

@@ -132,7 +132,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
             raise ArgumentError(
-                f"{path}: found other files in it, expected a new or empty folder; choose another --out"
+                f"{path}: found other files in it, expected a new or empty folder; choose another output"
             )
         if not force:
             raise AeedgeError(f"{path}: found a run in it; continue it with --resume or replace it with --force")

@@ -339,7 +339,7 @@ def test_decoder_only_keeps_the_encoder(tmp_path):
     train(config(), tmp_path / "first", hardware=CPU)
     start = initial_weights(tmp_path / "first")
     settings = config(trainable="decoder", checkpoint_steps=1)
-    with pytest.raises(ArgumentError, match="--decoder-only --from RUN"):
+    with pytest.raises(ArgumentError, match="--train-decoder RUN"):
         train(settings, tmp_path / "second", hardware=CPU, weights=start)
     tables = decoder_start(tmp_path / "first").tables
     train(settings, tmp_path / "second", hardware=CPU, weights=start, tables=tables)
