@@ -38,7 +38,7 @@ def quality_for_rate(bundle: str, images: Sequence[Any], size: tuple[int, int], 
 
 def outside_ms(result: dict[str, Any]) -> float:
     """Median time outside the networks and outside reading the input image; medians of stages added."""
-    inside = (*NETWORKS, "load_picture")
+    inside = (*NETWORKS, "load_image")
     return sum(stage["p50_ms"] for name, stage in result["stages"].items() if name not in inside)
 
 

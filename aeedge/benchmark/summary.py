@@ -11,11 +11,11 @@ LEAST_FOR_P99 = 662
 """Fewer samples say too little about a 99th percentile (the count that MLPerf asks for)."""
 
 STAGES = (
-    *("load_picture", "to_tensor", "encoder_graph", "quantise", "hyper_encoder_graph", "read_container", "prior_graph"),
+    *("load_image", "to_tensor", "encoder_graph", "quantise", "hyper_encoder_graph", "read_container", "prior_graph"),
     *("encode", "entropy_encode", "write_container", "entropy_decode", "dequantise", "decode", "decoder_graph"),
     *("to_image", "other"),
 )
-"""In the order of the work; graphs of the prior run amid quantising, coding and decoding."""
+"""In the order of the work; graphs of the prior run amid quantizing, coding and decoding."""
 
 NS_PER_MS = 1e6
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from aeedge.cli.options import PATH
+from aeedge.cli.parameters import PATH
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -74,7 +74,7 @@ class HyperEncoder(nn.Module):
             self.code.weight.mul_(4)
 
     def forward(self, latent_steps: Tensor) -> Tensor:
-        """Summarise the latent, whose range over the qualities a soft sign tames."""
+        """Summarize the latent, whose range over the qualities a soft sign tames."""
         tamed = latent_steps / (1 + latent_steps.abs() / SOFT_LIMIT)
         value = functional.relu(self.mix(tamed))
         code: Tensor = self.code(functional.relu(self.down(value)))

@@ -19,7 +19,7 @@ from aeedge_export.networks.torch_pair import warn_of_pixels
 from aeedge_export.tables.calibrate import check_outputs
 from aeedge_export.weights import check_weights
 from aeedge_runtime.bundle.tables import QUALITIES
-from aeedge_runtime.images.load import to_gray
+from aeedge_runtime.images.picture import to_gray
 
 IMAGES, SIDE = 3, 256
 """Images, and the side of their crops, that are looked at."""

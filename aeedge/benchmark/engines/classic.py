@@ -59,7 +59,7 @@ class ClassicEngine:
         if self.case.operation == "decompress":
             with stage("decode"):
                 return np.stack([self._codec.decode(data, self._channels) for data in value])
-        with stage("load_picture"):
+        with stage("load_image"):
             images = [load_picture(image, self._channels).pixels for image in value]
         with stage("encode"):
             return b"".join([self._encode(image) for image in images])

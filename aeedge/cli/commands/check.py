@@ -7,7 +7,8 @@ import click
 
 from aeedge.cli.console import print_json, say
 from aeedge.cli.network_options import adaptation, network_options, onnx_pair
-from aeedge.cli.options import PATH, json_option
+from aeedge.cli.options import json_option
+from aeedge.cli.parameters import PATH
 from aeedge.training.openmp import wait_briefly
 
 

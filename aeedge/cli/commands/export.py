@@ -8,14 +8,13 @@ from click.core import ParameterSource
 
 from aeedge.cli.console import note, print_json, say
 from aeedge.cli.network_options import OF_NETWORKS, adaptation, network_options, onnx_pair
-from aeedge.cli.options import Number, force_option, json_option
+from aeedge.cli.options import force_option, json_option
+from aeedge.cli.parameters import PATH, Number
 from aeedge.figures import count, size
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
-
-PATH = click.Path(path_type=Path)
 
 OF_RUNS = ("checkpoint", "store_float16", "tables_from", "data_dir", "false_positive_rate")
 """Options that only a run has."""

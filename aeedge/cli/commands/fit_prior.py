@@ -6,7 +6,8 @@ import click
 
 from aeedge.cli.commands.export import show_report
 from aeedge.cli.console import note, print_json
-from aeedge.cli.options import PATH, force_option, json_option
+from aeedge.cli.options import force_option, json_option
+from aeedge.cli.parameters import PATH
 from aeedge.training.openmp import wait_briefly
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aeedge.evaluation.bdrate import compare_curves
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.codec import Codec
-from aeedge_runtime.rate_search import psnr_db
+from aeedge_runtime.images.psnr import psnr_db
 
 QUALITIES = (10, 30, 50, 70, 90)
 IMAGES = 6

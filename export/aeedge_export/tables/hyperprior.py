@@ -29,8 +29,9 @@ from aeedge_export.tables.fit import (
 from aeedge_export.tables.steps import coarse
 from aeedge_runtime.bundle.manifest import PriorFacts
 from aeedge_runtime.bundle.tables import QUALITIES, SCALES, EntropyTables
-from aeedge_runtime.coding.prior import Asked, Graph, HyperPrior
-from aeedge_runtime.entropy.chunk import drive
+from aeedge_runtime.coding.hyperprior import HyperPrior
+from aeedge_runtime.coding.passes import Graph, SymbolRequest
+from aeedge_runtime.entropy.chunk import run_passes
 from aeedge_runtime.stream.layout import Span
 
 ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -85,7 +86,7 @@ class SymbolCounter:
         self.scales = np.zeros((SCALES, WINDOW + 2))
         self.energy = np.zeros(SCALES)
 
-    def exchange(self, asked: Asked) -> NDArray[np.int16]:
+    def exchange(self, asked: SymbolRequest) -> NDArray[np.int16]:
         """Symbols of one pass: round half to even and count."""
         wanted, tables = asked.wanted, asked.tables
         if wanted is None:
@@ -158,7 +159,7 @@ def _count(latents: list[NDArray[np.float32]], prior: HyperPrior, counters: list
     """Count the symbols of latents, with one counter for each of the anchors."""
     for quality, counter in zip(ANCHORS, counters, strict=True):
         for latent in latents:
-            drive(prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent), counter.exchange)
+            run_passes(prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent), counter.exchange)
     return counters
 
 

@@ -38,7 +38,7 @@ class Stack:
     notes: tuple[str, ...]
 
 
-@staged("load_picture")
+@staged("load_image")
 def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pixels: int) -> Stack:
     """Loads images and stacks them.
 

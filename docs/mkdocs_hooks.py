@@ -1,7 +1,7 @@
-"""Hooks of MkDocs: files outside docs/ that a page links to become part of the site, and their links lead there.
+"""Hooks of MkDocs: add the files outside docs/ that pages link to, and rewrite those links.
 
-On the code host, a page of docs/ links to `../runtime/FORMAT.md`. The site has that file at `runtime/FORMAT.md`, below its
-root, because the root of the site is docs/.
+On the code host, a page of docs/ links to `../runtime/FORMAT.md`. The site has that file at `runtime/FORMAT.md`, below
+its root, because the root of the site is docs/.
 """
 
 import posixpath
@@ -28,7 +28,7 @@ LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)(#[^)]*)?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files outside docs/ under their paths in the repository; README.md stays out, docs/index.md has its place."""
+    """Add the files outside docs/ under their repository paths, except README.md, which docs/index.md replaces."""
     for path in sorted(path for pattern in OUTSIDE for path in ROOT.glob(pattern) if path.is_file()):
         name = path.relative_to(ROOT).as_posix()
         if name != "README.md":
