@@ -29,7 +29,9 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Models": {
         "presets": "List the presets, or show one.",
         "train": "Train a preset on images.",
-        "export": "Write a trained run as a bundle, and check it against PyTorch.",
+        "export": "Write a run, or a network of your own, as a bundle, and check it.",
+        "check": "Check whether a network of your own can be exported.",
+        "fit-prior": "Make the streams of a bundle smaller with a prior of its own.",
         "verify": "Check a bundle on this machine.",
         "eval": "Compare a bundle with JPEG, WebP and AVIF on your images: report and verdict.",
         "bench": "Measure time, memory and energy of a bundle on this machine.",
@@ -59,8 +61,9 @@ class LazyGroup(click.Group):
         """Import and return a command, or None if there is none of that name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"aeedge.cli.commands.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"aeedge.cli.commands.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(

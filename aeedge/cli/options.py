@@ -1,9 +1,7 @@
 """Options that several commands share: how each is spelled, and the typed values that a command gets."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,19 +11,6 @@ from aeedge.figures import printable
 from aeedge.sources import STDIN
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-PATH = click.Path(path_type=Path)
-
-
-class Number(click.FloatRange):
-    """A range of numbers that excludes NaN and infinity."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number, or fail as click does."""
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"found {value}, expected a finite number", param, ctx)
-        return number
 
 
 @dataclass(frozen=True, kw_only=True)

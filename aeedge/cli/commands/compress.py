@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from aeedge.cli.batch import report, run_batch
-from aeedge.cli.options import CompressOptions, Number, codec_options
+from aeedge.cli.options import CompressOptions, codec_options
 from aeedge.cli.outputs import OutputGuard, compressed_name, plan
+from aeedge.cli.parameters import Number
 from aeedge.sources import find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 

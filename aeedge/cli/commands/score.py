@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.options import Number, device_option, force_option, json_option, threads_option
+from aeedge.cli.options import device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
 from aeedge.cli.outputs import Job, distinct
+from aeedge.cli.parameters import Number
 from aeedge.cli.selection import Selection, data_options
 from aeedge.figures import count, printable
 from aeedge.sources import STDIN
