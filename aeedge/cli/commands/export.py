@@ -49,7 +49,7 @@ MOST_IMAGES = 64
 @click.option("--data-dir", metavar="DIR", help="The same for the files of a data set such as mnist.")
 @click.option(
     "--false-positive-rate",
-    type=Number(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1),
     default=0.01,
     show_default=True,
     help="Of the threshold that `aeedge score` uses.",
@@ -95,8 +95,8 @@ def _from_run(context: click.Context, source: str, out: Path, options: dict[str,
 
     if Path(source).is_file():
         raise click.UsageError(
-            f"{printable(source)} is a file, expected a run folder or a bundle; to export a checkpoint, name the folder "
-            "of its run, with --checkpoint last or best"
+            f"{printable(source)} is a file, expected a run folder or a bundle; to export a checkpoint, name the "
+            "folder of its run, with --checkpoint last or best"
         )
     _refuse(context, "RUN", options)
     return export_run(source, out, **options)
