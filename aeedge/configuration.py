@@ -1,6 +1,6 @@
 """Strict conversion between frozen dataclasses and plain JSON values.
 
-A key that a dataclass does not have is an error that names the nearest one, never ignored: a misspelt option that is
+A key that a dataclass does not have is an error that names the nearest one, never ignored: a misspelled option that is
 swallowed costs a training run. Nothing here imports torch or numpy.
 """
 

@@ -1,4 +1,4 @@
-"""Images through encoder and decoder without quantisation: what a network that was trained to clean images is for."""
+"""Images through encoder and decoder without quantization: what a network that was trained to clean images is for."""
 
 import numpy as np
 from numpy.typing import NDArray

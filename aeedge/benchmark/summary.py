@@ -15,7 +15,7 @@ STAGES = (
     *("encode", "entropy_encode", "write_container", "entropy_decode", "dequantise", "decode", "decoder_graph"),
     *("to_image", "other"),
 )
-"""In the order of the work; graphs of the prior run amid quantising, coding and decoding."""
+"""In the order of the work; graphs of the prior run amid quantizing, coding and decoding."""
 
 NS_PER_MS = 1e6
 

@@ -29,7 +29,9 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Models": {
         "presets": "List the presets, or print the config of one.",
         "train": "Train a network on images.",
-        "export": "Export a trained run as a bundle, and check it.",
+        "export": "Export a run, or a network of your own, as a bundle.",
+        "check": "Check whether a network of your own can be exported.",
+        "fit-prior": "Make the streams of a bundle smaller.",
         "verify": "Check that a bundle works on this machine.",
         "eval": "Compare a bundle with JPEG, WebP and AVIF on your images.",
         "bench": "Measure the speed and memory use of a bundle.",
@@ -59,8 +61,9 @@ class LazyGroup(click.Group):
         """Import and return a command, or None if there is none of that name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"aeedge.cli.commands.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"aeedge.cli.commands.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(

@@ -97,7 +97,7 @@ def _about_files(evaluation: Evaluation) -> list[Sentence]:
         return []
     images = evaluation.data["images"]
     match = measured.matches[len(measured.matches) // 2]
-    favourite = max(match.chosen, key=lambda name: match.chosen[name])
+    favorite = max(match.chosen, key=lambda name: match.chosen[name])
     stream = _compared(
         f"All images in one stream, quality {match.quality} ({match.psnr_db:.1f} dB)",
         (match.packed_bytes / images, match.sheet_bytes / images),
@@ -106,7 +106,7 @@ def _about_files(evaluation: Evaluation) -> list[Sentence]:
     single = _compared(
         f"A file for each image, quality {match.quality}",
         (match.file_bytes / images, match.best_bytes / images),
-        f"the smallest classic file that is as good, found for each image (mostly {favourite})",
+        f"the smallest classic file that is as good, found for each image (mostly {favorite})",
     )
     name = min(measured.lossless, key=lambda key: measured.lossless[key])
     exact = measured.lossless[name] / images

@@ -14,12 +14,10 @@ from torch.nn import functional
 
 from aeedge.models.exact import ACTIVATION_LIMIT, ExactConv2d, activate, straight_through
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
+from aeedge_runtime.bundle.tables import SCALES
 
-SCALES = 64
-"""Number of scales the prior chooses from, one frequency table each."""
-
-SMALLEST_SCALE = 0.11
-LARGEST_SCALE = 128.0
+SMALLEST_SCALE, LARGEST_SCALE = 0.11, 128.0
+"""Standard deviation, in quantizer steps, that the first and the last of the table indices stand for."""
 
 HYPER_STRIDE = 4
 """Latent positions per position of the hyper-latent."""
@@ -76,7 +74,7 @@ class HyperEncoder(nn.Module):
             self.code.weight.mul_(4)
 
     def forward(self, latent_steps: Tensor) -> Tensor:
-        """Summarise the latent, whose range over the qualities a soft sign tames."""
+        """Summarize the latent, whose range over the qualities a soft sign tames."""
         tamed = latent_steps / (1 + latent_steps.abs() / SOFT_LIMIT)
         value = functional.relu(self.mix(tamed))
         code: Tensor = self.code(functional.relu(self.down(value)))

@@ -57,7 +57,7 @@ class FirstPass(nn.Module):
             squares: int64 `[P]`, row * w + column of each position to predict.
 
         Returns:
-            Table index 0..63, uint8 `[N, c, 1, P]`; mean in quantiser steps, float32 `[N, c, 1, P]`; and the two
+            Table index 0..63, uint8 `[N, c, 1, P]`; mean in quantizer steps, float32 `[N, c, 1, P]`; and the two
             features that the second pass takes, float32 `[N, 64, h, w]` each.
         """
         height, width = inside.shape[2], inside.shape[3]
@@ -148,7 +148,7 @@ class GroupPass(nn.Module):
             known_latent: symbol + mean, float32 of the same shape.
 
         Returns:
-            Table index 0..63, uint8 `[N, group, h, w]`, and mean in quantiser steps, float32 of the same shape.
+            Table index 0..63, uint8 `[N, group, h, w]`, and mean in quantizer steps, float32 of the same shape.
         """
         magnitude = known_symbols.abs().clamp(0, self.context_limit)
         value = activate_units(self.scale_mix(torch.cat([scale_features, magnitude], dim=1)))
@@ -184,8 +184,8 @@ def activate_units(value: Tensor) -> Tensor:
 def _exact(layer: object, *, units: int = ACTIVATION_UNITS, gain: float = 1.0) -> nn.Conv2d:
     """A plain convolution with an exact layer's fixed weights times `gain`, whose output is in 1 / `units`."""
     fixed = cast(Convolution, layer)
-    quantised = getattr(layer, "quantised", None)
-    weight, bias = quantised() if quantised else (fixed.weight, fixed.bias)
+    quantized = getattr(layer, "quantized", None)
+    weight, bias = quantized() if quantized else (fixed.weight, fixed.bias)
     return _convolution(weight * gain, bias * units, fixed.padding)
 
 

@@ -205,7 +205,7 @@ def check_names(config: RunConfig) -> None:
     """Refuse names that only training resolves, before any data is read.
 
     Raises:
-        ArgumentError: an unknown optimiser, distortion or corruption.
+        ArgumentError: an unknown optimizer, distortion or corruption.
     """
     training = config.training
     _require("training.optimizer.name", training.optimizer.name, OPTIMIZERS)

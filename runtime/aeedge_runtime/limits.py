@@ -48,6 +48,9 @@ MAX_TOKENS = 256
 MAX_SYMBOL = 32_767
 """Magnitude of a symbol: symbols are 16-bit, and -32768 is left free so that a sign can always be flipped."""
 
+MAX_HYPER_SYMBOL = 127
+"""Magnitude of a hyper symbol: keeps every sum of the exact prior below 2^24."""
+
 MAX_NAME_BYTES = 4096
 """Bytes of one name: the longest path that Linux opens."""
 

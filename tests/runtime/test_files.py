@@ -9,6 +9,7 @@ import pytest
 from aeedge_runtime import AeedgeError, ArgumentError, files
 from aeedge_runtime.files import (
     NotRegularFileError,
+    atomic_path,
     atomic_write,
     open_regular,
     publish_folder,
@@ -251,6 +252,24 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path) -> None:
             fill_and_stop(folder)
     assert (tmp_path / "old" / "a").read_bytes() == b"old"
     assert left(tmp_path) == ["old"]
+
+
+def test_a_file_of_another_writer_is_complete_or_absent(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+
+    def write_half() -> None:
+        with atomic_path(tmp_path / "a") as temporary:
+            temporary.write_bytes(b"ne")
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        write_half()
+    assert (tmp_path / "a").read_bytes() == b"old"
+    with atomic_path(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"new")
+        assert (tmp_path / "a").read_bytes() == b"old"
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert left(tmp_path) == ["a"]
 
 
 def test_a_folder_is_replaced_only_on_request(tmp_path) -> None:

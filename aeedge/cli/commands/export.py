@@ -1,4 +1,4 @@
-"""`aeedge export`: writes a trained run as a bundle, if it computes what PyTorch computes."""
+"""`aeedge export`: writes a run or a network as a bundle, if the bundle computes what they compute."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from aeedge.cli.console import note, print_json, say
+from aeedge.cli.network_options import NetworkOptions, is_network_file, network_file, network_options
 from aeedge.cli.options import force_option, json_option
 from aeedge.cli.parameters import PATH, Number
 from aeedge.figures import count, printable, size
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aeedge_export import ExportReport
 
 MOST_IMAGES = 64
@@ -26,93 +25,109 @@ FALSE_POSITIVE_RATE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(NetworkOptions):
     """Options of `aeedge export`; those from `checkpoint` to `false_positive_rate` apply to runs only.
 
     Attributes:
-        source: run folder, or a bundle to write in another precision.
+        source: run folder, bundle or FILE.py:NAME; None for a pair of ONNX files.
         output: folder or .aeb file.
         only: half of the bundle to write, or None.
         precision: fp32, fp16 or int8.
         quantize: the only graph that the precision is for, or None.
         target: processor that int8 is for; None for this machine's.
         calibrate: folder of images, for a bundle.
+        data: folder of images, or data set of a run.
         checkpoint: best or last; None for best.
         store_float16: round weights to float16.
         tables_from: bundle whose tables and stream id to keep.
-        data: data set or folder with the images of the run, or None.
         data_dir: folder of the data set's files, or None.
         false_positive_rate: of the threshold for anomaly scores, or None.
         force: replace an existing bundle.
         as_json: print one JSON object.
     """
 
-    source: str
+    source: str | None
     output: Path
     only: Literal["encoder", "decoder"] | None
     precision: str
     quantize: str | None
     target: str | None
     calibrate: Path | None
+    data: str | None
     checkpoint: Literal["best", "last"] | None
     store_float16: bool
     tables_from: str | None
-    data: str | None
     data_dir: str | None
     false_positive_rate: float | None
     force: bool
     as_json: bool
 
     def __post_init__(self) -> None:
-        """Refuse options that do not apply to the source.
+        """Refuse options that do not apply to what is exported.
 
         Raises:
-            click.UsageError: an option for runs with a bundle, or the other way round, or neither run nor bundle.
+            click.UsageError: there are any, nothing is named, or something that cannot be exported.
         """
-        if self.from_bundle:
-            self._check_bundle()
-        elif self.calibrate is not None:
-            raise click.UsageError("--calibrate needs a BUNDLE; a RUN has its own images")
-        elif Path(self.source).is_file():
-            raise click.UsageError(
-                f"{printable(self.source)} is a file, expected a run folder or a bundle; to export a checkpoint, name "
-                "the folder of its run, with --checkpoint last or best"
-            )
-
-    def _check_bundle(self) -> None:
-        of_runs = {
+        super().__post_init__()
+        if (self.onnx_pair is None) == (self.source is None):
+            raise click.UsageError("name either RUN, BUNDLE or FILE.py:NAME, or --encoder and --decoder")
+        of_runs: dict[str, object] = {
             "--checkpoint": self.checkpoint,
             "--store-float16": self.store_float16,
             "--tables-from": self.tables_from,
-            "--data": self.data,
             "--data-dir": self.data_dir,
             "--false-positive-rate": self.false_positive_rate,
         }
-        for flag, value in of_runs.items():
+        of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
+        if self.kind == "bundle":
+            self._refuse(of_runs | {"--data": self.data} | self.of_networks)
+            if self.precision == "fp32":
+                raise click.UsageError("a bundle is in float32 already; name a RUN, or use --precision fp16 or int8")
+            if self.calibrate is None:
+                raise click.UsageError("a bundle holds no images; name a folder of typical ones with --calibrate")
+        elif self.kind == "network":
+            self._refuse(of_runs | of_bundles)
+            if self.data is None:
+                raise click.UsageError("a network has no images; name a folder of 36 or more with --data")
+        else:
+            self._refuse(of_bundles | self.of_networks)
+            if Path(self.source or "").is_file():
+                raise click.UsageError(
+                    f"{printable(self.source or '')} is a file, expected a run folder; to export a checkpoint, name "
+                    "the folder of its run, with --checkpoint last or best"
+                )
+
+    def _refuse(self, flags: dict[str, object]) -> None:
+        for flag, value in flags.items():
             if value:
-                raise click.UsageError(f"{flag} needs a RUN, and {printable(self.source)} is a bundle")
-        if self.precision == "fp32":
-            raise click.UsageError(
-                f"{printable(self.source)} is a bundle in float32 already; name a RUN, or use --precision fp16 or int8"
-            )
-        if self.calibrate is None:
-            raise click.UsageError("a bundle holds no images; name a folder of typical ones with --calibrate")
+                raise click.UsageError(f"{flag} does not apply to a {self.kind}")
 
     @property
-    def from_bundle(self) -> bool:
-        """Whether the source is a bundle: a folder with a manifest, an .aeb file, or one that ships here."""
+    def kind(self) -> Literal["bundle", "run", "network"]:
+        """What the source is: a bundle is a folder with a manifest, an .aeb file, or one that ships here."""
         from aeedge_runtime.bundle.bundle import shipped_bundles
 
+        if self.source is None or is_network_file(self.source):
+            return "network"
         path = Path(self.source)
-        return (
-            path.suffix == ".aeb"
-            or (path / "manifest.json").is_file()
-            or (not path.exists() and self.source in shipped_bundles())
-        )
+        shipped = not path.exists() and self.source in shipped_bundles()
+        return "bundle" if shipped or path.suffix == ".aeb" or (path / "manifest.json").is_file() else "run"
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Keyword arguments that every way of exporting takes."""
+        return {
+            "only": self.only,
+            "precision": self.precision,
+            "quantize": self.quantize,
+            "target": self.target,
+            "force": self.force,
+            "progress": None if self.as_json else note,
+        }
 
 
 @click.command()
-@click.argument("source", metavar="RUN|BUNDLE")
+@click.argument("source", metavar="[RUN|BUNDLE|FILE.py:NAME]", required=False)
 @click.option(
     "-o", "--output", metavar="BUNDLE", type=PATH, required=True, help="Bundle to write: a folder, or NAME.aeb."
 )
@@ -133,7 +148,7 @@ class ExportOptions:
     type=click.Choice(["x86-vnni", "x86", "arm64"]),
     help="Processor that int8 is for.  [default: this machine's]",
 )
-@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Folder of typical images, to change the precision of a BUNDLE.")
+@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Typical images, to change the precision of a BUNDLE.")
 @click.option(
     "--store-float16",
     is_flag=True,
@@ -144,7 +159,7 @@ class ExportOptions:
     metavar="BUNDLE",
     help="Keep the tables and stream id of a bundle with the same encoder.",
 )
-@click.option("--data", metavar="NAME|FOLDER", help="Images of RUN, if they have moved since training.")
+@click.option("--data", metavar="NAME|FOLDER", help="Images for a network; images of RUN, if they have moved.")
 @click.option("--data-dir", metavar="DIR", help="Folder of the data set's files, if they have moved.")
 @click.option(
     "--false-positive-rate",
@@ -152,63 +167,71 @@ class ExportOptions:
     type=Number(0, 1),
     help="False-positive rate of the threshold that `aeedge score` uses.  [default: 0.01]",
 )
+@network_options
 @force_option
 @json_option
 def export(**values: Any) -> None:
-    """Export a trained RUN as a bundle, and check it against PyTorch.
+    """Export a trained RUN, a network of your own, or a BUNDLE in another precision, as a bundle.
 
-    Or write an existing BUNDLE in another precision. Nothing is written unless every limit of the parity check holds.
+    NAME is a class, function or object in FILE.py, which this command runs; name a pair of ONNX files with --encoder
+    and --decoder instead. Both need --data. Nothing is written unless every limit of the parity check holds.
     """
     options = ExportOptions(**values)
     wait_briefly()
-    report = (_from_bundle if options.from_bundle else _from_run)(options, None if options.as_json else note)
+    report = {"bundle": _from_bundle, "run": _from_run, "network": _from_network}[options.kind](options)
     if options.as_json:
         print_json({"command": "export", **report.as_dict()})
     else:
-        _show(report)
+        show_report(report)
 
 
-def _from_bundle(options: ExportOptions, progress: Callable[[str], None] | None) -> ExportReport:
+def _from_bundle(options: ExportOptions) -> ExportReport:
     from aeedge.evaluation.data import open_images
     from aeedge_export import export_bundle
     from aeedge_runtime import Bundle
 
-    channels = Bundle.load(options.source).manifest.image.channels
-    return export_bundle(
-        options.source,
-        options.output,
-        [image.pixels for image in open_images(options.calibrate or Path(), channels, MOST_IMAGES)],
-        precision=options.precision,
-        only=options.only,
-        quantize=options.quantize,
-        target=options.target,
-        force=options.force,
-        progress=progress,
-    )
+    bundle = options.source or ""
+    images = open_images(options.calibrate or Path(), Bundle.load(bundle).manifest.image.channels, MOST_IMAGES)
+    return export_bundle(bundle, options.output, [image.pixels for image in images], **options.common)
 
 
-def _from_run(options: ExportOptions, progress: Callable[[str], None] | None) -> ExportReport:
+def _from_run(options: ExportOptions) -> ExportReport:
     from aeedge_export import export_run
 
     return export_run(
-        options.source,
+        options.source or "",
         options.output,
-        only=options.only,
-        precision=options.precision,
-        quantize=options.quantize,
-        target=options.target,
-        force=options.force,
         checkpoint=options.checkpoint or "best",
         store_float16=options.store_float16,
         tables_from=options.tables_from,
         data=options.data,
         data_dir=options.data_dir,
         false_positive_rate=options.false_positive_rate or FALSE_POSITIVE_RATE,
-        progress=progress,
+        **options.common,
     )
 
 
-def _show(report: ExportReport) -> None:
+def _from_network(options: ExportOptions) -> ExportReport:
+    from aeedge_export import export_model, export_onnx
+
+    data, adaptation = options.data or "", options.adaptation
+    if options.onnx_pair:
+        encoder, decoder = options.onnx_pair
+        return export_onnx(encoder, decoder, options.output, data=data, **adaptation, **options.common)
+    file = network_file(options.source or "")
+    return export_model(
+        file.load(),
+        options.output,
+        data=data,
+        name=file.name,
+        weights=options.weights,
+        **adaptation,
+        **options.common,
+    )
+
+
+def show_report(report: ExportReport) -> None:
+    """Print what was written, how it compares, and what to run next."""
     say(f"bundle   {report.path}, stream id {report.stream_id}")
     for name, octets in report.files.items():
         if not name.startswith("golden/"):

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: no script, no font, no network; colours come from the page's style sheet."""
+"""Line charts as inline SVG: no script, no font, no network; colors come from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Series:
-    """One line: the CSS classes that colour it, its title, its points and what a point says when pointed at."""
+    """One line: the CSS classes that color it, its title, its points and what a point says when pointed at."""
 
     style: str
     title: str
@@ -91,8 +91,8 @@ def chart(name: str, series: Sequence[Series], x: Axis, y: Axis, band: tuple[flo
         parts.append(f'<text class="tick" x="{across(tick):.1f}" y="{below}" text-anchor="middle">{tick:g}</text>')
     parts.append(f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
     parts.append(f'<g clip-path="url(#{identity})">{"".join(_line(line, across, up) for line in series)}</g>')
-    centre, middle = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text class="label" x="{centre}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.title)}</text>')
+    center, middle = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
+    parts.append(f'<text class="label" x="{center}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.title)}</text>')
     parts.append(
         f'<text class="label" transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">'
         f"{escape(y.title)}</text></svg>"

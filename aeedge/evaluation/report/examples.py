@@ -29,7 +29,7 @@ SHEET_WIDTH = 1060
 """Width on the screen that a sheet of small images is magnified up to, by a whole number."""
 
 SHOWN_SIDE = 1400
-"""Larger pictures are cut to so many rows and columns around their centre, to keep the report small."""
+"""Larger pictures are cut to so many rows and columns around their center, to keep the report small."""
 
 Pixels = NDArray[np.uint8]
 
@@ -122,7 +122,7 @@ def _example(codec: Codec, image: EvaluationImage, why: str, classic: ClassicCod
     rival_quality, file = at_equal_bytes(classic, image.pixels, len(data))
     theirs = classic.decode(file, image.pixels.shape[2])
     height, width = image.pixels.shape[:2]
-    area = _centre(height, width)
+    area = _center(height, width)
     views = (
         View(f"aeedge, quality {quality}", _facts(len(data), image.pixels, ours), _url(ours[area])),
         View(f"{classic.title}, quality {rival_quality}", _facts(len(file), image.pixels, theirs), _url(theirs[area])),
@@ -175,7 +175,7 @@ def _facts(size: int, original: Pixels, restored: Pixels, count: int = 1) -> str
     return f"{each}, {psnr_db(original, restored):.2f} dB"
 
 
-def _centre(height: int, width: int) -> tuple[slice, slice]:
+def _center(height: int, width: int) -> tuple[slice, slice]:
     rows, columns = min(height, SHOWN_SIDE), min(width, SHOWN_SIDE)
     top, left = (height - rows) // 2, (width - columns) // 2
     return slice(top, top + rows), slice(left, left + columns)

@@ -155,7 +155,7 @@ def _method(evaluation: Evaluation) -> str:
         "Time": f"wall clock, one run of each, median over images; {count(environment['threads'], 'thread')}, "
         f"{count(environment['jobs'], 'process')}, images from and to memory",
         "Settings": "; ".join(rival.curve.title for rival in evaluation.rivals)
-        + " (JPEG: optimised tables, 4:2:0; one thread for WebP)",
+        + " (JPEG: optimized tables, 4:2:0; one thread for WebP)",
         "Machine": f"{environment['cpu']}, {count(environment['cores'], 'core')}, {environment['system']}",
         "Software": f"Pillow {environment['pillow']}, onnxruntime {environment['onnxruntime']}, "
         f"NumPy {environment['numpy']}, Python {environment['python']}",

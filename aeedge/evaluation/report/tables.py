@@ -54,12 +54,12 @@ def match_table(evaluation: Evaluation) -> str:
     heads += ["aeedge, a file each", "classic, a file each", "mostly"]
     rows = []
     for match in measured.matches:
-        favourite = max(match.chosen, key=lambda name: match.chosen[name])
-        share = match.chosen[favourite] / images
+        favorite = max(match.chosen, key=lambda name: match.chosen[name])
+        share = match.chosen[favorite] / images
         cells = [
             _cell(str(match.quality)), _cell(f"{match.psnr_db:.2f}"), _cell(f"{match.packed_bytes / images:.1f}"),
             _cell(f"{match.sheet_bytes / images:.1f}"), _cell(match.sheet), _cell(f"{match.file_bytes / images:.1f}"),
-            _cell(f"{match.best_bytes / images:.1f}"), _cell(f"{favourite} ({share:.0%})"),
+            _cell(f"{match.best_bytes / images:.1f}"), _cell(f"{favorite} ({share:.0%})"),
         ]  # fmt: skip
         rows.append(f"<tr>{''.join(cells)}</tr>")
     lossless = [

@@ -103,7 +103,7 @@ class FolderImages:
         classes: Sequence[str] | None = None,
     ) -> None:
         self.root, self.channels = root, channels
-        found = [_size_and_colour(path) for path in paths]
+        found = [_size_and_color(path) for path in paths]
         sizes = [facts[:2] if facts else None for facts in found]
         broken = [path for path, size in zip(paths, sizes, strict=True) if size is None]
         small = [
@@ -113,8 +113,8 @@ class FolderImages:
         ]
         dropped = {*broken, *small}
         self.paths = [path for path in paths if path not in dropped]
-        if channels == 1 and (coloured := sum(facts[2] for facts in found if facts)):
-            message = f"{root}: {coloured} colour images, and the model has 1 channel; they are converted to gray"
+        if channels == 1 and (colored := sum(facts[2] for facts in found if facts)):
+            message = f"{root}: {colored} color images, and the model has 1 channel; they are converted to gray"
             warnings.warn(message, AeedgeWarning, stacklevel=2)
         _warn(broken, "not readable")
         _warn(small, f"smaller than the training crop of {smallest[0]}x{smallest[1]}")
@@ -131,7 +131,7 @@ class FolderImages:
         return len(self.paths)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Return image `index` as uint8 [H, W, C]; a file that became unreadable gives its neighbour and a warning."""
+        """Return image `index` as uint8 [H, W, C]; a file that became unreadable gives its neighbor and a warning."""
         if self._loaded is not None:
             return self._loaded[index]
         for place in range(index, index + len(self.paths)):
@@ -160,13 +160,13 @@ class FolderImages:
         self.paths, self._loaded = [path for path, _ in kept], [image for _, image in kept]
 
 
-def _size_and_colour(path: Path) -> tuple[int, int, bool] | None:
-    """Rows and columns of an image as it will be read, and whether it has colours; None where it is damaged."""
+def _size_and_color(path: Path) -> tuple[int, int, bool] | None:
+    """Rows and columns of an image as it will be read, and whether it has colors; None where it is damaged."""
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            colour = image.mode.partition(";")[0] not in GRAY_MODES
-            return (image.width, image.height, colour) if turned else (image.height, image.width, colour)
+            color = image.mode.partition(";")[0] not in GRAY_MODES
+            return (image.width, image.height, color) if turned else (image.height, image.width, color)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

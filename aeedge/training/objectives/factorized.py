@@ -19,7 +19,7 @@ def interval_bits(value: Tensor, width: Tensor, log_weight: Tensor, mean: Tensor
     Args:
         value: latents [N, c, h, w].
         width: widths of the intervals [N, 1, 1, 1], in units of the latent.
-        log_weight: unnormalised log weights [K, c].
+        log_weight: unnormalized log weights [K, c].
         mean: means [K, c].
         log_scale: log scales [K, c].
 

@@ -5,7 +5,6 @@ A run that trains a decoder alone has the tables of the old streams too, as entr
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from aeedge.configuration import Configuration, parse
 from aeedge.models import Autoencoder, build_model
 from aeedge.training.config import RunConfig
 from aeedge.training.run.checkpoint import Counters, load_weights, read_checkpoint, under
-from aeedge.training.run.logbook import METRICS
+from aeedge.training.run.logbook import CURVES, METRICS
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
-from aeedge_runtime.files import require_writable
+from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write, require_writable
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
 NON_FINITE = "non-finite"
-OURS = (CONFIG, TABLES, "checkpoints", METRICS, "curves.png", "reconstructions", "tensorboard", NON_FINITE)
+OURS = (CONFIG, TABLES, "checkpoints", METRICS, CURVES, "reconstructions", "tensorboard", NON_FINITE)
 """What a run writes, and all that `--force` removes."""
 
 SET_ASIDE = ".replaced"
@@ -35,12 +34,11 @@ MOVING = ".moving"
 FORGOTTEN = ".forgotten"
 """What is about to be removed."""
 
-TEMPORARY = (
-    *(f".{name}.*tmp" for name in (CONFIG, TABLES, METRICS, "curves.png")),
-    *(f"{folder}/.*.tmp" for folder in ("checkpoints", "reconstructions", NON_FINITE)),
+LEFT_BEHIND = (
     FORGOTTEN,
+    *(f"{folder}{TEMPORARY_PREFIX}*" for folder in ("", "checkpoints/", "reconstructions/", f"{NON_FINITE}/")),
 )
-"""What files are called until they are complete; and what nobody needs any more."""
+"""What a killed process may leave behind: unfinished files, and an earlier run that was about to be removed."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +98,13 @@ def read_config(path: Path) -> RunConfig:
 
 
 def write_config(path: Path, config: Configuration) -> None:
-    """Write a config as the run's config.json in one move."""
-    _replace(path / CONFIG, (json.dumps(config.to_dict(), indent=2) + "\n").encode())
+    """Write a config as the run's config.json, complete or not at all."""
+    atomic_write(path / CONFIG, (json.dumps(config.to_dict(), indent=2) + "\n").encode(), overwrite=True)
 
 
 def write_tables(path: Path, tables: bytes) -> None:
-    """Keep the tables of the streams that the run's decoder is trained for, in one move."""
-    _replace(path / TABLES, tables)
+    """Keep the tables of the streams that the run's decoder is trained for."""
+    atomic_write(path / TABLES, tables, overwrite=True)
 
 
 def read_tables(path: Path) -> bytes | None:
@@ -208,14 +206,8 @@ def _holds_run(path: Path) -> bool:
     return isinstance(values, dict) and {"model", "training", "data"} <= values.keys()
 
 
-def _replace(place: Path, data: bytes) -> None:
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(place)
-
-
 def _left_behind(path: Path) -> list[Path]:
-    return [place for pattern in TEMPORARY for place in path.glob(pattern)]
+    return [place for pattern in LEFT_BEHIND for place in path.glob(pattern)]
 
 
 def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from aeedge_export.tables.fit import (
     pack,
     symbol_bits,
 )
-from aeedge_export.tables.steps import QUALITIES
+from aeedge_runtime.bundle.tables import QUALITIES
 
 CERTAIN_SHARE = 0.9995
 """A channel is not coded at a quality where at least this share of its symbols is 0 ..."""

@@ -37,12 +37,12 @@ Pass = tuple[NDArray[np.uint8], NDArray[np.int16]]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Symbols that a chunk needs next, one a lane in each row.
+class PopRequest:
+    """A chunk's request for its next symbols, int16 [S, L]: S coder steps of one symbol in each of L lanes.
 
     Attributes:
-        coder: what they are popped from.
-        bases: uint32 [S, L], where in the lookup each one's table begins.
+        coder: coder to pop them from.
+        bases: uint32 [S, L], where in the lookup each symbol's table begins.
         lookup: the lookup.
     """
 
@@ -51,33 +51,34 @@ class Rows:
     lookup: DecoderLookup
 
 
-Question = TypeVar("Question")
+Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
-Decoding = Generator[Rows, NDArray[np.int16], Result]
-"""Work that asks for rows of symbols, int16 [S, L], and goes on when it gets them."""
+Decoding = Generator[PopRequest, NDArray[np.int16], Result]
+"""Work that yields requests for symbols and continues when it is sent them, so that chunks can pop together."""
 
 
-def drive(work: Generator[Question, Answer, Result], answer: Callable[[Question], Answer]) -> Result:
-    """Does work that asks, answering each time; what it gives in the end."""
+def run_passes(work: Generator[Request, Answer, Result], answer: Callable[[Request], Answer]) -> Result:
+    """Run a generator to its end, sending it an answer to each request; return its result."""
     try:
-        asked = next(work)
+        request = next(work)
         while True:
-            asked = work.send(answer(asked))
+            request = work.send(answer(request))
     except StopIteration as stop:
         result: Result = stop.value
         return result
 
 
-def pop_rows(rows: Sequence[Rows]) -> list[NDArray[np.int16]]:
-    """Symbols of each of several chunks of one stream, int16 [S, L]; faster than one after the other.
+def pop_symbols(requests: Sequence[PopRequest]) -> list[NDArray[np.int16]]:
+    """Answer requests of several chunks of one stream together, which is faster than one after the other.
 
     Raises:
         StreamError: a payload is too short.
     """
-    lookup = rows[0].lookup
-    return pop_together([part.coder for part in rows], [part.bases for part in rows], lookup.steps, lookup.symbols)
+    lookup = requests[0].lookup
+    coders, bases = [request.coder for request in requests], [request.bases for request in requests]
+    return pop_together(coders, bases, lookup.steps, lookup.symbols)
 
 
 def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
@@ -180,7 +181,7 @@ class ChunkDecoder:
 
     def decode(self, tables: NDArray[np.uint8], last: bool) -> NDArray[np.int16]:
         """Reads the symbols of the next pass at once; see `decoding`."""
-        return drive(self.decoding(tables, last), lambda rows: pop_rows([rows])[0])
+        return run_passes(self.decoding(tables, last), lambda request: pop_symbols([request])[0])
 
     def decoding(self, tables: NDArray[np.uint8], last: bool) -> Decoding[NDArray[np.int16]]:
         """Reads the symbols of the next pass, int16 [n], by way of the rows it asks for.
@@ -198,8 +199,8 @@ class ChunkDecoder:
         with stage("entropy_decode"):
             place = self._bank.coded(tables)
             coded = tables if len(place) == len(tables) else tables.take(place)
-            rows = self._rows(coded)
-        popped = None if rows is None else (yield rows)
+            request = self._request(coded)
+        popped = None if request is None else (yield request)
         with stage("entropy_decode"):
             found = np.empty(0, np.int16) if popped is None else popped.ravel()[: len(coded)]
             self._add_raw(found, coded, last)
@@ -222,8 +223,8 @@ class ChunkDecoder:
         if self._coder is not None and not self._coded:
             raise StreamError("chunk: a payload where every symbol is certain, expected none; the stream is damaged")
 
-    def _rows(self, tables: NDArray[np.uint8]) -> Rows | None:
-        """Rows that hold as many symbols of these tables, none of them certain; None for no symbol."""
+    def _request(self, tables: NDArray[np.uint8]) -> PopRequest | None:
+        """Return the request for symbols of these tables, none of them certain; None for no symbol."""
         count, coder = len(tables), self._coder
         if not count:
             return None
@@ -236,7 +237,7 @@ class ChunkDecoder:
         lookup = self._bank.decoder_lookup(tables)
         bases = np.full(-(-count // lanes) * lanes, lookup.neutral, np.uint32)
         np.left_shift(tables, PRECISION_BITS, out=bases[:count], dtype=np.uint32)
-        return Rows(coder, bases.reshape(-1, lanes), lookup)
+        return PopRequest(coder, bases.reshape(-1, lanes), lookup)
 
     def _add_raw(self, found: NDArray[np.int16], tables: NDArray[np.uint8], last: bool) -> None:
         """Adds to the symbols popped what the raw words of the pass hold: signs and escaped symbols."""

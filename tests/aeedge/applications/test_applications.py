@@ -57,7 +57,7 @@ def test_scores_tell_noise_from_smooth_images(dense):
     assert scores[0] == pytest.approx(squared_errors(smooth(1), found[0].restored[None])[0])
 
 
-def test_scores_do_not_depend_on_the_neighbours(dense):
+def test_scores_do_not_depend_on_the_neighbors(dense):
     images = [*named(smooth(3)), *named(smooth(2, (8, 8))), *named(noisy(2))]
     assert [len(batch) for batch in batches(images)] == [3, 2, 2]
     together = [scored.score for scored in score_images(dense, images)]

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aeedge.models import exact, exact_prior, hyperprior  # noqa: E402
-from aeedge.models.orthonormal import analysis_matrices, colour_rotation, cosine_basis  # noqa: E402
+from aeedge.models.orthonormal import analysis_matrices, color_rotation, cosine_basis  # noqa: E402
 from aeedge.training.config import LossConfig  # noqa: E402
 from aeedge.training.data.batches import Batch, StepInfo  # noqa: E402
 from aeedge.training.objectives import hyperprior as objective  # noqa: E402
@@ -66,7 +66,7 @@ class IntegerScaleBranch:
 
     @staticmethod
     def integers(layer):
-        weight, bias = layer.quantised()
+        weight, bias = layer.quantized()
         return (weight * 64).round().long().numpy(), (bias * 1024).round().long().numpy()
 
     def layer(self, name, value):
@@ -136,7 +136,7 @@ def test_passes_predict_what_the_dense_prior_predicts(model, height, width):
     sizes = (2, CONFIG.hyper_channels, -(-height // 4), -(-width // 4)), (2, OWN, height, width)
     hyper, symbols = (torch.randint(-9, 9, size, generator=generator).float() for size in sizes)
     board, empty = exact_prior.checkerboard(symbols), torch.zeros_like(symbols)
-    even, odd = (torch.from_numpy(np.flatnonzero(board[0, 0].numpy() == colour)) for colour in (1, 0))
+    even, odd = (torch.from_numpy(np.flatnonzero(board[0, 0].numpy() == color)) for color in (1, 0))
     first, second, *_ = model.exact_prior.prior_passes()
     with torch.no_grad():
         index, mean, *features = first(hyper, torch.ones_like(board), even)
@@ -213,7 +213,7 @@ def test_linear_path_starts_orthonormal():
     stem, down = analysis_matrices(48, 40)
     for rows in (stem, down):
         assert torch.allclose(rows @ rows.T, torch.eye(len(rows)), atol=1e-5)
-    for basis in (cosine_basis(8), colour_rotation()):
+    for basis in (cosine_basis(8), color_rotation()):
         assert torch.allclose(basis @ basis.T, torch.eye(len(basis), dtype=torch.float64), atol=1e-12)
 
 
@@ -223,7 +223,7 @@ def test_untrained_network_restores_smooth_pictures():
     image = torch.stack([ramp[:, None] * ramp, ramp[None] * torch.ones(64, 1), ramp[:, None] * torch.ones(1, 64)])[None]
     with torch.no_grad():
         error = (network.decode(network.encode(image)) - image).square().mean()
-    assert 10 * math.log10(1 / error.item()) > 33  # a random initialisation is below 15
+    assert 10 * math.log10(1 / error.item()) > 33  # a random initialization is below 15
 
 
 def test_checkerboard_starts_in_the_corner():
@@ -276,7 +276,7 @@ def test_the_dead_zone_is_wide_where_symbols_are_rare():
 def test_symbols_are_zero_in_the_dead_zone_and_rounded_beyond():
     residual = torch.tensor([-2.6, -0.71, -0.69, 0.2, 0.6, 0.8, 1.5, 2.5], requires_grad=True)
     zone = torch.full_like(residual, 0.7)
-    symbols = objective.quantise(residual, zone)
+    symbols = objective.quantize(residual, zone)
     assert symbols.tolist() == [-3, -1, 0, 0, 0, 1, 2, 2]
     symbols.sum().backward()
     assert residual.grad is not None

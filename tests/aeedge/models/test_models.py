@@ -3,7 +3,7 @@ import torch
 
 from aeedge.models import build_model, count_parameters, macs_per_pixel, model_config
 from aeedge.models.base import join_patches, split_patches
-from aeedge.models.vae import reparameterise
+from aeedge.models.vae import reparameterize
 from aeedge.presets import PRESETS
 from aeedge_runtime.errors import ArgumentError
 
@@ -74,7 +74,7 @@ def test_conv_starts_as_an_orthonormal_transform():
 
 def test_posterior_sample_has_the_encoded_spread():
     mean, log_variance = torch.full((20000, 1, 1, 1), 3.0), torch.full((20000, 1, 1, 1), -2.0)
-    sample = reparameterise(mean, log_variance, torch.randn(20000, 1, 1, 1))
+    sample = reparameterize(mean, log_variance, torch.randn(20000, 1, 1, 1))
     assert sample.mean().item() == pytest.approx(3, abs=0.02)
     assert sample.std().item() == pytest.approx(torch.tensor(-1.0).exp().item(), rel=0.03)
 

@@ -189,7 +189,9 @@ def test_the_graph_that_will_run_is_opened_while_loading(dense, batch, threads):
     engine = AeedgeEngine(Case("aeedge", "encode", "cpu", 2, batch, 8, 8, 50, "array"), str(dense))
     engine.load()
     engine.codec.encode_batch(np.zeros((batch, 8, 8, 1), np.uint8))
-    assert [key for key in engine.codec._networks._sessions.opened if key[0] == "encoder"] == [("encoder", threads)]
+    assert [key for key in engine.codec._networks._pool._sessions.opened if key[0] == "encoder"] == [
+        ("encoder", threads)
+    ]
 
 
 @pytest.mark.parametrize("flag", ["-o", "--picture"])

@@ -19,7 +19,7 @@ from aeedge.training.data.corruption import Corruption
 from aeedge.training.data.datasets import (
     ArrayImages,
     _split,
-    centre_crop,
+    center_crop,
     open_dataset,
     run_images,
     sample_images,
@@ -66,7 +66,7 @@ def test_synthetic_digits_are_fixed_and_varied():
     assert len({image.tobytes() for image in first}) == 60
 
 
-def test_synthetic_photos_are_fixed_and_coloured():
+def test_synthetic_photos_are_fixed_and_colored():
     scene = synthetic.photo(3, 1)
     assert scene.shape == (320, 320, 3)
     assert np.array_equal(scene, synthetic.photo(3, 1))
@@ -182,12 +182,12 @@ def test_files_smaller_than_a_patch_are_named_and_skipped(tmp_path):
     assert len(trained) + len(run_images(config, "held-out")) == 9
 
 
-def test_colours_that_a_model_of_gray_does_not_see_are_told(tmp_path):
+def test_colors_that_a_model_of_gray_does_not_see_are_told(tmp_path):
     write_images(tmp_path, [(28, 28)] * 3)
     for number in range(3):
         Image.new("L", (28, 28)).save(tmp_path / f"gray{number}.png")
     data = DataConfig(source=str(tmp_path), held_out=0.1)
-    with pytest.warns(AeedgeWarning, match="colour images, and the model has 1 channel; they are converted to gray"):
+    with pytest.warns(AeedgeWarning, match="color images, and the model has 1 channel; they are converted to gray"):
         images = open_dataset(data, 1)
     assert images.image(0).shape == (28, 28, 1)
 
@@ -249,7 +249,7 @@ def test_mnist_is_read_from_disk_without_download(tmp_path):
     assert open_dataset(data, 3, "test").image(0).shape == (28, 28, 3)
 
 
-def test_colour_to_gray_warns():
+def test_color_to_gray_warns():
     with pytest.warns(AeedgeWarning, match="converted to gray"):
         images = open_dataset(DataConfig(source="synthetic-photos", count=3), 1)
     assert images.image(0).shape == (320, 320, 1)
@@ -368,10 +368,10 @@ def test_sample_size():
             sample_size([number_images(3, side)], crop, (16, 16), crop is None)
 
 
-def test_centre_crop():
+def test_center_crop():
     image = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
-    assert centre_crop(image, (2, 3))[:, :, 0].tolist() == [[6, 7, 8], [11, 12, 13]]
-    assert centre_crop(image, (9, 9)).shape == (4, 5, 1)
+    assert center_crop(image, (2, 3))[:, :, 0].tolist() == [[6, 7, 8], [11, 12, 13]]
+    assert center_crop(image, (9, 9)).shape == (4, 5, 1)
 
 
 @pytest.mark.parametrize(("text", "share"), [("salt-pepper:0.2", 0.2), ("mask:0.5", 0.5)])

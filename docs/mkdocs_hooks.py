@@ -1,7 +1,7 @@
-"""Hooks of MkDocs that add the files outside docs/ which pages link to, and rewrite those links.
+"""Hooks of MkDocs: add the files outside docs/ that pages link to, and rewrite those links.
 
-On the code host, a page of docs/ links to `../runtime/FORMAT.md`. The site has that file at `runtime/FORMAT.md`, below its
-root, because the root of the site is docs/.
+On the code host, a page of docs/ links to `../runtime/FORMAT.md`. The site has that file at `runtime/FORMAT.md`, below
+its root, because the root of the site is docs/.
 """
 
 import posixpath
