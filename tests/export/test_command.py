@@ -61,10 +61,10 @@ def test_a_folder_that_is_no_run_is_one_line_and_exit_code_3(tmp_path):
 
 def test_a_bundle_needs_a_precision_and_images_and_takes_no_option_of_a_run(tmp_path):
     for words, message in (
-        ((), "found a BUNDLE, which is in float32"),
+        ((), "in float32 already"),
         (("--precision", "int8"), "--calibrate FOLDER"),
-        (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint is for a RUN"),
-        (("--precision", "fp16", "--store-float16", "--calibrate", tmp_path), "--store-float16 is for a RUN"),
+        (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint does not apply to a bundle"),
+        (("--precision", "fp16", "--store-float16", "--calibrate", tmp_path), "--store-float16 does not apply to a bundle"),
     ):
         done = aeedge("export", "photo", "-o", tmp_path / "bundle", *words)
         assert done.returncode == 2
