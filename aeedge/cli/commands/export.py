@@ -26,6 +26,8 @@ REFUSED = {
 }
 """What is exported -> options that do not apply to it."""
 
+WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt")
+
 MOST_IMAGES = 64
 """Images of --calibrate that are opened: half of them calibrate a graph, 16 at most."""
 
@@ -69,6 +71,8 @@ def export(context: click.Context, /, source: str | None, out: Path, as_json: bo
     pair = onnx_pair(options.pop("encoder"), options.pop("decoder"))
     if (pair is None) == (source is None):
         raise click.UsageError("expected RUN, BUNDLE or FILE.py:NAME, or --encoder and --decoder instead")
+    if source is not None:
+        _refuse_files(source)
     if source is not None and _is_bundle(source):
         report = _from_bundle(context, source, out, options)
     elif source is not None and not _is_network(source):
@@ -115,11 +119,23 @@ def _from_network(
     file = NetworkFile.parse(source or "")
     if file is None:
         raise click.UsageError(f"found {source}, expected FILE.py:NAME")
-    return export_model(file.load(), out, name=file.name, weights=weights, **adapted, **options)
+    origin = {"source": file.name, "sha256": file.sha256()}
+    return export_model(file.load(), out, name=file.name, weights=weights, origin=origin, **adapted, **options)
 
 
 def _is_network(source: str) -> bool:
     return source.rpartition(":")[0].endswith(".py")
+
+
+def _refuse_files(source: str) -> None:
+    """Refuse half of a network, and say what the other half is."""
+    suffix = Path(source).suffix
+    if suffix == ".onnx":
+        raise click.UsageError(f"{source} is one ONNX file; name both with --encoder and --decoder")
+    if suffix in WEIGHTS:
+        raise click.UsageError(f"{source} holds weights; name their network as FILE.py:NAME, and them with --weights")
+    if suffix == ".py":
+        raise click.UsageError(f"{source} may hold several networks; name one as {source}:NAME")
 
 
 def _is_bundle(place: str) -> bool:
