@@ -10,7 +10,7 @@ from aeedge.cli.console import note, print_json, say
 from aeedge.cli.network_options import OF_NETWORKS, adaptation, network_options, onnx_pair
 from aeedge.cli.options import force_option, json_option
 from aeedge.cli.parameters import PATH, Number
-from aeedge.figures import count, size
+from aeedge.figures import count, printable, size
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ def _from_bundle(context: click.Context, source: str, out: Path, options: dict[s
 def _from_run(context: click.Context, source: str, out: Path, options: dict[str, Any]) -> "ExportReport":
     from aeedge_export import export_run
 
+    if Path(source).is_file():
+        raise click.UsageError(
+            f"{printable(source)} is a file, expected a run folder or a bundle; to export a checkpoint, name the folder "
+            "of its run, with --checkpoint last or best"
+        )
     _refuse(context, "RUN", options)
     return export_run(source, out, **options)
 
