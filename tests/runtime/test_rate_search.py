@@ -22,23 +22,23 @@ def channels_of(codec: Codec) -> int:
 
 def test_the_byte_limit_is_never_exceeded_and_well_used(codec: Codec) -> None:
     pixels = picture(48, 40, channels_of(codec))
-    sizes = {quality: len(codec.compress(pixels, quality)) for quality in range(1, 101)}
+    sizes = {quality: len(codec.compress(pixels, quality, stored_tiles=False)) for quality in range(1, 101)}
     for limit in range(min(sizes.values()), max(sizes.values()) + 9, 37):
-        data = codec.compress(pixels, max_bytes=limit)
+        data = codec.compress(pixels, max_bytes=limit, stored_tiles=False)
         assert len(data) <= limit
         quality = stream_info(data).quality
-        assert data == codec.compress(pixels, quality)
+        assert data == codec.compress(pixels, quality, stored_tiles=False)
         assert quality == 100 or sizes[quality + 1] > limit
 
 
 def test_the_smallest_size_is_named_and_can_be_met(codec: Codec) -> None:
     pixels = picture(48, 40, channels_of(codec))
-    smallest = min(len(codec.compress(pixels, quality)) for quality in range(1, 101))
+    smallest = min(len(codec.compress(pixels, quality, stored_tiles=False)) for quality in range(1, 101))
     with pytest.raises(
         TargetNotReachedError, match=f"at most {smallest - 1} bytes .* smallest size .* {smallest} bytes"
     ):
-        codec.compress(pixels, max_bytes=smallest - 1)
-    assert len(codec.compress(pixels, max_bytes=smallest)) == smallest
+        codec.compress(pixels, max_bytes=smallest - 1, stored_tiles=False)
+    assert len(codec.compress(pixels, max_bytes=smallest, stored_tiles=False)) == smallest
 
 
 def test_bits_per_pixel_are_a_limit_with_the_header_inside(conv: Codec) -> None:
@@ -68,16 +68,19 @@ def test_numbers_of_numpy_are_targets() -> None:
 
 def test_psnr_is_reached_by_the_lowest_quality(codec: Codec) -> None:
     pixels = picture(33, 50, channels_of(codec))
-    best = psnr(pixels, codec.decompress(codec.compress(pixels, 100)))
+    best = psnr(pixels, codec.decompress(codec.compress(pixels, 100, stored_tiles=False)))
     for wanted in (20.0, 26.0, best - 0.3):
-        data = codec.compress(pixels, target_psnr=wanted)
+        data = codec.compress(pixels, target_psnr=wanted, stored_tiles=False)
         assert psnr(pixels, codec.decompress(data)) >= wanted
         quality = stream_info(data).quality
-        assert quality == 1 or psnr(pixels, codec.decompress(codec.compress(pixels, quality - 1))) < wanted
+        assert (
+            quality == 1
+            or psnr(pixels, codec.decompress(codec.compress(pixels, quality - 1, stored_tiles=False))) < wanted
+        )
     with pytest.raises(
         TargetNotReachedError, match=r"a PSNR of 90 dB cannot be met; the best possible .* \d\d\.\d\d dB"
     ):
-        codec.compress(pixels, target_psnr=90)
+        codec.compress(pixels, target_psnr=90, stored_tiles=False)
 
 
 def test_psnr_of_a_gray_picture_is_that_of_its_gray(conv: Codec) -> None:
@@ -98,11 +101,11 @@ def test_alpha_counts_in_bytes_and_not_in_psnr(conv: Codec) -> None:
 
 def test_a_batch_has_one_limit(codec: Codec) -> None:
     images = np.stack([picture(16, 24, channels_of(codec), seed) for seed in range(4)])
-    limit = len(codec.compress_batch(images, 30)) + 5
-    assert len(codec.compress_batch(images, max_bytes=limit)) <= limit
-    assert psnr(images, codec.decompress_batch(codec.compress_batch(images, target_psnr=22))) >= 22
+    limit = len(codec.compress_batch(images, 30, stored_tiles=False)) + 5
+    assert len(codec.compress_batch(images, max_bytes=limit, stored_tiles=False)) <= limit
+    assert psnr(images, codec.decompress_batch(codec.compress_batch(images, target_psnr=22, stored_tiles=False))) >= 22
     with pytest.raises(TargetNotReachedError, match="4 images of 24x16: at most 10 bytes"):
-        codec.compress_batch(images, max_bytes=10)
+        codec.compress_batch(images, max_bytes=10, stored_tiles=False)
 
 
 def test_the_network_runs_once(conv: Codec, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""`aeedge export`: a trained run becomes a bundle, if it computes what PyTorch computes."""
+"""`aeedge export`: a run or a network becomes a bundle, if the bundle computes what they compute."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,24 +7,31 @@ import click
 from click.core import ParameterSource
 
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.options import Number, force_option, json_option
-from aeedge.figures import count, size
+from aeedge.cli.network_options import OF_NETWORKS, adaptation, network_options, onnx_pair
+from aeedge.cli.options import force_option, json_option
+from aeedge.cli.parameters import PATH, Number
+from aeedge.figures import count, printable, size
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
 
-PATH = click.Path(path_type=Path)
+OF_RUNS = ("checkpoint", "store_float16", "tables_from", "data_dir", "false_positive_rate")
+"""Options that only a run has."""
 
-OF_RUNS = ("checkpoint", "store_float16", "tables_from", "data", "data_dir", "false_positive_rate")
-"""Options that a bundle cannot take: they are about what only a run has."""
+REFUSED = {
+    "RUN": ("calibrate", *OF_NETWORKS),
+    "BUNDLE": (*OF_RUNS, "data", *OF_NETWORKS),
+    "network": (*OF_RUNS, "calibrate"),
+}
+"""What is exported -> options that do not apply to it."""
 
 MOST_IMAGES = 64
 """Images of --calibrate that are opened: half of them calibrate a graph, 16 at most."""
 
 
 @click.command()
-@click.argument("run", metavar="RUN|BUNDLE")
+@click.argument("source", metavar="[RUN|BUNDLE|FILE.py:NAME]", required=False)
 @click.option("-o", "--output", "out", metavar="BUNDLE", type=PATH, required=True, help="A folder, or NAME.aeb.")
 @click.option("--only", type=click.Choice(["encoder", "decoder"]), help="Half a bundle, for a device on one side.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
@@ -38,7 +45,7 @@ MOST_IMAGES = 64
     help="Round weights to float16: half the size, float32 arithmetic, a stream id of its own.",
 )
 @click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
-@click.option("--data", metavar="NAME|FOLDER", help="Where the images of RUN lie now, if they have moved.")
+@click.option("--data", metavar="NAME|FOLDER", help="Images for FILE.py:NAME or ONNX; of RUN, if they have moved.")
 @click.option("--data-dir", metavar="DIR", help="The same for the files of a data set such as mnist.")
 @click.option(
     "--false-positive-rate",
@@ -47,35 +54,77 @@ MOST_IMAGES = 64
     show_default=True,
     help="Of the threshold that `aeedge score` uses.",
 )
+@network_options
 @force_option
 @json_option
 @click.pass_context
-def export(
-    context: click.Context, /, run: str, out: Path, as_json: bool, calibrate: Path | None, **options: Any
-) -> None:
-    """Write the trained RUN as a bundle, and check it against PyTorch; or a BUNDLE in another precision.
+def export(context: click.Context, /, source: str | None, out: Path, as_json: bool, **options: Any) -> None:
+    """Write a bundle from a trained RUN, from a network of your own, or from a BUNDLE in another precision.
 
-    Nothing appears under the name of BUNDLE unless every limit of the parity gate holds.
+    NAME is a class, function or object in FILE.py, which this command runs; an ONNX pair is named with --encoder and
+    --decoder. Both need --data. Nothing appears under the name of BUNDLE unless every limit of the parity gate holds.
     """
     wait_briefly()
-    from aeedge_export import export_bundle, export_run
-
-    progress = None if as_json else note
-    if _is_bundle(run):
-        _refuse_options_of_runs(context)
-        if options["precision"] == "fp32":
-            raise click.UsageError("found a BUNDLE, which is in float32; name a RUN, or --precision fp16 or int8")
-        for name in OF_RUNS:
-            del options[name]
-        report = export_bundle(run, out, _images(run, calibrate), progress=progress, **options)
-    elif calibrate is not None:
-        raise click.UsageError("--calibrate is for a BUNDLE; a RUN has its own images")
+    options["progress"] = None if as_json else note
+    pair = onnx_pair(options.pop("encoder"), options.pop("decoder"))
+    if (pair is None) == (source is None):
+        raise click.UsageError("expected RUN, BUNDLE or FILE.py:NAME, or --encoder and --decoder instead")
+    if source is not None and _is_bundle(source):
+        report = _from_bundle(context, source, out, options)
+    elif source is not None and not _is_network(source):
+        report = _from_run(context, source, out, options)
     else:
-        report = export_run(run, out, progress=progress, **options)
+        report = _from_network(context, source, pair, out, options)
     if as_json:
         print_json({"command": "export", **report.as_dict()})
     else:
-        _show(report)
+        show_report(report)
+
+
+def _from_bundle(context: click.Context, source: str, out: Path, options: dict[str, Any]) -> "ExportReport":
+    from aeedge_export import export_bundle
+
+    _refuse(context, "BUNDLE", options)
+    if options["precision"] == "fp32":
+        raise click.UsageError("a BUNDLE is in float32 already; name a RUN, or choose --precision fp16 or int8")
+    return export_bundle(source, out, _images(source, options.pop("calibrate")), **options)
+
+
+def _from_run(context: click.Context, source: str, out: Path, options: dict[str, Any]) -> "ExportReport":
+    from aeedge_export import export_run
+
+    if Path(source).is_file():
+        raise click.UsageError(
+            f"{printable(source)} is a file, expected a run folder or a bundle; to export a checkpoint, name the folder "
+            "of its run, with --checkpoint last or best"
+        )
+    _refuse(context, "RUN", options)
+    return export_run(source, out, **options)
+
+
+def _from_network(
+    context: click.Context, source: str | None, pair: tuple[Path, Path] | None, out: Path, options: dict[str, Any]
+) -> "ExportReport":
+    from aeedge_export import export_model, export_onnx
+    from aeedge_export.networks.user_code import NetworkFile
+
+    adapted = adaptation(options, onnx=pair is not None)
+    weights = options["weights"]
+    _refuse(context, "network", options)
+    if options["data"] is None:
+        raise click.UsageError("a network has no images; name a folder of 36 or more with --data")
+    for name in OF_NETWORKS:
+        options.pop(name, None)
+    if pair is not None:
+        return export_onnx(*pair, out, **adapted, **options)
+    file = NetworkFile.parse(source or "")
+    if file is None:
+        raise click.UsageError(f"found {source}, expected FILE.py:NAME")
+    return export_model(file.load(), out, name=file.name, weights=weights, **adapted, **options)
+
+
+def _is_network(source: str) -> bool:
+    return source.rpartition(":")[0].endswith(".py")
 
 
 def _is_bundle(place: str) -> bool:
@@ -90,10 +139,12 @@ def _is_bundle(place: str) -> bool:
     )
 
 
-def _refuse_options_of_runs(context: click.Context) -> None:
-    for name in OF_RUNS:
+def _refuse(context: click.Context, kind: str, options: dict[str, Any]) -> None:
+    """Refuse, and drop, the options that do not apply to what is exported."""
+    for name in REFUSED[kind]:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for a RUN, found a BUNDLE")
+            raise click.UsageError(f"--{name.replace('_', '-')} does not apply to a {kind}")
+        options.pop(name, None)
 
 
 def _images(place: str, folder: Path | None) -> list[Any]:
@@ -106,7 +157,8 @@ def _images(place: str, folder: Path | None) -> list[Any]:
     return [image.pixels for image in images]
 
 
-def _show(report: "ExportReport") -> None:
+def show_report(report: "ExportReport") -> None:
+    """Print what was written, how it compares, and what to run next."""
     say(f"bundle   {report.path}, stream id {report.stream_id}")
     for name, octets in report.files.items():
         if not name.startswith("golden/"):

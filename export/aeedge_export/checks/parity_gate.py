@@ -214,7 +214,7 @@ class Gate:
     def _compare_codecs(self, quality: int, images: NDArray[np.uint8], theirs: Floats) -> None:
         """Let either side compress and decompress by itself: squared error and bytes of payload."""
         alone = self._tracer.code(theirs, quality, self._theirs)
-        stream = self._codec.compress_batch(images, quality)
+        stream = self._codec.compress_batch(images, quality, stored_tiles=False)
         decoded = self._codec.decompress_batch(stream)
         pixels = torch_pixels(self._model, alone.latents, (images.shape[1], images.shape[2]))
         errors = [float(np.square(found.astype(np.float64) - images).sum()) for found in (decoded, pixels)]

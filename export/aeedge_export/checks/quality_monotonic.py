@@ -37,7 +37,7 @@ def measure_ladder(codec: Codec, images: Sequence[NDArray[np.uint8]]) -> list[Ru
     """Compress and restore images, uint8 `[H, W, C]`, at every rung."""
     rungs = []
     for quality in RUNGS:
-        streams = [codec.compress(image, quality) for image in images]
+        streams = [codec.compress(image, quality, stored_tiles=False) for image in images]
         decibels = [psnr_db(image, codec.decompress(stream)) for image, stream in zip(images, streams, strict=True)]
         rungs.append(Rung(quality, float(np.mean([len(stream) for stream in streams])), float(np.mean(decibels))))
     return rungs

@@ -245,7 +245,7 @@ def _rate_point(reference: Codec, variant: Codec, images: Sequence[Pixels], qual
     symbols = changed = undecoded = 0
     apart = np.zeros(2)
     for image in images:
-        streams = [codec.compress(image, quality) for codec in (reference, variant)]
+        streams = [codec.compress(image, quality, stored_tiles=False) for codec in (reference, variant)]
         found = [[codec.decompress_symbols(stream) for codec in (reference, variant)] for stream in streams]
         restored = [[codec.decompress(stream) for codec in (reference, variant)] for stream in streams]
         payload += [stream_info(stream).payload_bytes for stream in streams]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.models.exact_prior import LARGEST_SCALE, SMALLEST_SCALE
 from aeedge.training.objectives.hyperprior import MOST_SAVED, RATE_WORTH
 from aeedge_export.tables.factorized import Arrays
 from aeedge_export.tables.fit import (
@@ -25,9 +26,9 @@ from aeedge_export.tables.fit import (
     magnitude_table,
     pack,
 )
-from aeedge_export.tables.steps import QUALITIES, coarse
+from aeedge_export.tables.steps import coarse
 from aeedge_runtime.bundle.manifest import PriorFacts
-from aeedge_runtime.bundle.tables import SCALES, EntropyTables
+from aeedge_runtime.bundle.tables import QUALITIES, SCALES, EntropyTables
 from aeedge_runtime.coding.hyperprior import HyperPrior
 from aeedge_runtime.coding.passes import Graph, SymbolRequest
 from aeedge_runtime.entropy.chunk import run_passes
@@ -38,9 +39,6 @@ ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 HYPER_TABLES = 120
 """Most tables for hyper-symbols: with 64 for the scales the bank stays well below 256."""
-
-SMALLEST_SCALE, LARGEST_SCALE = 0.11, 128.0
-"""Standard deviation, in steps, that indices 0 and 63 were trained for."""
 
 GAUSSIAN_SYMBOLS = 300.0
 """Imagined symbols of the trained shape in each table ..."""

@@ -207,7 +207,8 @@ def _parse(data: bytes) -> object:
     if len(data) > MAX_MANIFEST_BYTES:
         raise BundleError(f"manifest.json has {len(data)} bytes, at most {MAX_MANIFEST_BYTES} are read")
     try:
-        value: object = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        text = data.decode("utf-8")  # json would take UTF-16 and byte order marks as well
+        value: object = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Floats, Pixels, all_finite
 from ..bundle.bundle import Bundle
@@ -100,6 +101,9 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
     return latents
 
 
+Differences = NDArray[np.int32]
+
+
 class Canvas(Protocol):
     """A target for decoded pixels."""
 
@@ -112,6 +116,9 @@ class Canvas(Protocol):
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
         """Replace pixels, uint8 [h, w, C]; rows are counted over all images, stacked from top to bottom."""
+
+    def add(self, top: int, left: int, difference: Differences) -> None:
+        """Adds to pixels, int32 [h, w, C], and clips them; rows are counted as in `paste`."""
 
 
 class ArrayCanvas:
@@ -130,6 +137,12 @@ class ArrayCanvas:
         """Implement Canvas."""
         height, width, _ = pixels.shape
         self._tall[top : top + height, left : left + width] = pixels
+
+    def add(self, top: int, left: int, difference: Differences) -> None:
+        """See Canvas."""
+        height, width, _ = difference.shape
+        pixels = self._tall[top : top + height, left : left + width]
+        pixels[...] = np.clip(pixels + difference, 0, 255)
 
 
 class ImageCanvas:
@@ -152,6 +165,16 @@ class ImageCanvas:
         step = max(SLAB_PIXELS // pixels.shape[1], 1)  # Pillow's copy of what is pasted stays small
         for first in range(0, len(pixels), step):
             self._image.paste(pillow_image(pixels[first : first + step]), (left, top + first))
+
+    def add(self, top: int, left: int, difference: Differences) -> None:
+        """See Canvas."""
+        height, width, channels = difference.shape
+        step = max(SLAB_PIXELS // width, 1)
+        for first in range(0, height, step):
+            part = difference[first : first + step]
+            area = left, top + first, left + width, top + first + len(part)
+            pixels = np.asarray(self._image.crop(area)).reshape(len(part), width, channels)
+            self.paste(top + first, left, np.clip(pixels + part, 0, 255).astype(np.uint8))
 
 
 def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +41,21 @@ class _Coded:
     exact: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class _Some:
+    """Some tiles, and the latents of the images without them."""
+
+    tiles: TileBlobs
+    latents: BlockLatents
+
+
+def _as_returned(pixels: Pixels, gray: bool) -> Pixels:
+    """What is to come back for images, uint8 [N, H, W, C]: their luma where they are gray."""
+    if gray and pixels.strides[3] == 0:  # gray repeated
+        return pixels[..., :1]
+    return to_gray(pixels) if gray else pixels
+
+
 class Encoder:
     """Codes images of one size at any quality; what does not depend on the quality is made once.
 
@@ -54,6 +68,9 @@ class Encoder:
         sections: of every stream, but for alpha.
         stored_tiles: whether tiles may be stored.
         error: measures a stream; None where only the number of bytes counts.
+
+    Attributes:
+        original: the images as they are to come back, uint8 [N, H, W, 1 or C].
     """
 
     def __init__(
@@ -72,16 +89,14 @@ class Encoder:
         self._pixels, self._alpha, self._gray, self._sections = pixels, alpha, gray, sections
         self._stored_tiles, self._error = stored_tiles, error
         self._grid = TileGrid(*pixels.shape[:3])
+        self.original = _as_returned(pixels, gray)
+        self._tall = self.original.reshape(-1, *self.original.shape[2:])
+        self._found: Candidates | None = None
+        self._some: _Some | None = None
+        self._all: TileBlobs | None = None
         self._latents = BlockLatents(bundle, networks, pixels)
         self._workers = networks.workers(self._latents.plan)
         self._prior = networks.prior(compress=True, workers=self._workers)
-
-    @cached_property
-    def original(self) -> Pixels:
-        """The images as they are to come back, uint8 [N, H, W, 1 or C]."""
-        if self._gray and self._pixels.strides[3] == 0:
-            return self._pixels[..., :1]
-        return to_gray(self._pixels) if self._gray else self._pixels
 
     def code(self, quality: int, most_bytes: int | None = None) -> bytes:
         """Return the stream that costs least at a quality: bytes plus the worth of its error.
@@ -98,13 +113,16 @@ class Encoder:
         return self._cheapest(fitting or ways, quality).data
 
     def _with_tiles(self, quality: int, payload_bytes: int) -> list[_Coded]:
-        if self._grid.rows == self._grid.columns == 1 and self._error is None and payload_bytes <= self._least_bytes:
+        surely_less = payload_bytes <= least_bytes(self._tall)
+        if self._grid.rows == self._grid.columns == 1 and self._error is None and surely_less:
             return []  # a batch of small images of which none would gain: looking at each takes longer than coding
+        if self._found is None:
+            self._found = find_candidates(self.original)
         found = []
-        if self._candidates.tiles.any() and not self._candidates.tiles.all():
-            found.append(_Coded(self._some(quality)))
-        if self._candidates.whole or payload_bytes > self._least_bytes:
-            found.append(_Coded(self._all(quality), exact=True))
+        if self._found.tiles.any() and not self._found.tiles.all():
+            found.append(self._code_some(quality, self._found.tiles))
+        if self._found.whole or not surely_less:
+            found.append(self._code_all(quality, png=not self._found.tiles.any()))
         return found
 
     def _cheapest(self, ways: list[_Coded], quality: int) -> _Coded:
@@ -127,46 +145,26 @@ class Encoder:
         chunks, symbol_hash = write_chunks(latents, quality, self._bundle, self._prior, self._workers)
         return replace(self._empty(quality), chunks=chunks, symbol_hash=symbol_hash, sections=sections)
 
-    def _some(self, quality: int) -> bytes:
-        sections = {**self._sections, TILES: pack_tiles(self._some_tiles)}
-        return write_stream(self._learned(quality, self._filled, sections))
+    def _code_some(self, quality: int, held: Map) -> _Coded:
+        if self._some is None:
+            latents = BlockLatents(self._bundle, self._networks, fill_tiles(self._pixels, held))
+            self._some = _Some(self._store(held, self._tall, png=False), latents)
+        sections = {**self._sections, TILES: pack_tiles(self._some.tiles)}
+        return _Coded(write_stream(self._learned(quality, self._some.latents, sections)))
 
-    def _all(self, quality: int) -> bytes:
+    def _code_all(self, quality: int, *, png: bool) -> _Coded:
+        if self._all is None:
+            planes = self._tall
+            if self._alpha is not None:
+                planes = np.concatenate([planes, self._alpha.reshape(*planes.shape[:2], 1)], axis=2)
+            self._all = self._store(np.ones(self._grid.shape, np.bool_), planes, png=png)
         sections = {key: data for key, data in self._sections.items() if key != ALPHA}
-        return write_stream(replace(self._empty(quality), sections={**sections, TILES: pack_tiles(self._all_tiles)}))
+        stream = replace(self._empty(quality), sections={**sections, TILES: pack_tiles(self._all)})
+        return _Coded(write_stream(stream), exact=True)
 
     def _empty(self, quality: int) -> Stream:
         count, height, width, _ = self._pixels.shape
         return Stream(self._bundle.stream_id, quality, count, width, height, self._gray, (b"",), 0)
-
-    @cached_property
-    def _least_bytes(self) -> int:
-        return least_bytes(self._tall)
-
-    @cached_property
-    def _candidates(self) -> Candidates:
-        return find_candidates(self.original)
-
-    @cached_property
-    def _filled(self) -> BlockLatents:
-        return BlockLatents(self._bundle, self._networks, fill_tiles(self._pixels, self._candidates.tiles))
-
-    @cached_property
-    def _some_tiles(self) -> TileBlobs:
-        return self._store(self._candidates.tiles, self._tall, png=False)
-
-    @cached_property
-    def _all_tiles(self) -> TileBlobs:
-        planes = self._tall
-        if self._alpha is not None:
-            planes = np.concatenate([planes, self._alpha.reshape(*planes.shape[:2], 1)], axis=2)
-        held = np.ones(self._grid.shape, np.bool_)
-        return self._store(held, planes, png=not self._candidates.tiles.any())
-
-    @property
-    def _tall(self) -> Pixels:
-        """The images below one another, uint8 [N * H, W, C]."""
-        return self.original.reshape(-1, *self.original.shape[2:])
 
     def _store(self, held: Map, planes: Pixels, *, png: bool) -> TileBlobs:
         """Tiles with blobs of planes, uint8 [N * H, W, C], black where a tile of a box is not held."""

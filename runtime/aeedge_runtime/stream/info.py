@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from ..errors import ArgumentError, StreamError
 from ..files import read_regular
 from ..limits import MAX_STREAM_BYTES
-from .container import ALPHA, EXIF, ICC, NAMES, StreamHeader, read_header
+from .container import ALPHA, BOUND, EXIF, ICC, NAMES, TILES, StreamHeader, read_header
 from .sections import unpack_names
+from .tile_grid import TileGrid
+from .tile_sections import count_tiles
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 
-_SECTIONS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names"}
+_SECTIONS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names", TILES: "stored tiles", BOUND: "bound"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class StreamInfo:
         section_bytes: bytes of each optional section by name.
         chunks: independent pieces of the payload.
         bits_per_pixel: all bits of the stream per pixel of all images.
+        tiles: tiles of all images, 64 pixels square but at the ends.
+        stored_tiles: those that are stored exactly, or, under a bound, within it.
+        max_error: no sample of color is off by more: what the writer vouches for, 0 where all tiles are stored exactly;
+            None where there is no bound.
     """
 
     stream_id: str
@@ -46,6 +52,9 @@ class StreamInfo:
     section_bytes: Mapping[str, int]
     chunks: int
     bits_per_pixel: float
+    tiles: int
+    stored_tiles: int
+    max_error: int | None
 
 
 def stream_info(data: Data) -> StreamInfo:
@@ -57,6 +66,9 @@ def stream_info(data: Data) -> StreamInfo:
     """
     data = stream_bytes(data)
     header = read_header(data)
+    grid = TileGrid(header.count, header.height, header.width)
+    stored = count_tiles(_section(data, header, TILES), grid) if TILES in header.section_bytes else 0
+    bound = _section(data, header, BOUND)[0] if BOUND in header.section_bytes else None
     return StreamInfo(
         stream_id=header.stream_id.hex(),
         quality=header.quality,
@@ -69,6 +81,9 @@ def stream_info(data: Data) -> StreamInfo:
         section_bytes={_SECTIONS.get(key, f"section {key}"): size for key, size in header.section_bytes.items()},
         chunks=len(header.chunk_bytes),
         bits_per_pixel=8 * len(data) / (header.count * header.width * header.height),
+        tiles=grid.tiles,
+        stored_tiles=stored,
+        max_error=0 if bound is None and stored == grid.tiles else bound,
     )
 
 

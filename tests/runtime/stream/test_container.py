@@ -166,7 +166,7 @@ def test_sizes_beyond_the_limit_of_pixels():
         ({"chunks": ()}, "0 chunks, expected 1..1048576"),
         ({"chunks": (b"",) * (2**20 + 1)}, "1048577 chunks, expected"),
         ({"sections": {0: b"x"}}, "section 0"),
-        ({"sections": {5: b"x"}}, "section 5"),
+        ({"sections": {7: b"x"}}, "section 7"),
         ({"sections": {256: b"x"}}, "section 256"),
         ({"sections": {EXIF: b""}}, "section 3 of 0 bytes"),
         ({"sections": {EXIF: bytes(MAX_SECTION_BYTES + 1)}}, "section 3 of 16777217 bytes"),
@@ -320,7 +320,7 @@ def test_a_section_twice():
     refuse_sections(section_table((ICC, 1), (ICC, 1)), "section 2 after section 2")
 
 
-@pytest.mark.parametrize("section", [0, 5, 127])
+@pytest.mark.parametrize("section", [0, 7, 127])
 def test_an_unknown_section(section):
     refuse_sections(section_table((section, 2)), f"unknown section {section}", UnsupportedStreamError)
 
