@@ -16,7 +16,7 @@ from PIL import Image
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 from aeedge_runtime.images.load import load_picture
-from aeedge_runtime.images.metadata import ORIENTATION
+from aeedge_runtime.images.tiff import ORIENTATION
 
 MEMORY_LIMIT = 6 * 2**30
 """Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
