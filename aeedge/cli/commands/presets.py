@@ -19,7 +19,7 @@ def presets(name: str | None, as_json: bool) -> None:
     \b
     aeedge presets NAME > my.json
     aeedge train --config my.json -o RUN
-    """  # noqa: D301  click reads the character
+    """
     from aeedge.presets import PRESETS, find_preset
 
     if name is not None:
