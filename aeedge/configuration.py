@@ -1,6 +1,6 @@
 """Strict conversion between frozen dataclasses and plain JSON values.
 
-A key that a dataclass does not have is an error that names the nearest one, never ignored: a misspelt option that is
+A key that a dataclass does not have is an error that names the nearest one, never ignored: a misspelled option that is
 swallowed costs a training run. Nothing here imports torch or numpy.
 """
 
@@ -18,7 +18,7 @@ from aeedge_runtime.errors import ArgumentError
 T = TypeVar("T")
 
 DEEPEST = 32
-"""Objects and lists of a config lie at most so deep in each other."""
+"""How deep objects and lists of a config may be nested."""
 
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message repeats."""
@@ -207,4 +207,4 @@ def _require_shallow(value: Any, levels: int) -> None:
 
 
 def _too_deep() -> ArgumentError:
-    return ArgumentError(f"found objects or lists more than {DEEPEST} deep in each other, expected fewer")
+    return ArgumentError(f"objects or lists are nested more than {DEEPEST} deep, expected fewer levels")

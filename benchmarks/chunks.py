@@ -31,7 +31,7 @@ def one_after_the_other() -> Iterator[None]:
     """Every chunk alone: walked over by the caller's thread, coded before the next one."""
     with (
         unittest.mock.patch.object(Networks, "workers", return_value=1),
-        unittest.mock.patch.object(symbols, "ABREAST", 1),
+        unittest.mock.patch.object(symbols, "CHUNKS_AT_ONCE", 1),
         unittest.mock.patch.object(symbols, "finish_together", lambda encoders: [one.finish() for one in encoders]),
     ):
         yield

@@ -1,4 +1,4 @@
-"""Anomaly scores: an image that a model cannot reconstruct is unlike those it was trained on.
+"""Anomaly scores: a model reconstructs images unlike its training images badly.
 
 `aeedge_export.checks.anomaly` derives the threshold that a bundle carries from such scores.
 """
@@ -16,7 +16,7 @@ from aeedge_runtime import Codec
 Pixels = NDArray[np.uint8]
 
 HEAT = ((0, (0, 0, 0)), (64, (160, 0, 0)), (144, (255, 150, 0)), (255, (255, 255, 255)))
-"""Colours of heat maps: absolute difference -> R, G, B, linear between."""
+"""Colors of heat maps: absolute difference -> R, G, B, linear between."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def heat_map(image: Pixels, restored: Pixels) -> Pixels:
     """
     difference = np.abs(image.astype(np.int16) - restored).max(axis=2)
     places = [place for place, _ in HEAT]
-    planes = [np.interp(np.arange(256), places, [colour[plane] for _, colour in HEAT]) for plane in range(3)]
-    colours: Pixels = np.rint(np.stack(planes, axis=1)).astype(np.uint8)
-    heat: Pixels = colours[difference]
+    planes = [np.interp(np.arange(256), places, [color[plane] for _, color in HEAT]) for plane in range(3)]
+    colors: Pixels = np.rint(np.stack(planes, axis=1)).astype(np.uint8)
+    heat: Pixels = colors[difference]
     return heat

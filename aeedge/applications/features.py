@@ -1,4 +1,4 @@
-"""Latents as features of images, for search, clustering and small classifiers, and a picture of them."""
+"""Latents as features of images, for search, clustering and small classifiers, and a plot of them."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Pool = Literal["none", "mean"]
 
 SHOWN_CLASSES = 19
-"""Classes that get a colour of their own and a line in the legend; the others share one more."""
+"""Classes that get a color of their own and a line in the legend; the others share one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +79,15 @@ def principal_components(values: Floats, count: int = 2) -> tuple[NDArray[np.flo
         raise ArgumentError(
             f"found {values.shape[0]} images of {values.shape[1]} latent values, expected at least {count} of each"
         )
-    centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-    _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
+    centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
+    _, strengths, directions = np.linalg.svd(centered, full_matrices=False)
     chosen = directions[:count].T
     chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(count)])  # svd leaves the sign open
-    return centred @ chosen, np.square(strengths[:count]) / max(float(np.square(strengths).sum()), 1e-30)
+    return centered @ chosen, np.square(strengths[:count]) / max(float(np.square(strengths).sum()), 1e-30)
 
 
 def draw_features(features: Features, title: str) -> bytes:
-    """Return a PNG of the first two principal components of the latents, coloured by class.
+    """Return a PNG of the first two principal components of the latents, colored by class.
 
     Raises:
         AeedgeError: matplotlib is not installed.
@@ -101,11 +101,11 @@ def draw_features(features: Features, title: str) -> bytes:
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
     groups = _classes(features.labels)
-    colours = colormaps["tab10" if len(groups) <= 10 else "tab20"]
+    colors = colormaps["tab10" if len(groups) <= 10 else "tab20"]
     for number, (label, members) in enumerate(groups):
         x, y = places[members].T
         axes.scatter(
-            x, y, s=10, alpha=0.8, linewidths=0, color=colours(number), label=printable(label) if label else None
+            x, y, s=10, alpha=0.8, linewidths=0, color=colors(number), label=printable(label) if label else None
         )
     axes.set_xlabel(f"first component ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second component ({shares[1]:.0%})")

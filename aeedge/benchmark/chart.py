@@ -1,4 +1,4 @@
-"""A picture of a report: one bar per case, cut into its stages; needs the `report` extra."""
+"""Draws a report: one bar per case, divided into its stages. Needs the `report` extra."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -11,7 +11,7 @@ from aeedge_runtime.errors import ArgumentError
 
 ROW_INCHES = 0.45
 
-COLOURS = {
+COLORS = {
     **dict.fromkeys(("load_image", "to_image"), "#8da0cb"),
     "to_tensor": "#c3cce4",
     **dict.fromkeys(("encoder_graph", "decoder_graph"), "#1f5fa8"),
@@ -23,14 +23,14 @@ COLOURS = {
     **dict.fromkeys(("encode", "decode"), "#777777"),
     "other": "#d0d0d0",
 }
-"""Both directions of one idea have one colour."""
+"""Both directions of one idea have one color."""
 
 
 FORMATS = (".png", ".svg", ".pdf")
 
 
 def require_chart(suffix: str) -> None:
-    """Refuse, before anything is measured, a picture that could not be drawn.
+    """Check, before anything is measured, that a chart can be drawn.
 
     Raises:
         ArgumentError: a suffix of no known format.
@@ -77,7 +77,7 @@ def _draw_bar(axes: Any, row: int, result: Mapping[str, Any]) -> None:
     total, left = result["total"], 0.0
     for name, stage in result["stages"].items():
         width = total["p50_ms"] * stage["share_percent"] / 100
-        axes.barh(row, width, left=left, height=0.7, color=COLOURS.get(name, "0.6"), label=words(name))
+        axes.barh(row, width, left=left, height=0.7, color=COLORS.get(name, "0.6"), label=words(name))
         left += width
     axes.plot([total["p50_ms"], total["p95_ms"]], [row, row], color="black", linewidth=1)
     axes.annotate(f" {number(total['p50_ms'])}", (max(left, total["p95_ms"]), row), va="center", fontsize=8)

@@ -1,4 +1,4 @@
-"""Pictures to measure with: the user's own, or one drawn with the statistics of a photo."""
+"""Images to measure with: the user's own, or one drawn with the statistics of a photo."""
 
 import io
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ def draw_picture(channels: int, seed: int = 0) -> Pixels:
     frequency = np.maximum(np.hypot(rows, columns), 1 / TILE)
     smooth, edges, hue = (_noise(rng, frequency, power) for power in (1.42, 2.2, 1.42))
     luma = 128 + 45 * smooth + 25 * np.sign(edges)
-    colour = 14 * np.stack([hue, -smooth, -hue], axis=2) if channels == 3 else 0
-    drawn: Pixels = np.rint(np.clip(luma[:, :, None] + colour, 0, 255)).astype(np.uint8)
+    color = 14 * np.stack([hue, -smooth, -hue], axis=2) if channels == 3 else 0
+    drawn: Pixels = np.rint(np.clip(luma[:, :, None] + color, 0, 255)).astype(np.uint8)
     return drawn
 
 

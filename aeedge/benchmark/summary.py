@@ -1,4 +1,4 @@
-"""Samples of several processes become percentiles, and a noise floor from the same thing timed twice."""
+"""Summarizes the samples of several processes as percentiles, with a noise floor from repeated measurements."""
 
 import statistics
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ STAGES = (
     *("encode", "entropy_encode", "write_container", "entropy_decode", "dequantise", "decode", "decoder_graph"),
     *("to_image", "other"),
 )
-"""In the order of the work; graphs of the prior run amid quantising, coding and decoding."""
+"""In the order of the work; graphs of the prior run amid quantizing, coding and decoding."""
 
 NS_PER_MS = 1e6
 

@@ -1,31 +1,17 @@
 """Options that several commands share: how each is spelled, and the typed values that a command gets."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from aeedge.cli.outputs import is_folder
+from aeedge.cli.parameters import Whole
 from aeedge.figures import printable
 from aeedge.sources import STDIN
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-PATH = click.Path(path_type=Path)
-
-
-class Number(click.FloatRange):
-    """A range of numbers that excludes NaN and infinity."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number, or fail as click does."""
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"found {value}, expected a finite number", param, ctx)
-        return number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +135,7 @@ device_option = click.option(
 threads_option = click.option(
     "--threads",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Whole(),
     default=None,
     help="Threads that the networks use.  [default: one per core]",
 )
@@ -159,14 +145,14 @@ skip_option = click.option("--skip-existing", is_flag=True, help="Skip inputs wh
 pixels_option = click.option(
     "--max-pixels",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Whole(),
     default=None,
     help="Refuse inputs with more than N pixels.  [default: 178956970]",
 )
 jobs_option = click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 64),
+    type=Whole(1, 64),
     default=None,
     help="Files to process at once; they share the cores.  [default: one per core, at most 8]",
 )

@@ -1,4 +1,4 @@
-"""The architectures: one file each, its frozen config dataclass beside it."""
+"""The architectures: one module for each, with its frozen config dataclass."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -50,9 +50,9 @@ def model_config(values: Mapping[str, Any]) -> Any:
 
 
 def build_model(config: Any) -> Autoencoder:
-    """Return a freshly initialised model of a config dataclass or of its plain values.
+    """Return a freshly initialized model of a config dataclass or of its plain values.
 
-    Initialisation draws from torch's global generator.
+    Initialization draws from torch's global generator.
 
     Raises:
         ArgumentError: the config is not one of a known family, or its layers do not fit into memory.

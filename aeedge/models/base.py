@@ -1,4 +1,4 @@
-"""What every autoencoder of this package offers, whatever its family."""
+"""The interface that every autoencoder of this package has, whatever its family."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -18,7 +18,7 @@ MOST_BLOCKS = 256
 
 
 def require_sizes(config: Any, *names: str, least: int = 1, most: int = LARGEST_SIZE) -> None:
-    """Refuse sizes of a model config that no layer can have; of a list, each number is looked at.
+    """Check that layers can have the sizes of a model config; of a list, every number.
 
     Raises:
         ArgumentError: naming the key.
@@ -32,7 +32,7 @@ def require_sizes(config: Any, *names: str, least: int = 1, most: int = LARGEST_
 
 
 def require_channels(channels: int, *supported: int) -> None:
-    """Refuse a number of image channels that a family does not support.
+    """Check that a family supports a number of image channels.
 
     Raises:
         ArgumentError: naming the key.
@@ -99,7 +99,7 @@ class Autoencoder(nn.Module, ABC):
         """Return images [N, C, H, W] float32, nominally 0..1 and not clamped, of a latent [N, c, h, w]."""
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the reconstruction of images [N, C, H, W] by way of the unquantised latent."""
+        """Return the reconstruction of images [N, C, H, W] by way of the unquantized latent."""
         return self.decode(self.encode(image))
 
 
@@ -152,7 +152,7 @@ def count_parameters(model: nn.Module) -> int:
 def macs_per_pixel(model: Autoencoder) -> tuple[float, float]:
     """Return multiply-accumulates per image pixel of the encoder and of the decoder, counted by running both.
 
-    Convolutions and linear layers are counted; activations and normalisation are not.
+    Convolutions and linear layers are counted; activations and normalization are not.
     """
     counts = [0.0]
 

@@ -1,24 +1,21 @@
-"""A fully convolutional autoencoder for images of any size.
+"""A fully convolutional autoencoder for images of any size: the shared transform with residual blocks of two layers.
 
-The linear path starts as an orthonormal transform (colour rotation, 8x8 DCT, Haar), which the residual blocks, zero
-at first, then bend: training starts at the quality of a classical transform codec. Convolutions are dense: on CPUs with
-matrix units they run a hundred times faster per multiply than depthwise ones.
+Convolutions are dense: on CPUs with matrix units they run a hundred times faster per multiply than depthwise ones.
 """
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import MOST_BLOCKS, Autoencoder, require_channels, require_sizes
-from aeedge.models.orthonormal import analysis_matrices, require_coefficients
+from aeedge.models.base import MOST_BLOCKS, require_channels, require_sizes
+from aeedge.models.orthonormal import require_coefficients
+from aeedge.models.transform import Decoder, Encoder, TransformAutoencoder
 from aeedge_runtime.errors import ArgumentError
-
-STEM_STRIDE = 8
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class ConvConfig(Configuration):
         hidden: hidden width of a residual block.
         encoder_blocks: residual blocks of the encoder at 1/8 and at 1/16.
         decoder_blocks: residual blocks of the decoder at 1/16 and at 1/8.
-        gain: factor between pixels in 0..1 and the transform; with it a step of 1 is a usual quantiser step.
+        gain: factor between pixels in 0..1 and the transform; with it a step of 1 is a usual quantizer step.
     """
 
     family: Literal["conv"] = "conv"
@@ -75,90 +72,19 @@ class ResidualBlock(nn.Module):
         return value + changed
 
 
-class ConvEncoder(nn.Module):
-    """Stem of stride 8, blocks, a layer of stride 2, blocks: [N, 3, H, W] to [N, latent, H / 16, W / 16]."""
-
-    def __init__(self, config: ConvConfig) -> None:
-        super().__init__()
-        self.gain = config.gain
-        self.stem = nn.Conv2d(config.channels, config.width, 12, stride=STEM_STRIDE, padding=2)
-        self.fine = _blocks(config.encoder_blocks[0], config.width, config.hidden)
-        self.down = nn.Conv2d(config.width, config.latent, 2, stride=2)
-        self.coarse = _blocks(config.encoder_blocks[1], config.latent, config.hidden)
-        stem, down = analysis_matrices(config.width, config.latent)
-        with torch.no_grad():
-            for layer in (self.stem, self.down):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-            self.stem.weight[:, :, 2:10, 2:10] = stem.reshape(config.width, 3, 8, 8)
-            self.down.weight.copy_(down.reshape(config.latent, config.width, 2, 2))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the latent of images in 0..1."""
-        value = self.fine(self.stem((image - 0.5) * self.gain))
-        latent: Tensor = self.coarse(self.down(value))
-        return latent
-
-
-class ConvDecoder(nn.Module):
-    """The encoder's mirror with sub-pixel convolutions: [N, latent, h, w] to [N, 3, 16 h, 16 w]."""
-
-    def __init__(self, config: ConvConfig) -> None:
-        super().__init__()
-        self.gain = config.gain
-        self.coarse = _blocks(config.decoder_blocks[0], config.latent, config.hidden)
-        self.up = nn.Conv2d(config.latent, 4 * config.width, 1)
-        self.fine = _blocks(config.decoder_blocks[1], config.width, config.hidden)
-        self.head = nn.Conv2d(config.width, config.channels * STEM_STRIDE**2, 3, padding=1)
-        stem, down = analysis_matrices(config.width, config.latent)
-        with torch.no_grad():
-            for layer in (self.up, self.head):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-            self.up.weight[:, :, 0, 0] = down.T
-            self.head.weight[:, :, 1, 1] = stem.T
-
-    def forward(self, latent: Tensor) -> Tensor:
-        """Return images, nominally in 0..1."""
-        value = self.fine(functional.pixel_shuffle(self.up(self.coarse(latent)), 2))
-        return functional.pixel_shuffle(self.head(value), STEM_STRIDE) / self.gain + 0.5
-
-
-class ConvAutoencoder(Autoencoder):
+class ConvAutoencoder(TransformAutoencoder):
     """The fully convolutional autoencoder that a `ConvConfig` describes; stride 16."""
 
     config: ConvConfig
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__(config)
-        self.encoder = ConvEncoder(config)
-        self.decoder = ConvDecoder(config)
-
-    @property
-    def channels(self) -> int:
-        """Image channels."""
-        return self.config.channels
-
-    @property
-    def stride(self) -> tuple[int, int]:
-        """Rows and columns of pixels per latent position."""
-        return 2 * STEM_STRIDE, 2 * STEM_STRIDE
+        sizes = (config.channels, config.width, config.latent)
+        block = partial(ResidualBlock, hidden=config.hidden)
+        self.encoder = Encoder(*sizes, config.encoder_blocks, block, down_size=2, gain=config.gain)
+        self.decoder = Decoder(*sizes, config.decoder_blocks, block, gain=config.gain)
 
     @property
     def latent_channels(self) -> int:
         """Channels of the latent."""
         return self.config.latent
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Return the latent [N, c, H / 16, W / 16] of images [N, 3, H, W] in 0..1."""
-        latent: Tensor = self.encoder(image)
-        return latent
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Return images [N, 3, 16 h, 16 w], nominally in 0..1, of latents [N, c, h, w]."""
-        image: Tensor = self.decoder(latent)
-        return image
-
-
-def _blocks(count: int, width: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(*[ResidualBlock(width, hidden) for _ in range(count)])

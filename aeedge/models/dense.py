@@ -45,7 +45,7 @@ class DenseConfig(Configuration):
         height: rows of a patch, in pixels.
         width: columns of a patch, in pixels.
         convolutions: output channels of the convolutions in front of the first linear layer, each followed by batch
-            normalisation and the activation; the decoder mirrors them with transposed convolutions.
+            normalization and the activation; the decoder mirrors them with transposed convolutions.
         kernel: size of these convolutions, in pixels, odd.
         hidden: widths of the linear layers between patch and code; the decoder has them in reverse.
         latent: values in the code.
@@ -80,17 +80,10 @@ class DenseConfig(Configuration):
             raise ArgumentError(f"model.kernel: found {self.kernel}, expected an odd number from 1 to {LARGEST_KERNEL}")
 
 
-class DenseAutoencoder(Autoencoder):
-    """The fixed-patch autoencoder that a `DenseConfig` describes."""
+class PatchAutoencoder(Autoencoder):
+    """An autoencoder that sees one patch at a time, with the sizes of a `DenseConfig`."""
 
     config: DenseConfig
-
-    def __init__(self, config: DenseConfig) -> None:
-        super().__init__(config)
-        self.encoder = build_encoder(config, config.latent)
-        if config.code_activation:
-            self.encoder.append(ACTIVATIONS[config.activation]())
-        self.decoder = build_decoder(config)
 
     @property
     def channels(self) -> int:
@@ -109,19 +102,38 @@ class DenseAutoencoder(Autoencoder):
 
     @property
     def patched(self) -> bool:
-        """True: the network sees one patch at a time."""
+        """Always true."""
         return True
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Return the codes [N, c, h, w] of images [N, C, h * rows, w * columns] in 0..1."""
-        grid = image.shape[2] // self.stride[0], image.shape[3] // self.stride[1]
+    def patch_grid(self, image: Tensor) -> tuple[int, int]:
+        """Return rows and columns of patches in images [N, C, h * rows, w * columns]."""
+        return image.shape[2] // self.stride[0], image.shape[3] // self.stride[1]
+
+    def encode_patches(self, image: Tensor) -> Tensor:
+        """Return what the encoder gives for every patch, [N * h * w, outputs], of images in 0..1."""
         codes: Tensor = self.encoder(to_network(split_patches(image, self.stride), self.config.signed))
-        return join_latents(codes, image.shape[0], grid)
+        return codes
 
     def decode(self, latent: Tensor) -> Tensor:
         """Return images [N, C, h * rows, w * columns] of codes [N, c, h, w]."""
         patches: Tensor = self.decoder(split_latents(latent))
         return join_patches(from_network(patches, self.config.signed), (latent.shape[2], latent.shape[3]))
+
+
+class DenseAutoencoder(PatchAutoencoder):
+    """The fixed-patch autoencoder that a `DenseConfig` describes."""
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__(config)
+        self.encoder = build_encoder(config, config.latent)
+        if config.code_activation:
+            self.encoder.append(ACTIVATIONS[config.activation]())
+        self.decoder = build_decoder(config)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the codes [N, c, h, w] of images [N, C, h * rows, w * columns] in 0..1."""
+        grid = self.patch_grid(image)
+        return join_latents(self.encode_patches(image), image.shape[0], grid)
 
 
 def to_network(image: Tensor, signed: bool) -> Tensor:
@@ -157,7 +169,7 @@ def build_decoder(config: DenseConfig) -> nn.Sequential:
         layers += [activation(), nn.ConvTranspose2d(depth, width, config.kernel, padding=config.kernel // 2)]
         layers.append(nn.BatchNorm2d(width))
     if config.convolutions:
-        layers.pop()  # the picture itself is not normalised
+        layers.pop()  # the image itself is not normalized
     if config.output == "sigmoid":
         layers.append(nn.Sigmoid())
     return nn.Sequential(*layers)

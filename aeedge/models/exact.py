@@ -57,7 +57,7 @@ class ExactConv2d(nn.Module):
         with torch.no_grad():
             self.weight.mul_(gain)
 
-    def quantised(self) -> tuple[Tensor, Tensor]:
+    def quantized(self) -> tuple[Tensor, Tensor]:
         """Return weight and bias as they are used: multiples of 1/64 and of 1/1024."""
         weight = round_through(self.weight * WEIGHT_UNITS).clamp(-127, 127) / WEIGHT_UNITS
         units = WEIGHT_UNITS * ACTIVATION_UNITS
@@ -65,12 +65,12 @@ class ExactConv2d(nn.Module):
 
     def forward(self, value: Tensor) -> Tensor:
         """Convolve `[N, inputs, H, W]` to `[N, outputs, H, W]`."""
-        weight, bias = self.quantised()
+        weight, bias = self.quantized()
         return functional.conv2d(value, weight, bias, padding=self.padding)
 
     def largest_sum(self, input_limit: float = ACTIVATION_LIMIT) -> int:
         """Return the largest possible magnitude of a partial sum in units of 1/1024, for inputs within the limit."""
-        weight, bias = self.quantised()
+        weight, bias = self.quantized()
         units = WEIGHT_UNITS * ACTIVATION_UNITS
         sums = weight.abs().sum(dim=(1, 2, 3)).double() * input_limit + bias.abs().double()
         return int((sums * units).ceil().max().item())

@@ -14,12 +14,10 @@ from torch.nn import functional
 
 from aeedge.models.exact import ACTIVATION_LIMIT, ExactConv2d, activate, straight_through
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
+from aeedge_runtime.bundle.tables import SCALES
 
-SCALES = 64
-"""Number of scales the prior chooses from, one frequency table each."""
-
-SMALLEST_SCALE = 0.11
-LARGEST_SCALE = 128.0
+SMALLEST_SCALE, LARGEST_SCALE = 0.11, 128.0
+"""Standard deviation, in quantizer steps, that the first and the last of the table indices stand for."""
 
 HYPER_STRIDE = 4
 """Latent positions per position of the hyper-latent."""
@@ -76,7 +74,7 @@ class HyperEncoder(nn.Module):
             self.code.weight.mul_(4)
 
     def forward(self, latent_steps: Tensor) -> Tensor:
-        """Summarise the latent, whose range over the qualities a soft sign tames."""
+        """Summarize the latent, whose range over the qualities a soft sign tames."""
         tamed = latent_steps / (1 + latent_steps.abs() / SOFT_LIMIT)
         value = functional.relu(self.mix(tamed))
         code: Tensor = self.code(functional.relu(self.down(value)))
@@ -142,7 +140,7 @@ class ScaleGroup(nn.Module):
 
 
 def table_index(quarter: Tensor) -> Tensor:
-    """Four times the last exact layer, floored and clipped to 0..63, with a straight-through gradient."""
+    """Return four times the last exact layer, floored and clipped to 0..63, with a straight-through gradient."""
     index = 4 * quarter
     return straight_through(index.floor(), index).clamp(0, SCALES - 1)
 
@@ -209,7 +207,7 @@ class Prior(nn.Module):
         self.mean = MeanBranch(config)
 
     def features(self, hyper_symbols: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """What all passes share: hyper-symbols `[N, cz, ceil(h/4), ceil(w/4)]` to `[N, FEATURES, h, w]` twice."""
+        """Map hyper-symbols `[N, cz, ceil(h/4), ceil(w/4)]` to the two `[N, FEATURES, h, w]` that all passes share."""
         with _exactly(hyper_symbols):
             scale = self.scale.features(hyper_symbols, size)
         return scale, self.mean.features(hyper_symbols, size)
@@ -281,7 +279,7 @@ class ExactPrior(nn.Module):
 
 
 def table_scale(index: Tensor) -> Tensor:
-    """Standard deviation, in quantizer steps, that a table index stands for: log-spaced from 0.11 to 128."""
+    """Return the standard deviation, in steps, that a table index stands for: log-spaced from 0.11 to 128."""
     ratio = math.log(LARGEST_SCALE / SMALLEST_SCALE)
     return SMALLEST_SCALE * torch.exp(index * (ratio / (SCALES - 1)))
 

@@ -3,11 +3,12 @@
 The transform follows "Variational image compression with a scale hyperprior" (arXiv 1802.01436) and "Joint
 autoregressive and hierarchical priors" (arXiv 1809.02736); the gain per quality follows "Asymmetric gained deep image
 compression" (arXiv 2003.02012). What differs: nearly all work happens at 1/8 and 1/16 resolution, the linear path
-starts as an orthonormal transform (DCT, then Haar), and the prior (`aeedge.models.exact_prior`) is exact.
+starts as an orthonormal transform (`aeedge.models.transform`), and the prior (`aeedge.models.exact_prior`) is exact.
 """
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,15 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aeedge.configuration import Configuration
-from aeedge.models.base import MOST_BLOCKS, Autoencoder, require_channels, require_sizes
+from aeedge.models.base import MOST_BLOCKS, require_channels, require_sizes
 from aeedge.models.exact_prior import ExactPrior, HyperEncoder, Prior, PriorConfig
-from aeedge.models.orthonormal import analysis_matrices, require_coefficients
+from aeedge.models.orthonormal import require_coefficients
+from aeedge.models.transform import Decoder, Encoder, TransformAutoencoder
 from aeedge_runtime.errors import ArgumentError
 
 BEYOND = 2.8
-"""Quality 100 has the steps of a lambda so many times the largest that training sees.
+"""Quality 100 has the steps of a lambda this many times the largest that training sees.
 
-Steps go on falling as the square root of lambda. On photos that is 2 to 2.5 dB more, still with a tenth fewer bytes
+Steps keep falling as the square root of lambda. On photos that is 2 to 2.5 dB more, still with a tenth fewer bytes
 than WebP takes; from about there on AVIF takes fewer.
 """
 
@@ -114,65 +116,18 @@ class ResidualBlock(nn.Module):
         return value + change
 
 
-class Encoder(nn.Module):
-    """Image `[N, 3, H, W]` in 0..1 to latent `[N, c, H/16, W/16]`."""
-
-    def __init__(self, config: HyperpriorConfig) -> None:
-        super().__init__()
-        width, latent = config.width, config.latent_channels
-        self.stem = nn.Conv2d(config.channels, width, 12, stride=8, padding=2)
-        self.fine = nn.Sequential(*[ResidualBlock(width, config.hidden) for _ in range(config.encoder_blocks[0])])
-        self.down = nn.Conv2d(width, latent, 3, stride=2, padding=1)
-        self.coarse = nn.Sequential(*[ResidualBlock(latent, config.hidden) for _ in range(config.encoder_blocks[1])])
-        stem, down = analysis_matrices(width, latent)
-        with torch.no_grad():
-            for layer in (self.stem, self.down):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-            self.stem.weight[:, :, 2:10, 2:10] = stem.reshape(width, 3, 8, 8)
-            self.down.weight[:, :, 1:, 1:] = down.reshape(latent, width, 2, 2)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Analyse the image."""
-        value = self.fine(self.stem((image - 0.5) * PIXEL_GAIN))
-        latent: Tensor = self.coarse(self.down(value))
-        return latent
-
-
-class Decoder(nn.Module):
-    """Latent `[N, c, h, w]` to image `[N, 3, 16h, 16w]`, nominally in 0..1."""
-
-    def __init__(self, config: HyperpriorConfig) -> None:
-        super().__init__()
-        width, latent = config.width, config.latent_channels
-        coarse, fine = config.decoder_blocks
-        self.coarse = nn.Sequential(*[ResidualBlock(latent, config.decoder_hidden) for _ in range(coarse)])
-        self.up = nn.Conv2d(latent, 4 * width, 1)
-        self.fine = nn.Sequential(*[ResidualBlock(width, config.decoder_hidden) for _ in range(fine)])
-        self.head = nn.Conv2d(width, 64 * config.channels, 3, padding=1)
-        stem, down = analysis_matrices(width, latent)
-        with torch.no_grad():
-            for layer in (self.up, self.head):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-            self.up.weight[:, :, 0, 0] = down.T
-            self.head.weight[:, :, 1, 1] = stem.T
-
-    def forward(self, latent: Tensor) -> Tensor:
-        """Synthesise the image."""
-        value = self.fine(functional.pixel_shuffle(self.up(self.coarse(latent)), 2))
-        return functional.pixel_shuffle(self.head(value), 8) / PIXEL_GAIN + 0.5
-
-
-class HyperpriorAutoencoder(Autoencoder):
+class HyperpriorAutoencoder(TransformAutoencoder):
     """Encoder, decoder, hyper-encoder, prior and the gain vectors of one variable-rate image codec."""
 
     config: HyperpriorConfig
 
     def __init__(self, config: HyperpriorConfig) -> None:
         super().__init__(config)
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        sizes = (config.channels, config.width, config.latent_channels)
+        block = partial(ResidualBlock, hidden=config.hidden)
+        self.encoder = Encoder(*sizes, config.encoder_blocks, block, down_size=3, gain=PIXEL_GAIN)
+        block = partial(ResidualBlock, hidden=config.decoder_hidden)
+        self.decoder = Decoder(*sizes, config.decoder_blocks, block, gain=PIXEL_GAIN)
         self.hyper_encoder = HyperEncoder(config.prior)
         self.prior = Prior(config.prior)
         position = torch.linspace(0, 1, config.levels)[:, None]
@@ -181,29 +136,9 @@ class HyperpriorAutoencoder(Autoencoder):
         self.log_steps = nn.Parameter(steps.log().repeat(1, config.latent_channels))
 
     @property
-    def channels(self) -> int:
-        """Image channels."""
-        return self.config.channels
-
-    @property
-    def stride(self) -> tuple[int, int]:
-        """Pixels per latent position."""
-        return (16, 16)
-
-    @property
     def latent_channels(self) -> int:
         """Latent channels."""
         return self.config.latent_channels
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Image `[N, 3, H, W]` in 0..1, sizes multiples of 16, to latent `[N, c, H/16, W/16]`."""
-        latent: Tensor = self.encoder(image)
-        return latent
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Latent `[N, c, h, w]` to image `[N, 3, 16h, 16w]`, nominally in 0..1, not clamped."""
-        image: Tensor = self.decoder(latent)
-        return image
 
     @property
     def exact_prior(self) -> ExactPrior:
@@ -211,20 +146,20 @@ class HyperpriorAutoencoder(Autoencoder):
         return ExactPrior(self.config.prior, self.hyper_encoder, self.prior)
 
     def steps(self, position: Tensor) -> Tensor:
-        """Quantiser steps `[N, c]` at positions `[N]` between the smallest lambda (0.0) and the largest (1.0)."""
+        """Return quantizer steps `[N, c]` at positions `[N]` from the smallest lambda (0.0) to the largest (1.0)."""
         place = position.clamp(0, 1) * (self.config.levels - 1)
         below = place.floor().long().clamp(max=self.config.levels - 2)
         share = (place - below)[:, None]
         return torch.exp(self.log_steps[below] * (1 - share) + self.log_steps[below + 1] * share)
 
     def steps_for_quality(self, qualities: int = 100) -> Tensor:
-        """Quantiser steps `[qualities, c]`, coarsest first; evenly in the logarithm of lambda, up to BEYOND."""
+        """Return quantizer steps `[qualities, c]`, coarsest first, even in the logarithm of lambda up to BEYOND."""
         ratio = self.config.largest_lambda / self.config.smallest_lambda
         position = torch.linspace(0, 1 + math.log(BEYOND) / math.log(ratio), qualities)
         beyond = (self.lambda_at(position) / self.config.largest_lambda).clamp(min=1)
         return (self.steps(position) / beyond.sqrt()[:, None]).detach()
 
     def lambda_at(self, position: Tensor) -> Tensor:
-        """Weight of 255^2 MSE against bits per pixel at positions `[N]`."""
+        """Return the weight of 255^2 MSE against bits per pixel at positions `[N]`."""
         ratio = self.config.largest_lambda / self.config.smallest_lambda
         return self.config.smallest_lambda * ratio**position

@@ -1,6 +1,6 @@
-"""An orthonormal image transform to start a network from: colour rotation, 8x8 DCT, Haar below it.
+"""An orthonormal image transform to start a network from: color rotation, 8x8 DCT, Haar below it.
 
-Starting the linear path here gives 27 dB on photos before the first step; default initialisation needs thousands of
+Starting the linear path here gives 27 dB on photos before the first step; default initialization needs thousands of
 steps for that.
 """
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from aeedge_runtime.errors import ArgumentError
 
 COEFFICIENTS = 3 * 8 * 8
-"""Coefficients of an 8x8 block in colour: at most so many channels the first stage can have."""
+"""Coefficients of an 8x8 block in color, and so the most channels of the first stage."""
 
 CHROMA_VARIANCE = (1.0, 0.12, 0.04)
-"""Variance of the rotated colour channels relative to the first, typical of photos; it only ranks coefficients."""
+"""Variance of the rotated color channels relative to the first, typical of photos; it only ranks coefficients."""
 
-NEIGHBOUR_CORRELATION = 0.95
-"""Correlation of neighbouring pixels of the model (a first-order Markov field) that ranks coefficients."""
+NEIGHBOR_CORRELATION = 0.95
+"""Correlation of neighboring pixels of the model (a first-order Markov field) that ranks coefficients."""
 
 
 def cosine_basis(size: int) -> Tensor:
@@ -30,8 +30,8 @@ def cosine_basis(size: int) -> Tensor:
     return basis
 
 
-def colour_rotation() -> Tensor:
-    """Return an orthonormal `[3, 3]` rotation from RGB to brightness and two colour differences."""
+def color_rotation() -> Tensor:
+    """Return an orthonormal `[3, 3]` rotation from RGB to brightness and two color differences."""
     rows = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
     return torch.nn.functional.normalize(rows, dim=1)
 
@@ -46,11 +46,11 @@ def analysis_matrices(width: int, latent: int) -> tuple[Tensor, Tensor]:
         latent: coefficients kept per 16x16 block, at most 4 * width.
 
     Returns:
-        `[width, 3 * 8 * 8]` (colour, row, column) and `[latent, width * 2 * 2]` (channel, row, column), float32, each
+        `[width, 3 * 8 * 8]` (color, row, column) and `[latent, width * 2 * 2]` (channel, row, column), float32, each
         with orthonormal rows.
     """
-    cosine, colour = cosine_basis(8), colour_rotation()
-    stem = torch.einsum("ac,uy,vx->auvcyx", colour, cosine, cosine).reshape(192, 192)
+    cosine, color = cosine_basis(8), color_rotation()
+    stem = torch.einsum("ac,uy,vx->auvcyx", color, cosine, cosine).reshape(192, 192)
     stem = stem[_ranked(stem, 8)[:width]]
     haar = cosine_basis(2)
     down = torch.einsum("kl,uy,vx->kuvlyx", torch.eye(width, dtype=torch.float64), haar, haar)
@@ -68,7 +68,7 @@ def require_coefficients(width: int, latent: int, latent_name: str) -> None:
     """
     if not 1 <= width <= COEFFICIENTS:
         raise ArgumentError(
-            f"model.width: found {width}, expected 1 to {COEFFICIENTS}, the coefficients of an 8x8 block in colour"
+            f"model.width: found {width}, expected 1 to {COEFFICIENTS}, the coefficients of an 8x8 block in color"
         )
     if not 1 <= latent <= 4 * width:
         raise ArgumentError(
@@ -79,8 +79,8 @@ def require_coefficients(width: int, latent: int, latent_name: str) -> None:
 def _ranked(rows: Tensor, size: int) -> Tensor:
     """Order transform rows `[n, 3 * size * size]` by their variance under the Markov model, largest first."""
     distance = (torch.arange(size)[:, None] - torch.arange(size)).abs().double()
-    correlation = NEIGHBOUR_CORRELATION**distance
-    planes = torch.einsum("ac,nchw->nahw", colour_rotation(), rows.reshape(-1, 3, size, size))
+    correlation = NEIGHBOR_CORRELATION**distance
+    planes = torch.einsum("ac,nchw->nahw", color_rotation(), rows.reshape(-1, 3, size, size))
     spread = torch.einsum("nahw,hH,wW->naHW", planes, correlation, correlation)
     variance = torch.einsum("nahw,nahw,a->n", spread, planes, torch.tensor(CHROMA_VARIANCE, dtype=torch.float64))
     return torch.argsort(variance, descending=True, stable=True)

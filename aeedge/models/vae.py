@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from aeedge.models.base import Autoencoder, join_latents, join_patches, split_latents, split_patches
-from aeedge.models.dense import DenseConfig, build_decoder, build_encoder, from_network, to_network
+from aeedge.models.base import join_latents
+from aeedge.models.dense import DenseConfig, PatchAutoencoder, build_decoder, build_encoder
 
 LOG_VARIANCE_LIMIT = 20.0
 """Log variances are clipped to -20 .. 20, so that their exponential stays finite in float16 and float32."""
@@ -24,7 +24,7 @@ class VaeConfig(DenseConfig):
     family: Literal["vae"] = "vae"  # type: ignore[assignment]
 
 
-class VaeAutoencoder(Autoencoder):
+class VaeAutoencoder(PatchAutoencoder):
     """An autoencoder whose encoder gives a normal distribution; the latent that is compressed is its mean."""
 
     config: VaeConfig
@@ -34,31 +34,10 @@ class VaeAutoencoder(Autoencoder):
         self.encoder = build_encoder(config, 2 * config.latent)
         self.decoder = build_decoder(config)
 
-    @property
-    def channels(self) -> int:
-        """Image channels: 1 (gray) or 3 (RGB)."""
-        return self.config.channels
-
-    @property
-    def stride(self) -> tuple[int, int]:
-        """Rows and columns of a patch, in pixels."""
-        return self.config.height, self.config.width
-
-    @property
-    def latent_channels(self) -> int:
-        """Dimensions of the latent of a patch."""
-        return self.config.latent
-
-    @property
-    def patched(self) -> bool:
-        """True: the network sees one patch at a time."""
-        return True
-
     def encode_distribution(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance, each [N, c, h, w], of images [N, C, h * rows, w * columns] in 0..1."""
-        grid = image.shape[2] // self.stride[0], image.shape[3] // self.stride[1]
-        both: Tensor = self.encoder(to_network(split_patches(image, self.stride), self.config.signed))
-        mean, log_variance = both.chunk(2, dim=1)
+        grid = self.patch_grid(image)
+        mean, log_variance = self.encode_patches(image).chunk(2, dim=1)
         log_variance = log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
         return join_latents(mean, image.shape[0], grid), join_latents(log_variance, image.shape[0], grid)
 
@@ -66,12 +45,7 @@ class VaeAutoencoder(Autoencoder):
         """Return the mean [N, c, h, w] of the posterior of images [N, C, h * rows, w * columns] in 0..1."""
         return self.encode_distribution(image)[0]
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """Return images [N, C, h * rows, w * columns] of latents [N, c, h, w]."""
-        patches: Tensor = self.decoder(split_latents(latent))
-        return join_patches(from_network(patches, self.config.signed), (latent.shape[2], latent.shape[3]))
 
-
-def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+def reparameterize(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """Return a sample of the posterior: mean + standard deviation * noise, all [N, c, h, w], noise standard normal."""
     return mean + torch.exp(log_variance / 2) * noise

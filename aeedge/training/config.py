@@ -1,6 +1,6 @@
-"""Everything that decides what a run computes, as frozen dataclasses; torch is not needed to read or write them.
+"""The config of a run: everything that decides its result, as frozen dataclasses that need no torch.
 
-What a machine decides (devices, strategy, progress display) is not here: see `aeedge.training.hardware`.
+What depends on the machine (devices, strategy) is in `aeedge.training.hardware`.
 """
 
 import math
@@ -22,8 +22,8 @@ class DataConfig(Configuration):
 
     Attributes:
         source: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos" or an image folder.
-        data_dir: where torchvision's datasets lie or are downloaded to.
-        count: images of the synthetic sources, and at most so many of any other; 0 means all.
+        data_dir: folder of torchvision's datasets; missing ones are downloaded to it.
+        count: images of a synthetic source, or most images of any other; 0 means all.
         held_out: share of the training images kept for validation.
         held_out_most: most images kept for validation.
         crop: rows and columns of a training sample, cut at a random place; null takes whole images.
@@ -51,15 +51,15 @@ class LossConfig(Configuration):
 
     Attributes:
         kind: "reconstruction", "vae" (adds the KL divergence), "rate-distortion" (adds bits under a learned
-            factorised prior) or "hyperprior" (the flagship's own).
+            factorized prior) or "hyperprior" (the flagship's own).
         terms: distortion, name -> weight; names are mse, bce, l1, huber and ms-ssim. Where bits are weighed against
             it, 0.02 of ms-ssim is worth 1 of mse (the published pairs of lambda: 0.0018 and 2.40, 0.18 and 220).
         reduction: "mean" over all values, or "sum" over the values of an image and mean over images.
         kl_weight: factor of the KL divergence (beta of the beta-VAE).
         kl_warmup_steps: steps over which that factor grows from 0.
         free_bits: nats per latent dimension below which the KL divergence is not reduced further.
-        rate_lambda: weight of 255^2 MSE against bits per pixel at a quantiser step of 1.
-        step_range: quantiser steps are drawn log-uniformly from this range, one per image.
+        rate_lambda: weight of 255^2 MSE against bits per pixel at a quantizer step of 1.
+        step_range: quantizer steps are drawn log-uniformly from this range, one per image.
     """
 
     kind: Literal["reconstruction", "vae", "rate-distortion", "hyperprior"] = "reconstruction"
@@ -74,7 +74,7 @@ class LossConfig(Configuration):
 
 @dataclass(frozen=True)
 class OptimizerConfig(Configuration):
-    """The optimiser and the schedule of its learning rate.
+    """The optimizer and the schedule of its learning rate.
 
     Attributes:
         name: "adam", "adamw" or "sgd".
@@ -107,8 +107,8 @@ class TrainingConfig(Configuration):
 
     Attributes:
         epochs: passes over the training images; the step count follows from it unless `max_steps` is set.
-        max_steps: optimiser steps in all; null leaves it to `epochs`.
-        batch_size: images per optimiser step, over all devices and accumulated parts.
+        max_steps: optimizer steps in all; null leaves it to `epochs`.
+        batch_size: images per optimizer step, over all devices and accumulated parts.
         accumulate: equal parts in which each device works through its share of a batch.
         clip_norm: largest norm of the gradient; 0 does not clip.
         ema_decay: decay of the moving average of the weights; 0 keeps none. The average is what is validated and kept.
@@ -116,8 +116,8 @@ class TrainingConfig(Configuration):
         channels_last: keep weights and images in NHWC order.
         trainable: "all", or "decoder" to keep encoder and latent as they are (see `aeedge train --train-decoder`).
         corrupt: damage done to the network's input but not to its target, e.g. "gaussian:0.3"; empty for none.
-        validate_steps: optimiser steps between validations; 0 validates once an epoch.
-        checkpoint_steps: steps between checkpoints beside those at every validation; 0 for none.
+        validate_steps: optimizer steps between validations; 0 validates once an epoch.
+        checkpoint_steps: steps between further checkpoints; every validation writes one anyway; 0 for none.
         patience: validations without improvement after which training stops early; 0 never stops.
         seed: of everything: split, initial weights, batches, augmentation, noise.
     """
@@ -214,11 +214,11 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     ("a share between 0 and 1", lambda value: 0 < value < 1, ("data.held_out",)),
     ("a factor above 0 up to 1", lambda value: 0 < value <= 1, ("data.shrink",)),
 )
-"""What is expected, how that is told, and the keys it holds for: each value of a list, and null wherever allowed."""
+"""Expectations in words and as a test, and the keys they hold for: for each value of a list, and not for null."""
 
 
 def check(config: RunConfig) -> None:
-    """Refuse values that no run can use.
+    """Check that a run can use the values.
 
     Raises:
         ArgumentError: naming the key, what was found and what is expected.

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which generalises better than the last step's."""
+"""A moving average of the weights, which generalizes better than the last step's."""
 
 import copy
 
@@ -20,7 +20,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move the average towards the weights after optimiser step `step` (from 0); copy the buffers."""
+        """Move the average towards the weights after optimizer step `step` (from 0); copy the buffers."""
         decay = min(self.decay, (1 + step) / (10 + step))
         mine, theirs = list(self.model.parameters()), [parameter.detach() for parameter in model.parameters()]
         torch._foreach_lerp_(mine, theirs, 1 - decay)  # type: ignore[arg-type]

@@ -1,10 +1,9 @@
-"""One process's share of a run: steps, validation, checkpoints.
+"""Runs one process's share of a training: steps, validation, checkpoints.
 
 Devices, precision, gradient clipping and the exchange of gradients are Lightning Fabric's.
 """
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,31 +19,18 @@ from aeedge.training.data.batches import Prepared
 from aeedge.training.data.datasets import are_same, traits
 from aeedge.training.ema import Average
 from aeedge.training.optimizers import build_optimizer, learning_rate
-from aeedge.training.reporting.pictures import save_curves
 from aeedge.training.reporting.reporter import Reporter, Silent
-from aeedge.training.run.checkpoint import (
-    Counters,
-    load_optimizer,
-    load_weights,
-    optimizer_tensors,
-    read_checkpoint,
-    under,
-    write_checkpoint,
-)
+from aeedge.training.reporting.throughput import Throughput
+from aeedge.training.run.checkpoint import Counters, write_checkpoint
 from aeedge.training.run.folder import NON_FINITE, checkpoint_path, forget_set_aside
 from aeedge.training.run.logbook import Logbook
+from aeedge.training.run.state import RunState
 from aeedge.training.stop_request import StopRequest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.inference.backend import default_threads
 
-CHECKPOINT_SECONDS = 300.0
-"""A checkpoint is also written when the last one is older than this."""
-
 MOST_WORKERS = 12
 """Processes that prepare batches for a GPU: 32 crops of `photo` take one of them 40 ms, and an H100 half of that."""
-
-CURVES_SECONDS = 20.0
-"""The curves are drawn at most so often, and at the end."""
 
 
 class Engine:
@@ -56,7 +42,7 @@ class Engine:
         out: the run folder.
         weights: initial weights of the model, or None to draw them.
         tables: of the streams that a decoder trained alone must decode, or None.
-        reporter: told what happens.
+        reporter: called when something happens.
         compiled: whether torch.compile fuses the objective.
     """
 
@@ -84,15 +70,12 @@ class Engine:
         self.optimizer = build_optimizer(self.trained, training.optimizer)
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
         self.average = Average(self.module.model, training.ema_decay) if training.ema_decay else None
+        self.state = RunState(
+            out, model, self.module.objective, self.optimizer, self.average, writes=fabric.is_global_zero
+        )
         self.counters = Counters(images=traits(self.source.images, self.validator.images))
         self.places = batch_places(training.batch_size, training.accumulate, fabric)
         self.logbook: Logbook | None = None
-        self._saved = self._drawn = time.monotonic()
-
-    @property
-    def shown(self) -> Any:
-        """The model that is validated and kept: the average of the weights where there is one."""
-        return self.average.model if self.average else self.module.model
 
     def restore(self, path: Path) -> None:
         """Continue from a checkpoint of the same config.
@@ -101,33 +84,20 @@ class Engine:
             InputError: it is missing, damaged, of another version or of another model.
             ArgumentError: it was trained on other images.
         """
-        tensors, counters = read_checkpoint(path)
+        counters = self.state.restore(path)
         if not are_same(counters.images, self.counters.images):
             raise ArgumentError(
                 f"data.source {self.config.data.source}: found other images, or more or fewer, than those of the run "
                 "that is resumed; name these with --data, or start another run with --init-from"
             )
         self.counters = replace(counters, images=self.counters.images)
-        load_weights(self.module.model, under(tensors, "model"), path)
-        load_weights(self.module.objective, under(tensors, "objective"), path)
-        if self.average:
-            load_weights(self.average.model, under(tensors, "ema"), path)
-        load_optimizer(self.optimizer, under(tensors, "optimizer"))
 
     def save(self) -> None:
         """Write the last checkpoint, in the first process."""
-        self._saved = time.monotonic()
-        if not self.fabric.is_global_zero:
-            return
-        tensors = {f"model.{name}": value for name, value in self.module.model.state_dict().items()}
-        tensors |= {f"objective.{name}": value for name, value in self.module.objective.state_dict().items()}
-        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
-        if self.average:
-            tensors |= {f"ema.{name}": value for name, value in self.average.model.state_dict().items()}
-        write_checkpoint(checkpoint_path(self.out, "last"), tensors, self.counters)
+        self.state.save(self.counters)
 
     def fit(self, stop: StopRequest) -> str:
-        """Train to the last step or until told to stop; return why it ended."""
+        """Train to the last step or until asked to stop; return why it ended."""
         start = self.counters.step
         if not self.fabric.is_global_zero:
             self.reporter = Silent()
@@ -140,14 +110,13 @@ class Engine:
         finally:
             if self.logbook:
                 self.logbook.close()
-                self._draw_curves(0)
             self.reporter.finish(reason)
         self.fabric.barrier()
         return reason
 
     def _steps(self, start: int, stop: StopRequest) -> str:
         training = self.config.training
-        clock = _Clock(training.batch_size)
+        throughput = Throughput(training.batch_size)
         for step, batches in enumerate(self._batches(start), start):
             rate = learning_rate(training.optimizer, step, self.max_steps)
             parts, failed = self._gradients(step, batches)
@@ -158,10 +127,10 @@ class Engine:
             if step == 0 and self.fabric.is_global_zero:
                 forget_set_aside(self.out)
             self._count(step, parts)
-            self.reporter.step(step + 1, parts["loss"], clock.tick())
+            self.reporter.step(step + 1, parts["loss"], throughput.tick())
             out_of_time = expired and not interrupted
             if step + 1 == self.max_steps or out_of_time or self._validation_due(step + 1):
-                self._validate(rate, clock)
+                self._validate(rate, throughput)
                 if training.patience and self.counters.stale >= training.patience:
                     return f"no improvement in {self.counters.stale} validations"
             elif self._checkpoint_due(step + 1):
@@ -171,7 +140,7 @@ class Engine:
         return "finished"
 
     def _batches(self, start: int) -> Iterator[list[Prepared]]:
-        """This process's parts of every batch; a GPU is fast enough to need several processes for them."""
+        """Yield this process's parts of every batch; a GPU is fast enough to need several processes for them."""
         on_gpu = self.fabric.device.type == "cuda"
         sharing = len(getattr(self.fabric.strategy, "parallel_devices", None) or [None])  # processes of this machine
         workers = min(MOST_WORKERS, default_threads() // sharing) if on_gpu else 0
@@ -182,7 +151,7 @@ class Engine:
         training = self.config.training
         self.wrapped.train()
         if training.trainable == "decoder":
-            self.module.model.encoder.eval()  # its normalisation statistics are frozen too
+            self.module.model.encoder.eval()  # its normalization statistics are frozen too
         found: list[dict[str, Tensor]] = []
         for number, ((first, _), prepared) in enumerate(zip(self.places, batches, strict=True), 1):
             batch = prepared.on(self.fabric.device, training.channels_last)
@@ -198,7 +167,7 @@ class Engine:
         return {name: sum(part[name] / len(batches) for part in values) for name in values[0]}, failed
 
     def _clip(self) -> Tensor:
-        """Clip the gradients where that is asked for; return their norm before."""
+        """Clip the gradients if the config says so; return their norm before."""
         largest = self.config.training.clip_norm
         if largest:
             norm: Tensor = self.fabric.clip_gradients(
@@ -246,54 +215,39 @@ class Engine:
             self.average.update(self.module.model, step)
 
     def _count(self, step: int, parts: Mapping[str, float]) -> None:
-        before = self.counters.sums or {}
-        sums = {name: before.get(name, 0.0) + value for name, value in parts.items()}
-        epoch = (step + 1) / self.source.steps_per_epoch
-        self.counters = replace(self.counters, step=step + 1, epoch=epoch, sums=sums, summed=self.counters.summed + 1)
+        self.counters = self.counters.after_step((step + 1) / self.source.steps_per_epoch, parts)
         if self.logbook and (step + 1) % 20 == 0:
             self.logbook.add_step(step + 1, parts)
 
     def _validation_due(self, step: int) -> bool:
         every = self.config.training.validate_steps
-        if every:
-            return step % every == 0
-        size, count = self.source.batch_size, len(self.source.images)
-        return step * size // count > (step - 1) * size // count
+        return step % every == 0 if every else self.source.completes_epoch(step)
 
     def _checkpoint_due(self, step: int) -> bool:
         every = self.config.training.checkpoint_steps
-        return bool(every and step % every == 0) or time.monotonic() - self._saved > CHECKPOINT_SECONDS
+        return bool(every and step % every == 0) or self.state.is_old()
 
-    def _validate(self, rate: float, clock: "_Clock") -> None:
+    def _validate(self, rate: float, throughput: Throughput) -> None:
         """Measure, log, keep the best weights and write both checkpoints.
 
         Raises:
-            AeedgeError: the loss is not finite; both checkpoints stay those of before.
+            AeedgeError: the loss is not finite; both checkpoints stay as they were.
         """
-        counters = self.counters
-        picture = self.out / "reconstructions" / f"step-{counters.step:07}.png"
-        measured = self.validator.measure(self.shown, self.module, picture)
+        before = self.counters
+        image = self.out / "reconstructions" / f"step-{before.step:07}.png"
+        measured = self.validator.measure(self.state.shown, self.module, image)
         loss = measured["loss"]
-        better = counters.best_loss is None or loss < counters.best_loss
-        row = {"step": counters.step, "epoch": round(counters.epoch, 4), "learning_rate": rate, **clock.lap()}
-        row |= {f"train_{name}": value / counters.summed for name, value in (counters.sums or {}).items()}
+        row = {"step": before.step, "epoch": round(before.epoch, 4), "learning_rate": rate, **throughput.lap()}
+        row |= {f"train_{name}": value for name, value in before.training_means().items()}
         row |= {f"val_{name}": value for name, value in measured.items()}
-        self.counters = replace(
-            counters,
-            loss=loss,
-            best_loss=loss if better else counters.best_loss,
-            best_step=counters.step if better else counters.best_step,
-            stale=0 if better else counters.stale + 1,
-            sums=None,
-            summed=0,
-        )
+        self.counters = before.after_validation(loss)
         if self.logbook:
             self.logbook.add(row)
-            self._draw_curves(CURVES_SECONDS)
         if not math.isfinite(loss):
-            raise AeedgeError(f"the loss on held-out images became {loss} at step {counters.step}; {self._remedy()}")
-        if better and self.fabric.is_global_zero:
-            self._save_best()
+            raise AeedgeError(f"the loss on held-out images became {loss} at step {before.step}; {self._remedy()}")
+        better = self.counters.stale == 0
+        if better:
+            self.state.save_best(self.counters)
         self.save()
         self.reporter.validated(row, better)
 
@@ -301,23 +255,13 @@ class Engine:
         if not checkpoint_path(self.out, "last").exists():
             return "start again with a lower learning rate or with training.clip_norm"
         return (
-            "the checkpoints are of earlier steps: go on with --resume and a lower --learning-rate, or start again "
+            "the checkpoints are of earlier steps: continue with --resume and a lower --learning-rate, or start again "
             "with --init-from and training.clip_norm"
         )
 
-    def _draw_curves(self, least_seconds: float) -> None:
-        if time.monotonic() - self._drawn >= least_seconds:
-            self._drawn = time.monotonic()
-            save_curves(self.out)
-
-    def _save_best(self) -> None:
-        tensors = {f"model.{name}": value for name, value in self.shown.state_dict().items()}
-        tensors |= {f"objective.{name}": value for name, value in self.module.objective.state_dict().items()}
-        write_checkpoint(checkpoint_path(self.out, "best"), tensors, self.counters)
-
 
 def _as_numbers(found: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
-    """Single numbers on a device as Python's, fetched together."""
+    """Fetch single numbers from a device together."""
     numbers = iter(torch.stack([value.float() for parts in found for value in parts.values()]).tolist())
     return [{name: next(numbers) for name in parts} for parts in found]
 
@@ -328,21 +272,3 @@ class _Failed:
 
     value: float
     prepared: Prepared
-
-
-class _Clock:
-    """Counts images per second."""
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size, self._steps = batch_size, 0
-        self._start = self._lap = time.monotonic()
-
-    def tick(self) -> float:
-        self._steps += 1
-        return self._batch_size * self._steps / max(time.monotonic() - self._lap, 1e-9)
-
-    def lap(self) -> dict[str, float]:
-        now = time.monotonic()
-        rate = self._batch_size * self._steps / max(now - self._lap, 1e-9)
-        self._lap, self._steps = now, 0
-        return {"images_per_second": round(rate, 2), "seconds": round(now - self._start, 2)}

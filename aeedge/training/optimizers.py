@@ -1,4 +1,4 @@
-"""Optimisers by name, and the learning rate as a pure function of the step."""
+"""Optimizers by name, and the learning rate as a pure function of the step."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -34,11 +34,11 @@ OPTIMIZERS: dict[str, Callable[[Parameters, OptimizerConfig], torch.optim.Optimi
     "adamw": _adamw,
     "sgd": _sgd,
 }
-"""Name in a config -> function that builds the optimiser; its state must be tensors and numbers."""
+"""Name in a config -> function that builds the optimizer; its state must be tensors and numbers."""
 
 
 def build_optimizer(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of a config.
+    """Return the optimizer of a config.
 
     Raises:
         ArgumentError: there is none of that name; the message names the nearest.

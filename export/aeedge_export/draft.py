@@ -13,21 +13,26 @@ from aeedge.models import Autoencoder
 from aeedge_export.checks.receptive_field import network_reach
 from aeedge_export.exact_prior import check_exact, prior_facts
 from aeedge_export.frozen import double_copy, frozen_copy
-from aeedge_export.graphs.build import export_graph, graph_specs
+from aeedge_export.graphs.build import export_graphs
 from aeedge_export.graphs.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
+from aeedge_export.networks.adapted import AdaptedAutoencoder
+from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_export.source import Source
 from aeedge_export.tables.calibrate import Calibration, calibrate, check_outputs
 from aeedge_export.tables.keep import tables_of
-from aeedge_export.weights import ENCODER, PRIOR, check_weights, weight_hash
+from aeedge_export.weights import PRIOR, check_weights, encoder_hash, weight_hash
 from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle.bundle import Bundle, BundleSource
 from aeedge_runtime.bundle.manifest import HALVES, SCHEMA, AnomalyFacts
 from aeedge_runtime.bundle.stream_id import arrays_hash, geometry_hash, stream_id
-from aeedge_runtime.limits import MAX_PIXELS
+from aeedge_runtime.limits import MAX_DIMENSION, MAX_PIXELS
 
 BAND_PIXELS = 1 << 23
 """Pixels above which the runtime cuts an image into bands. At 24 megapixels `photo` takes 0.3 GB above the image in
 bands, but 1.0 GB at once to compress and 1.5 GB to decompress, and is not faster: small tiles suit the caches."""
+
+NEVER = MAX_DIMENSION**2
+"""Pixels that no image has: a network that looks at the whole image never runs on tiles."""
 
 GRAPH_HALVES = {
     "encoder": ("encoder",),
@@ -53,6 +58,8 @@ class Draft:
         arrays: content of `entropy.npz`.
         extra: further files, golden vectors and parity.json.
         overlap: receptive field of the networks, in latent rows or columns.
+        max_pixels: pixels of one call, by default.
+        band_pixels: pixels above which an image goes through the networks in tiles.
         anomaly: the threshold of anomaly scores, or None.
     """
 
@@ -65,6 +72,8 @@ class Draft:
     arrays: dict[str, NDArray[np.generic]]
     extra: dict[str, bytes] = field(default_factory=dict)
     overlap: int = 0
+    max_pixels: int = MAX_PIXELS
+    band_pixels: int = BAND_PIXELS
     anomaly: AnomalyFacts | None = None
 
     def files(self, halves: tuple[str, ...] = HALVES) -> dict[str, bytes]:
@@ -90,7 +99,7 @@ class Draft:
         """Return stream id and its parts."""
         sections = self._sections()
         parts = {
-            "encoder": weight_hash(self.model, ENCODER),
+            "encoder": encoder_hash(self.model),
             "prior": weight_hash(self.model, PRIOR),
             "tables": arrays_hash(self.arrays),
             "geometry": geometry_hash(*sections.values()),
@@ -132,7 +141,7 @@ class Draft:
             **self._sections(),
             "halves": list(halves),
             "files": facts,
-            "limits": {"max_pixels": MAX_PIXELS, "band_pixels": BAND_PIXELS, "overlap": self.overlap},
+            "limits": {"max_pixels": self.max_pixels, "band_pixels": self.band_pixels, "overlap": self.overlap},
             "anomaly": asdict(self.anomaly) if self.anomaly else None,
             "training": dict(self.training),
         }
@@ -160,12 +169,18 @@ def build_draft(source: Source, tables_from: BundleSource | None, say: Progress)
     model = frozen_copy(source.model)
     check_outputs(model, source.calibration)
     say("graphs: torch.onnx.export")
-    graphs = {role: export_graph(spec) for role, spec in graph_specs(model).items()}
+    graphs = export_graphs(model)
     calibration = None
     if not kept:
         say(f"tables: calibration on {len(source.calibration)} images")
         calibration = calibrate(model, graphs, source.calibration)
         kept = calibration.arrays
     draft = Draft(source.model, source.name, source.family, source.preset, source.training, graphs, kept)
-    draft.overlap = network_reach(double_copy(model), kept["steps"], source.calibration)
+    if isinstance(model, FittedAutoencoder):
+        limits = model.limits
+        draft.overlap, draft.max_pixels, draft.band_pixels = limits.overlap, limits.max_pixels, limits.band_pixels
+    elif isinstance(model, AdaptedAutoencoder) and model.whole:
+        draft.max_pixels, draft.band_pixels = model.whole, NEVER
+    else:
+        draft.overlap = network_reach(double_copy(model), kept["steps"], source.calibration)
     return draft, calibration

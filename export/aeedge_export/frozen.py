@@ -27,7 +27,7 @@ def double_copy(model: Autoencoder) -> Autoencoder:
 
 
 def _fixed_convolution(layer: ExactConv2d) -> nn.Conv2d:
-    weight, bias = layer.quantised()
+    weight, bias = layer.quantized()
     outputs, inputs, kernel, _ = weight.shape
     fixed = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     fixed.load_state_dict({"weight": weight.detach(), "bias": bias.detach()})

@@ -8,10 +8,12 @@ import torch
 
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
+from aeedge_export.networks.adapted import AdaptedAutoencoder
+from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_runtime.bundle.stream_id import canonical_json
 
-ENCODER, PRIOR = ("encoder.",), ("hyper_encoder.", "prior.")
-"""Prefixes of the weights that a stream depends on."""
+PRIOR = ("hyper_encoder.", "prior.")
+"""Prefixes of the weights of an exact prior."""
 
 
 def check_weights(model: Autoencoder) -> None:
@@ -42,6 +44,13 @@ def with_float16_weights(model: Autoencoder) -> Autoencoder:
                     f"the weight {name} is beyond 65504, the largest of float16; export without --store-float16"
                 )
     return copied
+
+
+def encoder_hash(model: Autoencoder) -> str:
+    """Return the SHA-256 (hex) of the encoder, on which the latent depends."""
+    if isinstance(model, AdaptedAutoencoder | FittedAutoencoder):
+        return model.encoder_hash()
+    return weight_hash(model, ("encoder.",))
 
 
 def weight_hash(model: Autoencoder, prefixes: tuple[str, ...]) -> str:

@@ -1,16 +1,13 @@
-"""A bundle under its final name: complete, or not there at all."""
+"""Write a bundle under its final name, complete or not at all."""
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from aeedge_export.graphs.canonical import zip_bytes
 from aeedge_runtime.bundle.storage import MANIFEST, open_store, read_manifest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
-from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write, require_writable
+from aeedge_runtime.files import atomic_write, publish_folder, require_writable
 
 SUFFIX = ".aeb"
 
@@ -56,17 +53,10 @@ def write_bundle(target: Path, files: Mapping[str, bytes], *, force: bool) -> No
     if target.suffix == SUFFIX:
         atomic_write(target, zip_bytes(files), overwrite=force)
         return
-    target = Path(os.path.realpath(target))  # a link stays one, as with files
-    temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.tmp"
-    try:
-        try:
-            for name, data in sorted(files.items()):
-                _write(temporary / name, data)
-            _publish(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    finally:  # once more: Ctrl-C may have come before the first was done
-        shutil.rmtree(temporary, ignore_errors=True)
+    with publish_folder(target, replace=force or target.is_dir()) as temporary:  # an empty folder is no loss
+        for name, data in sorted(files.items()):
+            (temporary / name).parent.mkdir(exist_ok=True)
+            atomic_write(temporary / name, data)
 
 
 def _files_of_bundle(target: Path) -> set[str] | None:
@@ -78,29 +68,3 @@ def _files_of_bundle(target: Path) -> set[str] | None:
     if not isinstance(values, dict) or not isinstance(values.get("files"), dict) or "stream_id" not in values:
         return None
     return {MANIFEST, *values["files"]}
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _publish(temporary: Path, target: Path) -> None:
-    """Rename; an old bundle is moved aside first and deleted when the new one is in its place."""
-    if not target.exists():
-        temporary.rename(target)
-        return
-    aside = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.old"
-    try:
-        target.rename(aside)
-        temporary.rename(target)
-    except BaseException:  # Ctrl-C too must not leave neither of them there
-        if aside.exists() and not target.exists():
-            aside.rename(target)
-        raise
-    finally:
-        if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)

@@ -115,6 +115,25 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
 
 
 @contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path for a library that writes files itself; the file is renamed when the block ends.
+
+    A file of that name is replaced. Otherwise as `atomic_write`.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target)
+    with _removed(temporary):
+        yield temporary
+        with temporary.open("rb+") as file:  # Windows flushes only what is open for writing
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    sync_folder(target.parent)
+
+
+@contextlib.contextmanager
 def publish_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that takes the name `folder` when the block ends; an error leaves what was there.
 

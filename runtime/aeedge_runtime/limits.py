@@ -1,6 +1,6 @@
-"""Limits of the formats and of this reader, with their reasons; those of one module alone are there.
+"""Limits of the formats and of this reader, with their reasons; limits of a single module are in that module.
 
-A reader checks a value against its limit before it allocates anything on the word of that value.
+A reader checks a value against its limit before it allocates anything because of it.
 """
 
 MAX_DIMENSION = 65_535
@@ -47,6 +47,9 @@ MAX_TOKENS = 256
 
 MAX_SYMBOL = 32_767
 """Magnitude of a symbol: symbols are 16-bit, and -32768 is left free so that a sign can always be flipped."""
+
+MAX_HYPER_SYMBOL = 127
+"""Magnitude of a hyper symbol: keeps every sum of the exact prior below 2^24."""
 
 MAX_NAME_BYTES = 4096
 """Bytes of one name: the longest path that Linux opens."""

@@ -60,7 +60,7 @@ BUNDLES = Path(__file__).parent.parent / "fixtures" / "bundles"
 
 @pytest.fixture
 def conv() -> Path:
-    """A colour bundle for any size."""
+    """A color bundle for any size."""
     return BUNDLES / "tiny-conv"
 
 

@@ -78,7 +78,7 @@ def test_a_folder_does_not_give_way_to_a_file_nor_the_other_way_round(tmp_path):
 
 def test_a_place_below_a_file_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ArgumentError, match="expected a folder"):
+    with pytest.raises(ArgumentError, match="bundle"):
         check_target(tmp_path / "file" / "bundle", force=False)
 
 

@@ -9,6 +9,7 @@ import pytest
 from aeedge_runtime import AeedgeError, ArgumentError, files
 from aeedge_runtime.files import (
     NotRegularFileError,
+    atomic_path,
     atomic_write,
     open_regular,
     publish_folder,
@@ -251,6 +252,22 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path) -> None:
             fill_and_stop(folder)
     assert (tmp_path / "old" / "a").read_bytes() == b"old"
     assert left(tmp_path) == ["old"]
+
+
+def test_a_file_of_another_writer_is_complete_or_absent(tmp_path) -> None:
+    def write(data: bytes, error: Exception | None = None) -> None:
+        with atomic_path(tmp_path / "a") as temporary:
+            temporary.write_bytes(data)
+            if error:
+                raise error
+
+    write(b"old")
+    with pytest.raises(ValueError, match="halfway"):
+        write(b"ne", ValueError("halfway"))
+    assert (tmp_path / "a").read_bytes() == b"old"
+    write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert left(tmp_path) == ["a"]
 
 
 def test_a_folder_is_replaced_only_on_request(tmp_path) -> None:

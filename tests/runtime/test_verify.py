@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
-from aeedge_runtime.coding.prior import Asked, SymbolWriter
+from aeedge_runtime.coding.passes import SymbolRequest, SymbolWriter
 from aeedge_runtime.verify import GoldenResult, _changed_too_much
 
 LEAST_GAP = 1e-4
@@ -35,14 +35,14 @@ def test_the_tiny_bundles_verify(name: str) -> None:
 def test_no_golden_value_lies_between_two_symbols(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the tiny bundles would fail on a processor that rounds such a value the other way, as one of them did."""
     gaps: list[float] = []
-    exchange = SymbolWriter.exchange
+    exchange = SymbolWriter.code
 
-    def watched(writer: SymbolWriter, asked: Asked) -> NDArray[np.int16]:
+    def watched(writer: SymbolWriter, asked: SymbolRequest) -> NDArray[np.int16]:
         assert asked.wanted is not None
         gaps.extend(np.abs(np.abs(asked.wanted) % 1 - 0.5))
         return exchange(writer, asked)
 
-    monkeypatch.setattr(SymbolWriter, "exchange", watched)
+    monkeypatch.setattr(SymbolWriter, "code", watched)
     report = verify_bundle(BUNDLES / name, threads=1)
     assert len(gaps) >= sum(result.symbols for result in report.golden)
     assert min(gaps) > LEAST_GAP

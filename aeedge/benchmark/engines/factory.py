@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aeedge.benchmark.case import AEEDGE, TORCH, Case
 from aeedge.benchmark.engines.base import Engine
+from aeedge_runtime import Bundle
 from aeedge_runtime.errors import ArgumentError
 
 
@@ -13,7 +14,8 @@ def open_engine(case: Case, bundle: str, run: Path | None, target_psnr_db: float
     Args:
         case: what will be timed.
         bundle: path or name of the bundle.
-        run: the run folder that the bundle was exported from, for PyTorch.
+        run: the run folder that the bundle was exported from, for PyTorch; None for the weights that ship with the
+            bundle's preset.
         target_psnr_db: what a classic codec has to reach.
 
     Raises:
@@ -26,9 +28,7 @@ def open_engine(case: Case, bundle: str, run: Path | None, target_psnr_db: float
     if case.engine in TORCH:
         from aeedge.benchmark.engines.torch import TorchEngine
 
-        if run is None:
-            raise ArgumentError("found no run folder to load the PyTorch model from; name it with --run")
-        return TorchEngine(case, run)
+        return TorchEngine(case, run or Bundle.load(bundle).manifest.preset)
     from aeedge.benchmark.engines.classic import ClassicEngine
 
     if target_psnr_db is None:

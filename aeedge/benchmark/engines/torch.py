@@ -1,4 +1,4 @@
-"""The same model in PyTorch, eager or compiled; imported only where `--against torch` asks for it."""
+"""Times the same model in PyTorch, eager or compiled; imported only for `--against torch`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,11 @@ from torch.nn import functional
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.engines.base import WrongResultError, check_pixels
 from aeedge.benchmark.inputs import Item
+from aeedge.models import build_model
+from aeedge.models.base import Autoencoder
+from aeedge.presets import find_preset
+from aeedge.training.initial import pretrained_weights
+from aeedge.training.run.checkpoint import load_weights
 from aeedge.training.run.folder import load_run
 from aeedge_runtime.profiling import stage
 
@@ -23,19 +28,20 @@ class TorchEngine:
 
     Args:
         case: what is timed.
-        run: the folder that the bundle was exported from.
+        source: the run folder that the bundle was exported from, or the name of a preset whose weights ship.
     """
 
-    def __init__(self, case: Case, run: Path) -> None:
+    def __init__(self, case: Case, source: Path | str) -> None:
         self.case = case
-        self.run_folder = run
+        self._source = source
         self._items: list[Item] = []
         self._inputs: list[Any] = []
 
     def load(self) -> None:
         """Load the run's weights; with torch-compile, wrap them (the first run compiles)."""
         torch.set_num_threads(self.case.threads)
-        self.model = load_run(self.run_folder).model.to(self.case.device).eval()
+        model = load_run(self._source).model if isinstance(self._source, Path) else shipped_model(self._source)
+        self.model = model.to(self.case.device).eval()
         network = self.model.encode if self.case.operation == "encode" else self.model.decode
         compiled = self.case.engine == "torch-compile"
         self._network: Any = torch.compile(network, dynamic=False) if compiled else network
@@ -127,3 +133,10 @@ class TorchEngine:
     def _synchronize(self) -> None:
         if self.case.device.startswith("cuda"):
             torch.cuda.synchronize()
+
+
+def shipped_model(preset: str) -> Autoencoder:
+    """Return the model of a preset with the weights that ship with the package."""
+    model = build_model(find_preset(preset).config().model)
+    load_weights(model, pretrained_weights(preset), Path(preset))
+    return model

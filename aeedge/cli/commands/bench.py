@@ -1,235 +1,186 @@
-"""`aeedge bench`: how fast a bundle is on this machine, stage by stage, without PyTorch."""
+"""`aeedge bench`: measures how fast a bundle is on this machine, stage by stage."""
 
-import os
+from __future__ import annotations
+
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.console import complain, note, print_json, say, warn
+from aeedge.cli.bench_options import ENGINES, OPERATIONS, BenchOptions
+from aeedge.cli.bench_report import BenchReport
+from aeedge.cli.console import note, warn
 from aeedge.cli.options import force_option, json_option
-from aeedge.cli.outputs import OutputGuard
-from aeedge.figures import count, printable, table
-from aeedge.sources import STDIN
+from aeedge.cli.outlet import Outlet
+from aeedge.cli.parameters import COUNTS, PATH, PERCENT, QUALITY, SIZES, WORDS, Parsed, Whole, listed, one_of
+from aeedge.figures import count
 
 if TYPE_CHECKING:
+    from aeedge.benchmark.case import Grid
     from aeedge.benchmark.measure import Report
     from aeedge.benchmark.regression import Comparison
-
-PATH = click.Path(path_type=Path)
+    from aeedge_runtime.bundle.manifest import Manifest
 
 FAIL_OVER_PERCENT = 10.0
-"""What a figure may become slower when nobody says."""
-
-
-class Words(click.ParamType[tuple[Any, ...]]):
-    """A list of words separated by commas.
-
-    Args:
-        metavar: what the help calls it.
-        convert: turns one word into its value; raises ValueError for one that does not fit.
-    """
-
-    def __init__(self, metavar: str, convert: Callable[[str], Any]) -> None:
-        self.name = metavar
-        self._convert = convert
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return the list as the help shows it."""
-        return self.name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a tuple of values."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(self._convert(word.strip()) for word in value.split(","))
-        except ValueError:
-            self.fail(f"found {printable(value)}, expected {self.name}", param, ctx)
-
-
-def _size(word: str) -> tuple[int, int]:
-    width, _, height = word.partition("x")
-    return _positive(width), _positive(height)
-
-
-def _positive(word: str) -> int:
-    if int(word) < 1:
-        raise ValueError(word)
-    return int(word)
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def convert(word: str) -> str:
-        if word not in words:
-            raise ValueError(word)
-        return word
-
-    return convert
-
-
-def _percent(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        number = float(value.rstrip("% "))
-    except ValueError as error:
-        raise click.BadParameter(f"found {printable(value)}, expected a percentage such as 10%") from error
-    if not number >= 0:
-        raise click.BadParameter(f"found {printable(value)}, expected 0% or more")
-    return number
-
-
-OPERATIONS = Words("compress,decompress,encode,decode", _one_of("compress", "decompress", "encode", "decode"))
-AGAINST = Words("torch,jpeg,webp,avif", _one_of("torch", "jpeg", "webp", "avif"))
+"""How much slower a figure may become unless the user says otherwise."""
 
 
 @click.command()
 @click.argument("bundle")
-@click.option("--device", "devices", type=Words("NAME,...", str), default="cpu", show_default=True)
-@click.option("--threads", type=Words("N,...", _positive), help="Threads of the networks.  [default: one per core]")
-@click.option("--batch", "batches", type=Words("N,...", _positive), default="1", show_default=True)
-@click.option("--size", "sizes", type=Words("WxH,...", _size), help="[default: 768x512, or one patch]")
-@click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), default=50, show_default=True)
-@click.option("--operation", "operations", type=OPERATIONS, default="compress,decompress", show_default=True)
-@click.option("--input", "kind", type=click.Choice(["jpeg", "png", "array"]), default="jpeg", show_default=True)
+@click.option("--device", metavar="NAME,...", type=WORDS, default="cpu", show_default=True, help="Devices to measure.")
+@click.option("--threads", metavar="N,...", type=COUNTS, help="Threads that the networks use.  [default: one per core]")
+@click.option("--batch", metavar="N,...", type=COUNTS, default="1", show_default=True, help="Images per call.")
+@click.option("--size", metavar="WxH,...", type=SIZES, help="Image sizes.  [default: 768x512, or one patch]")
+@click.option("--quality", metavar="1..100", type=QUALITY, default=50, show_default=True, help="Quality of BUNDLE.")
 @click.option(
-    "--images", metavar="PATH", multiple=True, help="Images or folders to use.  [default: one drawn, or golden]"
+    "--operation",
+    metavar="NAME,...",
+    type=Parsed(listed(one_of(OPERATIONS)), ",".join(OPERATIONS)),
+    default="compress,decompress",
+    show_default=True,
+    help="What to measure: compress, decompress, encode, decode.",
 )
-@click.option("--repeats", type=click.IntRange(min=1), help="Fresh processes per configuration.  [default: 4]")
-@click.option("--samples", type=click.IntRange(min=3), help="Timed calls per process.  [default: 20, short ones more]")
-@click.option("--quick", is_flag=True, help="Two processes of five calls: a few seconds, more noise.")
-@click.option("--against", type=AGAINST, default=(), help="Also time these on the same images.")
-@click.option("--run", type=PATH, help="The run that BUNDLE was exported from, for --against torch.")
-@click.option("--compare", "before", metavar="OLD.json", type=PATH, help="Compare with an earlier --json.")
-@click.option("--fail-over", metavar="PERCENT", callback=_percent, help="With --compare.  [default: 10%]")
+@click.option(
+    "--input",
+    type=click.Choice(["jpeg", "png", "array"]),
+    default="jpeg",
+    show_default=True,
+    help="What compress starts from.",
+)
+@click.option(
+    "--images",
+    metavar="PATH",
+    multiple=True,
+    help="Image or folder to use; repeatable.  [default: a drawn image, or the golden ones]",
+)
+@click.option("--repeats", metavar="N", type=Whole(), help="Processes per configuration.  [default: 4]")
+@click.option(
+    "--samples",
+    metavar="N",
+    type=Whole(3),
+    help="Timed calls per process.  [default: 20, more if they are short]",
+)
+@click.option("--quick", is_flag=True, help="Measure for a few seconds only, with more noise.")
+@click.option(
+    "--against",
+    metavar="NAME,...",
+    type=Parsed(listed(one_of(ENGINES)), ",".join(ENGINES)),
+    default=(),
+    help="Also measure these on the same images: torch, jpeg, webp, avif.",
+)
+@click.option(
+    "--run",
+    metavar="RUN",
+    type=PATH,
+    help="Run that BUNDLE was exported from, for --against torch.  [default: the weights that ship with the preset]",
+)
+@click.option("--compare", metavar="OLD.json", type=PATH, help="Compare with an earlier report.")
+@click.option(
+    "--fail-over",
+    metavar="PERCENT",
+    type=PERCENT,
+    help="Slowdown from which --compare fails.  [default: 10%]",
+)
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one line per configuration and stage.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per configuration and stage.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
-@click.option("--picture", metavar="FILE", type=PATH, help="Draw the stages; needs the report extra.")
-@click.option("-o", "--output", metavar="FILE.json", type=PATH, help="Also write the JSON to a file.")
+@click.option("--picture", metavar="FILE", type=PATH, help="Draw a chart of the stages; needs the report extra.")
+@click.option("-o", "--output", metavar="FILE.json", type=PATH, help="Also write the JSON report to a file.")
 @force_option
-def bench(bundle: str, **options: Any) -> int:
+def bench(**values: Any) -> int:
     """Measure time, memory and energy of BUNDLE on this machine, in stages that add up to the whole.
 
-    Every configuration runs several times in fresh processes, in turn with the others; every timed result is checked.
-    With --compare the exit code is 1 if anything became slower by more than --fail-over and by more than the noise.
+    Every configuration runs several times in new processes, interleaved with the others, and every timed result is
+    checked. With --compare, the exit code is 1 if anything became slower by more than --fail-over and
+    by more than the noise.
     """
-    _check(options)
-    before = _before(options["before"])
-    report = _measure(bundle, before, options)
+    options = BenchOptions(**values)
+    outlet = _checked_outlet(options)
+    before = _before(options.compare)
+    report = _measure(options, before)
     for text in report.warnings:
         warn(text)
-    limit = FAIL_OVER_PERCENT if options["fail_over"] is None else options["fail_over"]
-    comparison = _compare(report, before, limit)
-    content = {"command": "bench", **report.as_dict()}
-    if comparison:
-        content["comparison"] = comparison.as_dict()
-    if options["output"]:
-        _write(options["output"], content, overwrite=options["force"])
-    _show(report, comparison, content, options)
-    if options["picture"]:
-        from aeedge.benchmark.chart import draw_chart
-        from aeedge.benchmark.tables import facts
-
-        chart = draw_chart(report.results, ", ".join(facts(report.environment)), options["picture"].suffix)
-        _publish(options["picture"], chart, overwrite=options["force"])
-    return _judge(comparison)
+    comparison = _compare(report, before, FAIL_OVER_PERCENT if options.fail_over is None else options.fail_over)
+    result = BenchReport(report, comparison)
+    if options.output:
+        outlet.write(options.output, result.as_json().encode())
+    result.show(options.style)
+    if options.picture:
+        outlet.write(options.picture, result.chart(options.picture.suffix))
+    result.complain()
+    return result.exit_code
 
 
-def _check(options: dict[str, Any]) -> None:
-    chosen = [name for name in ("as_json", "as_csv", "as_markdown") if options[name]]
-    if len(chosen) > 1:
-        names = " and ".join("--" + name.removeprefix("as_") for name in chosen)
-        raise click.UsageError(f"found {names}, expected one of them; -o writes JSON beside the other")
-    torch = "torch" in options["against"]
-    if torch and not options["run"]:
-        raise click.UsageError("--against torch needs the run that the bundle was exported from; name it with --run")
-    if options["run"] and not torch:
-        raise click.UsageError("found --run without --against torch, which alone uses it")
-    if options["fail_over"] is not None and not options["before"]:
-        raise click.UsageError("found --fail-over without --compare, which alone uses it")
-    if options["quick"] and (options["repeats"] or options["samples"]):
-        raise click.UsageError("found --quick with --repeats or --samples, expected one or the other")
-    if options["output"] == Path(STDIN):
-        raise click.UsageError("found -o -, expected a file; --json prints the same on stdout")
-    if STDIN in options["images"]:
-        raise click.UsageError("--images: found -, expected a file or a folder")
-    _check_operations(options["against"], options["operations"])
-    guard = OutputGuard((), force=options["force"], skip_existing=None)
-    for path in (options["output"], options["picture"]):
-        if path:  # before minutes of work, not after
-            guard.wants(path)
-    if picture := options["picture"]:
-        if options["output"] and os.path.realpath(options["output"]) == os.path.realpath(picture):
-            raise click.UsageError(f"found {printable(picture)} for both -o and --picture, expected two files")
+def _checked_outlet(options: BenchOptions) -> Outlet:
+    """Return what writes the outputs, after a check that they can be written, before minutes of work."""
+    outlet = Outlet((), force=options.force)
+    for path in (options.output, options.picture):
+        if path:
+            outlet.check(path)
+    if options.picture:
         from aeedge.benchmark.chart import require_chart
 
-        require_chart(picture.suffix)
+        require_chart(options.picture.suffix)
+    return outlet
 
 
-def _check_operations(against: Sequence[str], operations: Sequence[str]) -> None:
-    """Refuse an engine that does nothing of what is to be measured; for PyTorch, encode and decode are added."""
-    from aeedge.benchmark.case import CLASSICS, operations_of
+def _before(path: Path | None) -> dict[str, Any] | None:
+    """Read the report to compare with, before minutes of work."""
+    from aeedge.benchmark.regression import read_report
 
-    for name in against:
-        if name in CLASSICS and not set(operations_of(name)) & set(operations):
-            raise click.UsageError(
-                f"--against {name}: found --operation {','.join(operations)}, expected one of "
-                f"{', '.join(operations_of(name))} among them, as {name} does nothing else"
-            )
+    return read_report(path) if path else None
 
 
-def _measure(bundle: str, before: dict[str, Any] | None, options: dict[str, Any]) -> "Report":
-    from dataclasses import replace
-
+def _measure(options: BenchOptions, before: dict[str, Any] | None) -> Report:
     from aeedge.benchmark.inputs import MOST_ITEMS
     from aeedge.benchmark.measure import benchmark
     from aeedge.benchmark.pictures import load_pictures
-    from aeedge.benchmark.protocol import QUICK, Effort
     from aeedge.benchmark.regression import cases_of
     from aeedge.figures import spread
     from aeedge.sources import find_sources
     from aeedge_runtime import Bundle
     from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
-    loaded = Bundle.load(bundle)
-    changes = {name: options[name] for name in ("repeats", "samples") if options[name]}
-    if options["samples"]:
-        changes["samples_seconds"] = 0.0
-    sources = find_sources(options["images"], IMAGE_SUFFIXES)
-    chosen = spread(len(sources), MOST_ITEMS * max(options["batches"]))
-    paths = [sources[index].path for index in chosen]
-    pictures = load_pictures([path for path in paths if path], loaded.manifest.image.channels)
+    manifest = Bundle.load(options.bundle).manifest
+    if options.torch and not options.run:
+        _require_shipped_weights(manifest.preset)
+    sources = find_sources(options.images, IMAGE_SUFFIXES)
+    chosen = [sources[index].path for index in spread(len(sources), MOST_ITEMS * max(options.batch))]
     return benchmark(
-        bundle,
-        _grid(loaded.manifest.image, options),
-        pictures=pictures,
-        effort=QUICK if options["quick"] else replace(Effort(), **changes),
-        run=options["run"],
+        options.bundle,
+        _grid(manifest, options),
+        pictures=load_pictures([path for path in chosen if path], manifest.image.channels),
+        effort=options.effort,
+        run=options.run,
         command=["aeedge", *sys.argv[1:]],
         before=cases_of(before) if before else None,
         progress=_progress,
     )
 
 
-def _grid(image: Any, options: dict[str, Any]) -> Any:
+def _require_shipped_weights(preset: str) -> None:
+    from aeedge.presets import ships_weights
+
+    if not ships_weights(preset):
+        raise click.UsageError("--against torch needs the run that the bundle was exported from; name it with --run")
+
+
+def _grid(manifest: Manifest, options: BenchOptions) -> Grid:
     from aeedge.benchmark.case import TORCH, Grid
     from aeedge_runtime.inference.backend import default_threads
 
-    usual = image.stride[::-1] if image.patched else (768, 512)
-    engines = [engine for name in options["against"] for engine in (TORCH if name == "torch" else (name,))]
-    torch = ("encode", "decode") if "torch" in options["against"] else ()
+    rows, columns = manifest.image.stride if manifest.image.patched else (512, 768)
+    engines = [engine for name in options.against for engine in (TORCH if name == "torch" else (name,))]
+    torch = ("encode", "decode") if options.torch else ()
     return Grid(
-        operations=tuple(dict.fromkeys((*options["operations"], *torch))),
-        devices=options["devices"],
-        threads=options["threads"] or (default_threads(),),
-        batches=options["batches"],
-        sizes=options["sizes"] or (tuple(usual),),
-        quality=options["quality"],
-        input=options["kind"],
+        operations=tuple(dict.fromkeys((*options.operation, *torch))),
+        devices=options.device,
+        threads=options.threads or (default_threads(),),
+        batches=options.batch,
+        sizes=options.size or ((columns, rows),),
+        quality=options.quality,
+        input=options.input,
         against=tuple(engines),
     )
 
@@ -238,67 +189,14 @@ def _progress(done: int, total: int, what: str) -> None:
     note(f"{done + 1} of {total}  {what}")
 
 
-def _before(path: Path | None) -> dict[str, Any] | None:
-    """Read the report to compare with before minutes of work, not after."""
-    from aeedge.benchmark.regression import read_report
-
-    return read_report(path) if path else None
-
-
-def _compare(report: "Report", before: dict[str, Any] | None, fail_over: float) -> "Comparison | None":
+def _compare(report: Report, before: dict[str, Any] | None, fail_over: float) -> Comparison | None:
     if before is None:
         return None
     from aeedge.benchmark.regression import compare
 
     comparison = compare(before, report.as_dict(), fail_over)
     for text in comparison.notes:
-        warn(f"compared with another setting: {text}")
+        warn(f"the settings differ: {text}")
     if comparison.missing:
-        warn(f"{count(len(comparison.missing), 'configuration')} of one measurement only, not compared")
+        warn(f"{count(len(comparison.missing), 'configuration')} found in only one of the reports, not compared")
     return comparison
-
-
-def _write(path: Path, content: dict[str, Any], *, overwrite: bool) -> None:
-    import json
-
-    from aeedge.cli.console import JSON_SCHEMA
-
-    text = json.dumps({"schema": JSON_SCHEMA, **content}, indent=1) + "\n"
-    _publish(path, text.encode(), overwrite=overwrite)
-
-
-def _publish(path: Path, data: bytes, *, overwrite: bool) -> None:
-    from aeedge_runtime.files import atomic_write
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, data, overwrite=overwrite)
-
-
-def _show(report: "Report", comparison: "Comparison | None", content: dict[str, Any], options: dict[str, Any]) -> None:
-    from aeedge.benchmark import tables
-
-    parts = tables.tables(report.results)
-    if comparison:
-        parts.append(tables.comparison_table(comparison.changes))
-    if options["as_json"]:
-        print_json(content)
-    elif options["as_csv"]:
-        click.echo(tables.as_csv(report.results), nl=False)
-    elif options["as_markdown"]:
-        say(tables.as_markdown(parts, tables.facts(report.environment)))
-    else:
-        _print(parts, tables.facts(report.environment))
-
-
-def _print(parts: Sequence[Any], facts: Sequence[str]) -> None:
-    for fact in facts:
-        say(fact)
-    for part in parts:
-        say(f"\n{part.title}\n\n{table(part.headers, part.rows, part.words)}")
-
-
-def _judge(comparison: "Comparison | None") -> int:
-    regressions = comparison.regressions if comparison else []
-    for change in regressions:
-        complain(f"slower: {change}")
-    return 1 if regressions else 0

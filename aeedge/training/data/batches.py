@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from aeedge.training import randomness
 from aeedge.training.data.augmentation import DRAWS, Augmentation
 from aeedge.training.data.corruption import Corruption
-from aeedge.training.data.datasets import ImageSet, centre_crop
+from aeedge.training.data.datasets import ImageSet, center_crop
 from aeedge_runtime.errors import ArgumentError
 
 VALIDATION_STEP = -1
@@ -32,18 +32,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def uncompiled(function: Function) -> Function:
-    """Decorator for what depends on the number of the step: torch.compile would compile it anew for every step."""
+    """Exclude a function of the step number from torch.compile, which would compile it again for every step."""
     disable: Any = torch.compiler.disable  # without types
     return cast(Function, disable(function))
 
 
 @dataclass(frozen=True)
 class StepInfo:
-    """What an objective may know of the step beside the batch, and its only source of randomness.
+    """The step, for an objective: its only source of randomness.
 
     Attributes:
-        step: optimiser step from 0, or -1 in validation.
-        max_steps: optimiser steps of the whole run.
+        step: optimizer step from 0, or -1 in validation.
+        max_steps: optimizer steps of the whole run.
         seed: of the run.
         first: place in the whole batch of the first sample at hand.
     """
@@ -154,6 +154,10 @@ class BatchSource:
         """Steps in which as many samples are seen as there are images; rarely a whole number."""
         return len(self.images) / self.batch_size
 
+    def completes_epoch(self, step: int) -> bool:
+        """Return whether the last of `step` steps, from the start of the run, completes a pass over the images."""
+        return step * self.batch_size // len(self.images) > (step - 1) * self.batch_size // len(self.images)
+
     def indices(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Return the image numbers of samples `first` .. `first + count - 1` of the batch of a step."""
         places = np.arange(count, dtype=np.int64) + step * self.batch_size + first
@@ -227,7 +231,7 @@ def _unchanged(parts: list[Prepared]) -> list[Prepared]:
 
 
 def _leave_interrupts(_worker: int) -> None:
-    """Let Ctrl-C and SIGTERM, which may reach every process, be the training process's: it ends after its step."""
+    """Ignore Ctrl-C and SIGTERM, which may reach every process: the training process ends after its step."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -254,10 +258,10 @@ def validation_batches(
     corruption: Corruption | None,
     seed: int,
 ) -> Iterator[tuple[int, Prepared]]:
-    """Yield (first place, batch) of centre crops of the images at `places`, always the same."""
+    """Yield (first place, batch) of center crops of the images at `places`, always the same."""
     edges = [*range(0, len(places), batch_size), len(places)]
     for start, stop in pairwise(edges):
-        pixels = np.stack([centre_crop(images.image(place), size) for place in places[start:stop]])
+        pixels = np.stack([center_crop(images.image(place), size) for place in places[start:stop]])
         first = places[start]
         yield first, prepare(pixels, corruption, seed, VALIDATION_STEP, first)
 

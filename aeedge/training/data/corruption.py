@@ -50,7 +50,7 @@ class Corruption:
         Args:
             images: samples `first` .. `first + N - 1` of the batch of a step.
             seed: of the run.
-            step: optimiser step, or -1 for validation.
+            step: optimizer step, or -1 for validation.
             first: place in the whole batch of the first image.
         """
         if self.kind == "gaussian":

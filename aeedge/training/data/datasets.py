@@ -30,10 +30,10 @@ LOOKED_AT = 8
 """Images of a set that tell it from others."""
 
 SAME_LEVEL = 0.5
-"""Means of an image, 0..255, that lie no further apart are of the same image: JPEG decoders differ by less."""
+"""Largest difference between the means of the same image, 0..255: JPEG decoders differ by less."""
 
 LARGEST_SAMPLE_SIDE = 768
-"""Images for an export are cut to at most so many rows and columns, which bounds its memory."""
+"""Most rows and columns of an image for an export; larger ones are cropped, which bounds its memory."""
 
 
 class ImageSet(Protocol):
@@ -97,7 +97,7 @@ def open_dataset(
 
     Args:
         data: the source and how much of it to hold out.
-        channels: 1 or 3; images are converted, with a warning where colour is lost.
+        channels: 1 or 3; images are converted, with a warning where color is lost.
         split: "train", "held-out" (validation, never trained on) or "test".
         seed: of the run; decides what is held out.
         smallest: rows and columns that an image of a folder must have; None for those of `data.crop`, if any.
@@ -148,7 +148,7 @@ def _traits(images: ImageSet) -> tuple[float, ...]:
 
 
 def are_same(before: Sequence[float], now: Sequence[float]) -> bool:
-    """Whether `traits` are of the same images; those of a run that kept none (empty) may be of any."""
+    """Return whether `traits` are of the same images; empty ones, of a run that kept none, match any."""
     close = len(before) == len(now) and all(abs(a - b) <= SAME_LEVEL for a, b in zip(before, now, strict=True))
     return not before or close
 
@@ -156,16 +156,16 @@ def are_same(before: Sequence[float], now: Sequence[float]) -> bool:
 def sample_images(images: ImageSet, seed: int, count: int) -> list[NDArray[np.uint8]]:
     """Return up to `count` of some images, as uint8 [H, W, C], the choice fixed by the seed.
 
-    Images larger than 768 pixels a side are cut at their centre; otherwise sizes are what the source has, so not always
+    Images larger than 768 pixels a side are cut at their center; otherwise sizes are what the source has, so not always
     multiples of a model's stride.
     """
     order = randomness.generator(seed, "sample").permutation(len(images))[:count]
     side = LARGEST_SAMPLE_SIDE
-    return [centre_crop(picture, (side, side)) for picture in (images.image(int(index)) for index in order)]
+    return [center_crop(picture, (side, side)) for picture in (images.image(int(index)) for index in order)]
 
 
-def centre_crop(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return at most `size` rows and columns around the centre of an image [H, W, C]."""
+def center_crop(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return at most `size` rows and columns around the center of an image [H, W, C]."""
     top, left = (max(0, (have - want) // 2) for have, want in zip(image.shape[:2], size, strict=True))
     return image[top : top + size[0], left : left + size[1]]
 
@@ -232,11 +232,11 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int, smallest: 
 
 
 def _with_channels(images: NDArray[np.uint8], channels: int, source: str) -> NDArray[np.uint8]:
-    """Return images [N, H, W, C] with the model's channels: gray is repeated, of colour the luma is taken."""
+    """Return images [N, H, W, C] with the model's channels: gray is repeated, of color the luma is taken."""
     if images.shape[3] == channels:
         return images
     if channels == 3:
         return np.repeat(images, 3, axis=3)
-    message = f"{source} has colour images and the model has 1 channel; they are converted to gray"
+    message = f"{source} has color images and the model has 1 channel; they are converted to gray"
     warnings.warn(message, AeedgeWarning, stacklevel=5)
     return to_gray(images)

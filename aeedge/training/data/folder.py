@@ -1,4 +1,4 @@
-"""Image folders: recursive, any size, broken files named and skipped."""
+"""Reads image folders: recursively, any size, broken files named and skipped."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from PIL import Image
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 from aeedge_runtime.images.load import load_picture
-from aeedge_runtime.images.metadata import ORIENTATION
+from aeedge_runtime.images.tiff import ORIENTATION
 
 MEMORY_LIMIT = 6 * 2**30
 """Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
@@ -25,7 +25,7 @@ GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
 """Pillow's names for gray images, without the depth behind a semicolon."""
 
 NAMED_FILES = 3
-"""A warning names so many files and counts the others."""
+"""Files that a warning names; the others are counted."""
 
 
 def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
@@ -54,7 +54,7 @@ def image_paths(root: Path) -> list[Path]:
 
 
 def class_names(root: Path, paths: Sequence[Path]) -> list[str]:
-    """Return the folders right below `root` that files lie in, in sorted order."""
+    """Return the folders directly below `root` that hold files, in sorted order."""
     return sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
 
 
@@ -72,7 +72,7 @@ def held_out_paths(
 
 @lru_cache(1 << 16)
 def is_usable(path: Path, channels: int, smallest: tuple[int, int]) -> bool:
-    """Whether an image can be read and is large enough; found out once a process, for all splits alike."""
+    """Return whether an image can be read and is large enough; checked once per process for all splits."""
     try:
         rows, columns = read_pixels(path, channels).shape[:2]
     except InputError:
@@ -103,7 +103,7 @@ class FolderImages:
         classes: Sequence[str] | None = None,
     ) -> None:
         self.root, self.channels = root, channels
-        found = [_size_and_colour(path) for path in paths]
+        found = [_size_and_color(path) for path in paths]
         sizes = [facts[:2] if facts else None for facts in found]
         broken = [path for path, size in zip(paths, sizes, strict=True) if size is None]
         small = [
@@ -113,8 +113,8 @@ class FolderImages:
         ]
         dropped = {*broken, *small}
         self.paths = [path for path in paths if path not in dropped]
-        if channels == 1 and (coloured := sum(facts[2] for facts in found if facts)):
-            message = f"{root}: {coloured} colour images, and the model has 1 channel; they are converted to gray"
+        if channels == 1 and (colored := sum(facts[2] for facts in found if facts)):
+            message = f"{root}: {colored} color images, and the model has 1 channel; they are converted to gray"
             warnings.warn(message, AeedgeWarning, stacklevel=2)
         _warn(broken, "not readable")
         _warn(small, f"smaller than the training crop of {smallest[0]}x{smallest[1]}")
@@ -131,7 +131,7 @@ class FolderImages:
         return len(self.paths)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Return image `index` as uint8 [H, W, C]; a file that became unreadable gives its neighbour and a warning."""
+        """Return image `index` as uint8 [H, W, C]; a file that became unreadable gives its neighbor and a warning."""
         if self._loaded is not None:
             return self._loaded[index]
         for place in range(index, index + len(self.paths)):
@@ -142,7 +142,7 @@ class FolderImages:
         raise InputError(f"{self.root}: no image can be read any more")
 
     def label(self, index: int) -> int | None:
-        """Return the number of the class folder that image `index` lies in, or None."""
+        """Return the number of the class folder of image `index`, or None."""
         parts = self.paths[index].relative_to(self.root).parts
         return self._classes[parts[0]] if len(parts) > 1 else None
 
@@ -160,13 +160,13 @@ class FolderImages:
         self.paths, self._loaded = [path for path, _ in kept], [image for _, image in kept]
 
 
-def _size_and_colour(path: Path) -> tuple[int, int, bool] | None:
-    """Rows and columns of an image as it will be read, and whether it has colours; None where it is damaged."""
+def _size_and_color(path: Path) -> tuple[int, int, bool] | None:
+    """Return rows and columns of an image as it will be read, and whether it has color; None if it is damaged."""
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            colour = image.mode.partition(";")[0] not in GRAY_MODES
-            return (image.width, image.height, colour) if turned else (image.height, image.width, colour)
+            color = image.mode.partition(";")[0] not in GRAY_MODES
+            return (image.width, image.height, color) if turned else (image.height, image.width, color)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

@@ -1,4 +1,4 @@
-"""Images that need no network and no files: rendered digits and scenes of overlapping colour discs."""
+"""Images that need no network and no files: rendered digits and scenes of overlapping color discs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,13 @@ def photo(seed: int, index: int, size: int = PHOTO_SIZE) -> NDArray[np.uint8]:
         y, x = random.uniform(-radius / 2, size + radius / 2, 2)
         top, bottom = (int(np.clip(y + side * (radius + 1), 0, size)) for side in (-1, 1))
         left, right = (int(np.clip(x + side * (radius + 1), 0, size)) for side in (-1, 1))
-        colour = palette[random.integers(6)] + random.normal(0, 25, 3)
+        color = palette[random.integers(6)] + random.normal(0, 25, 3)
         slope = random.normal(0, 25 / radius, 2)
         if top == bottom or left == right:
             continue
         dy, dx = rows[top:bottom, left:right] - y, columns[top:bottom, left:right] - x
         cover = np.clip(radius - np.hypot(dy, dx), 0, 1)[:, :, None]
-        shade = (slope[0] * dy + slope[1] * dx)[:, :, None] + colour
+        shade = (slope[0] * dy + slope[1] * dx)[:, :, None] + color
         window = scene[top:bottom, left:right]
         window += cover * (shade.astype(np.float32) - window)
     scene += random.normal(0, random.uniform(0, 4), scene.shape)

@@ -1,4 +1,4 @@
-"""What is minimised: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
+"""Objectives: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
 
 An objective is a module because some have weights of their own (the density of the latent), which are trained and
 checkpointed along with the model but are no part of it.
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aeedge.models import Autoencoder
 from aeedge.models.exact import round_through
 from aeedge.models.hyperprior import HyperpriorAutoencoder
-from aeedge.models.vae import VaeAutoencoder, reparameterise
+from aeedge.models.vae import VaeAutoencoder, reparameterize
 from aeedge.training.config import LossConfig
 from aeedge.training.data.batches import Batch, StepInfo, uncompiled
 from aeedge.training.objectives import losses
@@ -25,7 +25,7 @@ SMALLEST_DISTORTION = 1e-9
 """Where the logarithm of a distortion ends."""
 
 GOLDEN_SHARE = 0.6180339887498949
-"""Multiples of it, modulo 1, spread evenly: any few of them in a row lie far apart."""
+"""Multiples of it, modulo 1, are spread evenly: any few consecutive ones are far apart."""
 
 
 class Reconstruction(nn.Module):
@@ -83,7 +83,7 @@ class Variational(Reconstruction):
         mean, log_variance = cast(VaeAutoencoder, model).encode_distribution(batch.source)
         mean, log_variance = mean.float(), log_variance.float()
         noise = info.normal("posterior", tuple(mean.shape), mean.device)
-        parts = self.distortion(model.decode(reparameterise(mean, log_variance, noise)), batch.target)
+        parts = self.distortion(model.decode(reparameterize(mean, log_variance, noise)), batch.target)
         kl = losses.kl_normal(mean, log_variance, self.config.free_bits).mean()
         if self.config.reduction == "mean":
             kl = kl / batch.target[0].numel()
@@ -98,9 +98,9 @@ def kl_weight(config: LossConfig, info: StepInfo, device: torch.device) -> Tenso
 
 
 class RateDistortion(Reconstruction):
-    """Bits per pixel under a learned density plus lambda times distortion, over a range of quantiser steps at once.
+    """Bits per pixel under a learned density plus lambda times distortion, over a range of quantizer steps at once.
 
-    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantiser at high rate, and
+    Each image draws its step s; lambda is proportional to 1 / s^2, as it is for a uniform quantizer at high rate, and
     the loss is divided by sqrt(lambda), so that no rate outweighs the others.
     """
 

@@ -14,12 +14,12 @@ SMALLEST_LIKELIHOOD = 1e-9
 
 
 def interval_bits(value: Tensor, width: Tensor, log_weight: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of the interval of a width around each value, under a mixture of logistic densities per channel.
+    """Return the bits of an interval around each value under a mixture of logistic densities per channel.
 
     Args:
         value: latents [N, c, h, w].
         width: widths of the intervals [N, 1, 1, 1], in units of the latent.
-        log_weight: unnormalised log weights [K, c].
+        log_weight: unnormalized log weights [K, c].
         mean: means [K, c].
         log_scale: log scales [K, c].
 

@@ -4,7 +4,7 @@ Each image of a batch gets its own quality, so that one network learns every rat
 noise in place of rounding ("End-to-end optimized image compression", arXiv 1611.01704); the decoder sees rounded
 values with a straight-through gradient ("Channel-wise autoregressive entropy models", arXiv 2007.08739). Both know
 the dead zone of the codec: what is little more than half a step from its mean becomes zero where a nonzero symbol is
-dear (rate-distortion optimised quantisation; Sullivan, "Efficient scalar quantization of exponential and Laplacian
+dear (rate-distortion optimized quantization; Sullivan, "Efficient scalar quantization of exponential and Laplacian
 random variables", IEEE Transactions on Information Theory 42, 1996).
 """
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from aeedge.models.exact import round_through, straight_through
-from aeedge.models.exact_prior import HYPER_LIMIT, HYPER_STRIDE, SCALES, Prior, checkerboard, table_scale
+from aeedge.models.exact_prior import HYPER_LIMIT, HYPER_STRIDE, Prior, checkerboard, table_scale
 from aeedge.models.hyperprior import HyperpriorAutoencoder
 from aeedge.training.objectives import losses
+from aeedge_runtime.bundle.tables import SCALES
 
 SMALLEST_LIKELIHOOD = 1e-9
 
@@ -29,9 +30,9 @@ LAMBDA_EQUALISER = 0.5
 
 
 RATE_WORTH = 0.07
-"""Squared error, in quantiser steps, that one bit is worth in the dead zone.
+"""Squared error, in quantizer steps, that one bit is worth in the dead zone.
 
-At high rates a uniform quantiser gains log(2) / 6 = 0.116 with a bit, but the network weighs much of that itself. For
+At high rates a uniform quantizer gains log(2) / 6 = 0.116 with a bit, but the network weighs much of that itself. For
 the photo codec trained with a dead zone, bytes at equal PSNR are least for 0.06 to 0.08 (32 held-out photos); trained
 without, for 0.035.
 """
@@ -58,7 +59,7 @@ class HyperRate(nn.Module):
 
 
 def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
-    """Bits of a unit-wide bin around `residual` under a zero-mean normal of the given scale, elementwise."""
+    """Return the bits of a unit-wide bin around `residual` under a zero-mean normal of a scale, elementwise."""
     distance = residual.abs()
     factor = 1 / (scale * math.sqrt(2))
     likelihood = 0.5 * (torch.erf((0.5 - distance) * factor) - torch.erf((-0.5 - distance) * factor))
@@ -66,7 +67,7 @@ def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
 
 
 def zero_below(saved: Tensor) -> Tensor:
-    """Distance from its mean, in steps, below which a symbol becomes zero: 0.5 to below 1.
+    """Return the distance from its mean, in steps, below which a symbol becomes zero: 0.5 to below 1.
 
     A value v in 0.5 .. 1 costs 2 v - 1 more squared error as 0 than as 1.
 
@@ -84,7 +85,7 @@ def dead_zones(device: torch.device | str = "cpu") -> Tensor:
     return zero_below(1 + torch.log2(zero.clamp_min(SMALLEST_LIKELIHOOD) / one.clamp_min(SMALLEST_LIKELIHOOD)))
 
 
-def quantise(residual: Tensor, zone: Tensor) -> Tensor:
+def quantize(residual: Tensor, zone: Tensor) -> Tensor:
     """Round half to even, but to zero in the dead zone, with a straight-through gradient."""
     return straight_through(torch.where(residual.abs() < zone, 0.0, residual.round()), residual)
 
@@ -97,7 +98,7 @@ def without_zone(residual: Tensor, zone: Tensor) -> Tensor:
 
 
 Noise = tuple[Tensor, Tensor]
-"""Quantisation noise in -1/2 .. 1/2 of the latent `[N, c, h, w]` and of the hyper-latent `[N, cz, h/4, w/4]`."""
+"""Quantization noise in -1/2 .. 1/2 of the latent `[N, c, h, w]` and of the hyper-latent `[N, cz, h/4, w/4]`."""
 
 
 def noise_shapes(model: HyperpriorAutoencoder, image: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -117,7 +118,7 @@ def rate_distortion(
     noise: Noise,
     terms: Mapping[str, float],
 ) -> dict[str, Tensor]:
-    """Loss of one batch.
+    """Return the loss of one batch.
 
     Args:
         model: the network.
@@ -125,11 +126,11 @@ def rate_distortion(
         source: what is encoded, float32 `[N, 3, H, W]` in 0..1, sizes multiples of 64.
         target: what should come back, likewise; the same images, damaged ones restored.
         position: quality of each image, `[N]` in 0..1.
-        noise: quantisation noise, see `noise_shapes`.
+        noise: quantization noise, see `noise_shapes`.
         terms: distortions of `losses` -> weight. 255^2 times their sum is what lambda weighs.
 
     Returns:
-        `loss` to minimise; `rate_bpp`, `hyper_bpp`, `mse_255` (squared error in 8-bit units) and each other
+        `loss` to minimize; `rate_bpp`, `hyper_bpp`, `mse_255` (squared error in 8-bit units) and each other
         distortion under its name, batch means.
     """
     pixels = target.shape[2] * target.shape[3]
@@ -160,12 +161,12 @@ def rate_distortion(
 
 
 def code_latent(prior: Prior, hyper_symbols: Tensor, latent_steps: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantise group by group, as the codec does.
+    """Quantize group by group, as the codec does.
 
     Args:
         prior: predicts the symbols.
         hyper_symbols: integers in float32 `[N, cz, h/4, w/4]`.
-        latent_steps: the latent in quantiser steps `[N, c, h, w]`.
+        latent_steps: the latent in quantizer steps `[N, c, h, w]`.
         noise: of the latent, in -1/2 .. 1/2, in place of rounding where bits are counted.
 
     Returns:
@@ -191,11 +192,11 @@ def code_latent(prior: Prior, hyper_symbols: Tensor, latent_steps: Tensor, noise
 
 
 def _two_passes(prior: Prior, features: tuple[Tensor, Tensor], wanted: Tensor, zones: Tensor) -> tuple[Tensor, Tensor]:
-    """Table index and mean of the first group, quantised in two checkerboard passes."""
+    """Return table index and mean of the first group, quantized in two checkerboard passes."""
     first = checkerboard(wanted)
     nothing = torch.zeros_like(wanted)
     index, mean = _in_float(*prior.first_group(features, nothing, nothing, torch.zeros_like(first)))
-    symbols = quantise(wanted - mean, zones[index.long()]) * first
+    symbols = quantize(wanted - mean, zones[index.long()]) * first
     context_latent = symbols + mean * first
     index_second, mean_second = _in_float(*prior.first_group(features, symbols.detach(), context_latent, first))
     chosen = first.bool()
@@ -205,9 +206,9 @@ def _two_passes(prior: Prior, features: tuple[Tensor, Tensor], wanted: Tensor, z
 def _add(
     wanted: Tensor, predicted: tuple[Tensor, Tensor], zones: Tensor, symbols: list[Tensor], decoded: list[Tensor]
 ) -> None:
-    """Quantise what is wanted around its mean; the exact branch takes no gradient through symbols."""
+    """Quantize what is wanted around its mean; the exact branch takes no gradient through symbols."""
     index, mean = predicted
-    rounded = quantise(wanted - mean, zones[index.long()])
+    rounded = quantize(wanted - mean, zones[index.long()])
     symbols.append(rounded.detach())
     decoded.append(rounded + mean)
 

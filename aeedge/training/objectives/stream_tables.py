@@ -1,4 +1,4 @@
-"""What coding does to latents, from the tables of a bundle: for a decoder that is trained on its streams alone."""
+"""Quantizes latents with the tables of a bundle, for training a decoder on that bundle's streams."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from aeedge_runtime.limits import MAX_SYMBOL
 
 
 class StreamTables(nn.Module):
-    """Rounds latents at a quality and restores them, as streams of a factorised prior do (runtime/FORMAT.md).
+    """Rounds latents at a quality and restores them, as streams of a factorized prior do (runtime/FORMAT.md).
 
     The values are fixed: nothing here is trained, and nothing goes into a checkpoint.
 
@@ -33,7 +33,7 @@ class StreamTables(nn.Module):
         super().__init__()
         arrays = read_arrays(data)
         if "table_index" not in arrays:
-            raise ArgumentError("the tables are of a hyperprior, expected those of a factorised prior")
+            raise ArgumentError("the tables are of a hyperprior, expected those of a factorized prior")
         found = arrays["steps"].shape[1]
         if found != channels:
             raise ArgumentError(

@@ -1,4 +1,4 @@
-"""What validation measures, by torchmetrics: loss parts, squared error, PSNR, MS-SSIM; summed over processes."""
+"""Metrics of a validation by torchmetrics: loss parts, squared error, PSNR, MS-SSIM; summed over processes."""
 
 import warnings
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class ValidationMetrics:
         """Return the means over everything collected by all processes.
 
         Returns:
-            The objective's parts; `mse` of the shown picture (clamped to 0..1, no rounding, latent not quantised);
+            The objective's parts; `mse` of the shown picture (clamped to 0..1, no rounding, latent not quantized);
             `psnr_db` of the pooled squared error; `ms_ssim` where it exists.
         """
         values = {name: float(metric.compute()) for name, metric in self._parts.items()}

@@ -1,7 +1,7 @@
 """Images of a run: reconstructions side by side, and curves."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeedge.mosaic import enlarged, mosaic
-from aeedge.training.run.logbook import METRICS, read_metrics
 from aeedge_runtime.files import atomic_write
 
 GAP = 2
@@ -32,9 +31,13 @@ def save_grid(path: Path, rows: Sequence[NDArray[np.float32]]) -> None:
     atomic_write(path, buffer.getvalue(), overwrite=True)
 
 
-def save_curves(run: Path) -> None:
-    """Draw losses and PSNR of a run's metrics.csv as curves.png; nothing before the second validation."""
-    rows = read_metrics(run / METRICS)
+def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Draw losses and PSNR over the steps as a PNG; nothing before the second validation.
+
+    Args:
+        path: file to write.
+        rows: of the run's metrics.csv.
+    """
     if len(rows) < 2:
         return
     from matplotlib.figure import Figure  # not pyplot, which keeps global state
@@ -50,4 +53,4 @@ def save_curves(run: Path) -> None:
         axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    atomic_write(run / "curves.png", buffer.getvalue(), overwrite=True)
+    atomic_write(path, buffer.getvalue(), overwrite=True)

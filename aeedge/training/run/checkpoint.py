@@ -1,15 +1,14 @@
-"""Checkpoints: one safetensors file each, which holds the counters too, so that it is there whole or not at all.
+"""Checkpoint files: safetensors that hold the counters too, so that a checkpoint is complete or absent.
 
 Tensors are named `model.*`, `ema.*`, `objective.*` and `optimizer.<parameter>.<state>`; the counters are JSON in the
-file's metadata, with a copy beside the file for people. Nothing is ever pickled.
+file's metadata, with a copy for people in a .json file. Nothing is ever pickled.
 """
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from aeedge.configuration import Configuration
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
-from aeedge_runtime.files import sync_folder
+from aeedge_runtime.files import atomic_path, atomic_write
 
 CHECKPOINT_SCHEMA = 1
 """Version of the names and counters; a checkpoint of another version is refused."""
@@ -28,19 +27,19 @@ METADATA_KEY = "aeedge"
 
 @dataclass(frozen=True)
 class Counters(Configuration):
-    """Where a run stands; with the weights it is all that a resume needs.
+    """The progress of a run; with the weights it is all that a resume needs.
 
     Attributes:
         schema: version of the checkpoint layout.
-        step: optimiser steps done.
+        step: optimizer steps done.
         epoch: passes over the training images done, a fraction.
         loss: validation loss at the last validation, or null before the first and where it was not finite.
         best_loss: smallest finite validation loss so far, or null.
         best_step: step of that validation.
         stale: validations since then.
         sums: running sums of the training metrics since the last validation.
-        summed: optimiser steps in these sums.
-        images: what a resumed run knows its images by, see `datasets.traits`; empty in old checkpoints.
+        summed: optimizer steps in these sums.
+        images: identify the images on resuming, see `datasets.traits`; empty in old checkpoints.
     """
 
     schema: int = CHECKPOINT_SCHEMA
@@ -64,6 +63,23 @@ class Counters(Configuration):
             if not getattr(self, name) >= 0:
                 raise ArgumentError(f"{name}: found {getattr(self, name)}, expected 0 or more")
 
+    def after_step(self, epoch: float, parts: Mapping[str, float]) -> Self:
+        """Return the counters after another step, whose objective had these parts."""
+        before = self.sums or {}
+        sums = {name: before.get(name, 0.0) + value for name, value in parts.items()}
+        return replace(self, step=self.step + 1, epoch=epoch, sums=sums, summed=self.summed + 1)
+
+    def after_validation(self, loss: float) -> Self:
+        """Return the counters after a validation at this step."""
+        counters = replace(self, loss=loss, sums=None, summed=0)
+        if self.best_loss is None or loss < self.best_loss:
+            return replace(counters, best_loss=loss, best_step=self.step, stale=0)
+        return replace(counters, stale=self.stale + 1)
+
+    def training_means(self) -> dict[str, float]:
+        """Return the mean of every part of the objective since the last validation."""
+        return {name: value / self.summed for name, value in (self.sums or {}).items()}
+
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counters) -> None:
     """Write a checkpoint under its final name in one move; a failure leaves what was there.
@@ -71,23 +87,18 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
     Raises:
         AeedgeError: the disk is full or not writable.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = json.dumps(counters.to_dict())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(plain, temporary, metadata={METADATA_KEY: text})
-        _synchronise(temporary)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with atomic_path(path) as temporary:
+            save_file(plain, temporary, metadata={METADATA_KEY: text})
     except (OSError, SafetensorError) as error:
         raise AeedgeError(f"{path}: the checkpoint could not be written ({error}); the previous one is kept") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     try:
-        _write_copy(path.with_suffix(".json"), text)
+        atomic_write(path.with_suffix(".json"), f"{text}\n".encode(), overwrite=True)
     except OSError as error:
-        raise AeedgeError(f"{path}: its counters could not be written beside it ({error}); it is complete") from error
+        raise AeedgeError(f"{path}: the copy of its counters could not be written ({error}); it is complete") from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Counters]:
@@ -151,7 +162,7 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
 
 
-def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], place: Path) -> None:
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Load weights into a module; every name and shape must fit.
 
     Raises:
@@ -162,7 +173,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], place: Path) 
         found, expected = (_shape(weights.get(name)) for weights in (tensors, needed))
         if found != expected:
             raise InputError(
-                f"{place}: its weights do not fit the model of the config: found {name} {found}, expected {expected}"
+                f"{path}: its weights do not fit the model of the config: found {name} {found}, expected {expected}"
             )
     module.load_state_dict(dict(tensors))
 
@@ -172,7 +183,7 @@ def _shape(weight: Tensor | None) -> str:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return an optimiser's state as `<parameter>.<state>` -> tensor; numbers become float64 scalars."""
+    """Return an optimizer's state as `<parameter>.<state>` -> tensor; numbers become float64 scalars."""
     state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
@@ -186,7 +197,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     """Put the tensors of `optimizer_tensors` back; hyperparameters come from the config, not from the checkpoint.
 
     Raises:
-        InputError: they are of another optimiser.
+        InputError: they are of another optimizer.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
@@ -199,17 +210,3 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _write_copy(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _synchronise(path: Path) -> None:
-    with path.open("rb+") as file:  # to flush it, Windows wants it open for writing
-        os.fsync(file.fileno())

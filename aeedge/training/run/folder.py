@@ -5,7 +5,6 @@ A run that trains a decoder alone has the tables of the old streams too, as entr
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,31 +15,30 @@ from aeedge.configuration import Configuration, parse
 from aeedge.models import Autoencoder, build_model
 from aeedge.training.config import RunConfig
 from aeedge.training.run.checkpoint import Counters, load_weights, read_checkpoint, under
-from aeedge.training.run.logbook import METRICS
+from aeedge.training.run.logbook import CURVES, METRICS
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
-from aeedge_runtime.files import require_writable
+from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write, require_writable
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
 NON_FINITE = "non-finite"
-OURS = (CONFIG, TABLES, "checkpoints", METRICS, "curves.png", "reconstructions", "tensorboard", NON_FINITE)
+OURS = (CONFIG, TABLES, "checkpoints", METRICS, CURVES, "reconstructions", "tensorboard", NON_FINITE)
 """What a run writes, and all that `--force` removes."""
 
 SET_ASIDE = ".replaced"
-"""Where a run that is replaced lies, complete, until the new one has done a step."""
+"""Holds a run that is being replaced, complete, until the new one has done a step."""
 
 MOVING = ".moving"
-"""Where its files lie while they are on their way there or back; the others are in their old place."""
+"""Holds its files that were moved so far, on their way there or back; the others are where they were."""
 
 FORGOTTEN = ".forgotten"
 """What is about to be removed."""
 
-TEMPORARY = (
-    *(f".{name}.*tmp" for name in (CONFIG, TABLES, METRICS, "curves.png")),
-    *(f"{folder}/.*.tmp" for folder in ("checkpoints", "reconstructions", NON_FINITE)),
+LEFT_BEHIND = (
     FORGOTTEN,
+    *(f"{folder}{TEMPORARY_PREFIX}*" for folder in ("", "checkpoints/", "reconstructions/", f"{NON_FINITE}/")),
 )
-"""What files are called until they are complete; and what nobody needs any more."""
+"""What a killed process may leave behind: unfinished files, and an earlier run that was about to be removed."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class LoadedRun:
         model: the model in evaluation mode, on the CPU in float32; the averaged weights where an average was kept.
         config: the whole config.
         summary: plain values for the manifest: preset, data source, steps, epochs, loss.
-        images: what its images are known by, see `datasets.traits`; empty where an older version wrote it.
+        images: identify its images, see `datasets.traits`; empty where an older version wrote it.
     """
 
     path: Path
@@ -100,13 +98,13 @@ def read_config(path: Path) -> RunConfig:
 
 
 def write_config(path: Path, config: Configuration) -> None:
-    """Write a config as the run's config.json in one move."""
-    _replace(path / CONFIG, (json.dumps(config.to_dict(), indent=2) + "\n").encode())
+    """Write a config as the run's config.json, complete or not at all."""
+    atomic_write(path / CONFIG, (json.dumps(config.to_dict(), indent=2) + "\n").encode(), overwrite=True)
 
 
 def write_tables(path: Path, tables: bytes) -> None:
-    """Keep the tables of the streams that the run's decoder is trained for, in one move."""
-    _replace(path / TABLES, tables)
+    """Keep the tables of the streams that the run's decoder is trained for."""
+    atomic_write(path / TABLES, tables, overwrite=True)
 
 
 def read_tables(path: Path) -> bytes | None:
@@ -131,9 +129,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     require_writable(path / CONFIG)
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
-            raise ArgumentError(
-                f"{path}: found other files in it, expected a new or empty folder; choose another --out"
-            )
+            raise ArgumentError(f"{path}: found other files in it, expected a new or empty folder; choose another -o")
         if not force:
             raise AeedgeError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
 
@@ -141,7 +137,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
 def set_aside(path: Path) -> None:
     """Make the run folder, and move what an earlier run left there, and nothing else, out of the way.
 
-    A run that lies aside already comes back first: the one that was to replace it was killed before its first step.
+    A run that was set aside earlier is put back first: its replacement was killed before its first step.
     """
     path.mkdir(parents=True, exist_ok=True)
     sweep(path)
@@ -158,8 +154,8 @@ def set_aside(path: Path) -> None:
 def put_back(path: Path) -> None:
     """Undo `set_aside`; of the run that failed only a batch kept for inspection stays.
 
-    Either may be killed at any moment: what lies in `SET_ASIDE` is the whole earlier run, so that all beside it may go;
-    beside what lies in `MOVING` is the rest of it.
+    Either may be killed at any moment: `SET_ASIDE` holds the whole earlier run, so everything else may go; `MOVING`
+    holds a part of it, and the rest is where it was.
     """
     moving, aside = path / MOVING, path / SET_ASIDE
     if aside.exists():
@@ -200,7 +196,7 @@ def _remove(place: Path) -> None:
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a folder's config.json is a run's, of whatever version."""
+    """Return whether the config.json of a folder is a run's, of any version."""
     try:
         values = parse((path / CONFIG).read_bytes())
     except (OSError, ValueError):
@@ -208,14 +204,8 @@ def _holds_run(path: Path) -> bool:
     return isinstance(values, dict) and {"model", "training", "data"} <= values.keys()
 
 
-def _replace(place: Path, data: bytes) -> None:
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(place)
-
-
 def _left_behind(path: Path) -> list[Path]:
-    return [place for pattern in TEMPORARY for place in path.glob(pattern)]
+    return [place for pattern in LEFT_BEHIND for place in path.glob(pattern)]
 
 
 def _summary(config: RunConfig, counters: Counters) -> dict[str, Any]:

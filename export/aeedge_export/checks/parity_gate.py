@@ -35,7 +35,7 @@ from aeedge_export.latents import Floats, torch_latents, torch_pixels
 from aeedge_runtime import stream_info
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.codec import Codec
-from aeedge_runtime.coding.prior import Graph
+from aeedge_runtime.coding.passes import Graph
 from aeedge_runtime.coding.trace import HYPER_ENCODER, Tracer
 
 QUALITIES = (100, 50, 1)

@@ -1,5 +1,6 @@
 """How far the networks see, in latent rows or columns: tiles of a large image overlap by this much."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
 from aeedge_export.latents import to_float
+from aeedge_export.networks.checks import sees_whole_image
 
 FIRST_GUESS, LARGEST_GUESS = 8, 64
 """Latent rows or columns on either side of a cut that are looked at."""
@@ -47,6 +49,11 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
         return 0
     if not images:
         raise ExportError("the run's data has no images to measure on how far the networks see")
+    if sees_whole_image(copy.deepcopy(model).float(), images[0], np.asarray(steps, np.float64)[-1]):
+        raise ExportError(
+            "the network looks at the whole image (attention, or statistics over all of it), so it cannot run on "
+            "overlapping tiles; give whole (the most pixels of an image) or tile (rows, columns)"
+        )
     guess = FIRST_GUESS
     while guess <= LARGEST_GUESS:
         cut = [_sized(model, image, guess) for image in images[:IMAGES]]

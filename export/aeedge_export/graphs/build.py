@@ -6,10 +6,11 @@ canonical (`graphs.canonical`): the same weights give the same bytes, whatever t
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import onnx_ir
 import torch
@@ -20,6 +21,8 @@ from aeedge.models.exact_prior import ExactPrior
 from aeedge_export.errors import ExportError
 from aeedge_export.exact_prior import prior_facts
 from aeedge_export.graphs.canonical import canonicalize
+from aeedge_export.networks.onnx_pair import OnnxAutoencoder
+from aeedge_export.prior.fitted import FittedAutoencoder
 
 OPSET = 18
 
@@ -28,6 +31,8 @@ EXAMPLE_BATCH = 2
 
 EXAMPLE_GRID = (6, 10)
 """Latent rows and columns of the example input."""
+
+TERMINAL_COLOR = re.compile("\x1b\\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,13 @@ class GraphSpec:
         module: wraps the model.
         inputs: name -> example, in the order of `forward`.
         axes: name -> names of the dimensions, None where the size is fixed; inputs and outputs.
+        stride: factors of an image's height and width.
     """
 
     module: nn.Module
     inputs: dict[str, Tensor]
     axes: dict[str, tuple[str | None, ...]]
+    stride: tuple[int, int] = (1, 1)
 
     @property
     def outputs(self) -> list[str]:
@@ -112,13 +119,22 @@ def graph_specs(model: Autoencoder) -> dict[str, GraphSpec]:
     return specs
 
 
+def export_graphs(model: Autoencoder) -> dict[str, onnx_ir.Model]:
+    """Return role -> canonical graph of everything the model needs at run time.
+
+    Raises:
+        ExportError: see `export_graph`.
+    """
+    own = model.graphs() if isinstance(model, OnnxAutoencoder | FittedAutoencoder) else {}
+    return own | {role: export_graph(spec) for role, spec in graph_specs(model).items() if role not in own}
+
+
 def export_graph(spec: GraphSpec) -> onnx_ir.Model:
     """Export one graph and make it canonical.
 
     Raises:
         ExportError: the exporter refuses the model, or the graph holds what must not ship.
     """
-    dynamic = {name: {i: axis for i, axis in enumerate(spec.axes[name]) if axis} for name in spec.inputs}
     try:
         with torch.no_grad(), _quiet():
             program = torch.onnx.export(
@@ -130,11 +146,11 @@ def export_graph(spec: GraphSpec) -> onnx_ir.Model:
                 verbose=False,
                 input_names=list(spec.inputs),
                 output_names=spec.outputs,
-                dynamic_shapes=dynamic,
+                dynamic_shapes={name: _dynamic(spec, name) for name in spec.inputs},
             )
     except torch.onnx.errors.OnnxExporterError as error:
         name = type(spec.module).__name__
-        raise ExportError(f"torch.onnx.export refused the {name}: {_first_line(error)}") from error
+        raise ExportError(f"torch.onnx.export refused the {name}: {_cause(error)}") from error
     if program is None:
         raise ExportError(f"torch.onnx.export returned nothing for the {type(spec.module).__name__}")
     return canonicalize(program.model, spec.axes)
@@ -147,8 +163,8 @@ def _encoder_spec(model: Autoencoder) -> GraphSpec:
     latent = _latent_axes(model)
     axes = {"image": _image_axes(model), "latent": latent}
     if not isinstance(model, VaeAutoencoder):
-        return GraphSpec(EncoderGraph(model), {"image": image}, axes)
-    return GraphSpec(PosteriorGraph(model), {"image": image}, {**axes, "log_variance": latent})
+        return GraphSpec(EncoderGraph(model), {"image": image}, axes, model.stride)
+    return GraphSpec(PosteriorGraph(model), {"image": image}, {**axes, "log_variance": latent}, model.stride)
 
 
 def _decoder_spec(model: Autoencoder) -> GraphSpec:
@@ -209,8 +225,26 @@ def _latent_axes(model: Autoencoder) -> tuple[str | None, ...]:
     return ("batch", None, None, None) if model.patched else ("batch", None, "rows", "columns")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]
+def _dynamic(spec: GraphSpec, name: str) -> dict[int, Any]:
+    """Return the free dimensions of an input; the sides of an image are declared as multiples of the stride.
+
+    Networks whose inner sizes rely on that could not be exported otherwise.
+    """
+    axes = {place: axis for place, axis in enumerate(spec.axes[name]) if axis}
+    if "height" not in axes.values():
+        return axes
+    rows, columns = spec.stride
+    dimension = torch.export.Dim
+    strided = {"height": rows * dimension("rows", min=1), "width": columns * dimension("columns", min=1)}
+    return {place: strided.get(axis, dimension(axis)) for place, axis in axes.items()}
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of the error at the root, without the exporter's report and terminal colors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in TERMINAL_COLOR.sub("", str(error)).strip().splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aeedge.models import Autoencoder, HyperpriorAutoencoder, VaeAutoencoder
+from aeedge.models.exact_prior import ExactPrior
 from aeedge_export.errors import ExportError
 from aeedge_export.exact_prior import prior_facts
 from aeedge_export.graphs.canonical import graph_bytes
 from aeedge_export.latents import crops, encoder_outputs, flatten, stacks, to_float
+from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_export.tables.factorized import Arrays, choose_shrink, factorized_tables
 from aeedge_export.tables.hyperprior import hyperprior_tables
 from aeedge_export.tables.sensitivity import decoder_sensitivity
-from aeedge_export.tables.steps import QUALITIES, ladder, statistics
+from aeedge_export.tables.steps import ladder, statistics
+from aeedge_runtime.bundle.tables import QUALITIES
 from aeedge_runtime.errors import AeedgeWarning
 from aeedge_runtime.inference.session import Session, SessionOptions, open_session
 
@@ -66,7 +69,11 @@ def calibrate(
     """
     encoder = graph_bytes(graphs["encoder"], {})
     if isinstance(model, HyperpriorAutoencoder):
-        return _hyperprior(model, graphs, encoder, images)
+        steps = model.steps_for_quality(QUALITIES).double().numpy()
+        return _hyperprior(model, model.exact_prior, steps, "learned gains", graphs, encoder, images)
+    if isinstance(model, FittedAutoencoder):
+        steps = model.steps.astype(np.float64)
+        return _hyperprior(model, model.exact_prior, steps, "those of the bundle before", graphs, encoder, images)
     outputs = encoder_outputs(encoder, model, images)
     latent = flatten([output[0] for output in outputs])
     found = statistics(latent)
@@ -138,7 +145,10 @@ class DecoderSample:
 
 
 def _hyperprior(
-    model: HyperpriorAutoencoder,
+    model: Autoencoder,
+    prior: ExactPrior,
+    steps: NDArray[np.float64],
+    method: str,
     graphs: Mapping[str, onnx_ir.Model],
     encoder: bytes,
     images: Sequence[NDArray[np.uint8]],
@@ -147,14 +157,11 @@ def _hyperprior(
     outputs = [output[0] for output in encoder_outputs(encoder, model, chosen)]
     latents = [part[place : place + 1] for part in outputs for place in range(len(part))]
     hyper_encoder = _session(graphs, "hyper_encoder")
-    facts = prior_facts(model.exact_prior)
+    facts = prior_facts(prior)
     passes = [_session(graphs, role) for role in facts.graphs]
-    steps = model.steps_for_quality(QUALITIES).double().numpy()
     arrays = hyperprior_tables(latents, steps, facts, passes, hyper_encoder)
     certain = int((arrays["scale_tables"] == 0).sum())
-    return Calibration(
-        arrays, {"steps": "learned gains", "tables": len(arrays["bank_sizes"]), "certain_indices": certain}
-    )
+    return Calibration(arrays, {"steps": method, "tables": len(arrays["bank_sizes"]), "certain_indices": certain})
 
 
 def _session(graphs: Mapping[str, onnx_ir.Model], role: str) -> Session:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.models.exact_prior import LARGEST_SCALE, SMALLEST_SCALE
 from aeedge.training.objectives.hyperprior import MOST_SAVED, RATE_WORTH
 from aeedge_export.tables.factorized import Arrays
 from aeedge_export.tables.fit import (
@@ -25,11 +26,12 @@ from aeedge_export.tables.fit import (
     magnitude_table,
     pack,
 )
-from aeedge_export.tables.steps import QUALITIES, coarse
+from aeedge_export.tables.steps import coarse
 from aeedge_runtime.bundle.manifest import PriorFacts
-from aeedge_runtime.bundle.tables import SCALES, EntropyTables
-from aeedge_runtime.coding.prior import Asked, Graph, HyperPrior
-from aeedge_runtime.entropy.chunk import drive
+from aeedge_runtime.bundle.tables import QUALITIES, SCALES, EntropyTables
+from aeedge_runtime.coding.hyperprior import HyperPrior
+from aeedge_runtime.coding.passes import Graph, SymbolRequest
+from aeedge_runtime.entropy.chunk import run_passes
 from aeedge_runtime.stream.layout import Span
 
 ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -37,9 +39,6 @@ ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 HYPER_TABLES = 120
 """Most tables for hyper-symbols: with 64 for the scales the bank stays well below 256."""
-
-SMALLEST_SCALE, LARGEST_SCALE = 0.11, 128.0
-"""Standard deviation, in steps, that indices 0 and 63 were trained for."""
 
 GAUSSIAN_SYMBOLS = 300.0
 """Imagined symbols of the trained shape in each table ..."""
@@ -87,7 +86,7 @@ class SymbolCounter:
         self.scales = np.zeros((SCALES, WINDOW + 2))
         self.energy = np.zeros(SCALES)
 
-    def exchange(self, asked: Asked) -> NDArray[np.int16]:
+    def exchange(self, asked: SymbolRequest) -> NDArray[np.int16]:
         """Symbols of one pass: round half to even and count."""
         wanted, tables = asked.wanted, asked.tables
         if wanted is None:
@@ -160,7 +159,7 @@ def _count(latents: list[NDArray[np.float32]], prior: HyperPrior, counters: list
     """Count the symbols of latents, with one counter for each of the anchors."""
     for quality, counter in zip(ANCHORS, counters, strict=True):
         for latent in latents:
-            drive(prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent), counter.exchange)
+            run_passes(prior.walk(quality, Span(0, 1, 0, latent.shape[2]), latent.shape[3], latent), counter.exchange)
     return counters
 
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
-from aeedge_export.weights import ENCODER, PRIOR, weight_hash, with_float16_weights
+from aeedge_export.weights import PRIOR, encoder_hash, weight_hash, with_float16_weights
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.bundle.tables import read_arrays
 from aeedge_runtime.errors import ArgumentError
@@ -36,4 +36,4 @@ def is_rounded(bundle: Bundle, model: Autoencoder) -> bool:
 
 def _has_encoder(bundle: Bundle, model: Autoencoder) -> bool:
     parts = bundle.manifest.stream_id_parts
-    return (weight_hash(model, ENCODER), weight_hash(model, PRIOR)) == (parts["encoder"], parts["prior"])
+    return (encoder_hash(model), weight_hash(model, PRIOR)) == (parts["encoder"], parts["prior"])

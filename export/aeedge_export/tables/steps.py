@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-QUALITIES = 100
+from aeedge_runtime.bundle.tables import QUALITIES
 
 FINEST_SHARE = 0.01
 """At quality 100 quantization adds this share of the error that the network makes without it ..."""

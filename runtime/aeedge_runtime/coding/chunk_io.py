@@ -1,6 +1,6 @@
-"""Latents to the chunks of a stream and back; the prior, the coder and the symbol hash meet here.
+"""Latents to the chunks of a stream and back: the prior, the entropy coder and the symbol hash at work together.
 
-Both sides go block by block, so that neither latents nor symbols of a whole large image need exist at once.
+Both directions proceed block by block, so that latents and symbols of a whole large image never exist at once.
 """
 
 from __future__ import annotations
@@ -10,37 +10,36 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import Floats
+from ..arrays import Floats, Symbols
 from ..bundle.bundle import Bundle
-from ..entropy.chunk import Decoding, Rows, drive, finish_together, hash_symbols, pop_rows
+from ..entropy.chunk import Decoding, PopRequest, finish_together, hash_symbols, pop_symbols, run_passes
 from ..errors import StreamError
 from ..profiling import stage, staged
 from ..stream.container import Stream
 from ..stream.layout import Block, Span
-from .prior import Prior, SymbolReader, SymbolWriter, restore_latent
+from .passes import Prior, SymbolReader, SymbolWriter, decode_passes
 from .workers import Workers
 
 Result = TypeVar("Result")
 
 
-ABREAST = 4
-"""Chunks that are decoded at once, row by row: the entropy decoder takes half the time then. Three more take 15 MB."""
+CHUNKS_AT_ONCE = 4
+"""Chunks decoded together, step by step, which halves the time of the entropy decoder. Three more take 15 MB."""
 
 
 @staged("quantise")
 def write_chunks(
     latents: Iterable[tuple[Block, Floats]], quality: int, bundle: Bundle, prior: Prior, workers: int
 ) -> tuple[tuple[bytes, ...], int]:
-    """Codes latents.
+    """Code latents.
 
     Args:
         latents: all blocks of a stream in order, each with its latents, float32 [images, c, rows, w], finite.
         quality: 1..100.
         bundle: tables and geometry.
         prior: model of the symbols, with its compressing side.
-        workers: threads that walk over chunks of a block at once.
+        workers: threads, each of which works on one chunk of a block.
 
     Returns:
         Payload of each chunk, and the symbol hash.
@@ -50,7 +49,7 @@ def write_chunks(
 
     def written(values: Floats, block: Block, span: Span) -> SymbolWriter:
         side = SymbolWriter(bundle.tables)
-        side.answer(prior.walk(quality, span, values.shape[3], values[place_in(block, span)]))
+        side.run(prior.walk(quality, span, values.shape[3], values[block_slices(block, span)]))
         return side
 
     with Workers(workers) as team:
@@ -61,7 +60,7 @@ def write_chunks(
                 with stage("entropy_encode"):
                     for _, symbols in side.passes:
                         symbol_hash = hash_symbols(symbols, symbol_hash)
-            del values  # or they would be there while those of the next block are made
+            del values  # frees them before those of the next block are made
             with stage("entropy_encode"):
                 chunks += finish_together(encoders)
     return tuple(chunks), symbol_hash
@@ -75,7 +74,7 @@ class ChunkReader:
         bundle: tables and geometry.
         plan: blocks of the stream.
         prior: model of the symbols.
-        workers: threads that walk over chunks of a block at once.
+        workers: threads, each of which works on one chunk of a block.
 
     Attributes:
         plan: the blocks.
@@ -90,7 +89,7 @@ class ChunkReader:
 
     @staged("dequantise")
     def read_block(self, block: Block, latents: Floats) -> None:
-        """Fills in the latents, float32 [images, c, rows, w], of the next block.
+        """Fill in the latents, float32 [images, c, rows, w], of the next block.
 
         Raises:
             StreamError: a chunk breaks a rule of the format, or this is the last one and the symbols of all do not
@@ -99,22 +98,22 @@ class ChunkReader:
         expected = tuple(self._spans[self._read : self._read + len(block.spans)])
         if expected != block.spans:
             raise ValueError(f"blocks out of order: found {block.spans}, expected {expected}")
-        for _ in self._read_chunks(len(block.spans), lambda span: latents[place_in(block, span)]):
+        for _ in self._read_chunks(len(block.spans), lambda span: latents[block_slices(block, span)]):
             pass
 
-    def read_symbols(self) -> NDArray[np.int16]:
-        """All symbols of the stream in coding order, int16 [n]; errors as `read_block`."""
+    def read_symbols(self) -> Symbols:
+        """Return all symbols of the stream in coding order, int16 [n]; errors as for `read_block`."""
         read = self._read_chunks(len(self._spans), lambda span: None)
         return np.concatenate([symbols for passes in read for symbols in passes])
 
-    def _read_chunks(self, count: int, place: Callable[[Span], Floats | None]) -> Iterator[list[NDArray[np.int16]]]:
-        """Symbols of the passes, int16 [m], of each of the next chunks; fills in latents where there is a place."""
+    def _read_chunks(self, count: int, latents_of: Callable[[Span], Floats | None]) -> Iterator[list[Symbols]]:
+        """Yield the symbols of each pass, int16 [m], of the next chunks; fill in the latents of `latents_of`."""
         stop = self._read + count
         with Workers(self._workers) as team:
             while self._read < stop:
-                groups = -(-(stop - self._read) // ABREAST)
+                groups = -(-(stop - self._read) // CHUNKS_AT_ONCE)
                 numbers = range(self._read, self._read + -(-(stop - self._read) // groups))
-                for passes in _in_step([self._decoding(number, place) for number in numbers], team):
+                for passes in _in_step([self._decoding(number, latents_of) for number in numbers], team):
                     for symbols in passes:
                         self._hash = hash_symbols(symbols, self._hash)
                     yield passes
@@ -124,25 +123,25 @@ class ChunkReader:
                 "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
             )
 
-    def _decoding(self, number: int, place: Callable[[Span], Floats | None]) -> Decoding[list[NDArray[np.int16]]]:
-        """Decodes a chunk: symbols of its passes, int16 [m]; fills in its latents if there is a place for them."""
+    def _decoding(self, number: int, latents_of: Callable[[Span], Floats | None]) -> Decoding[list[Symbols]]:
+        """Return the symbols of each pass of a chunk, int16 [m]; fill in the latents that `latents_of` gives."""
         stream, span = self._stream, self._spans[number]
         side = SymbolReader(stream.chunks[number], self._tables.bank)
-        coded = yield from side.answer(self._prior.walk(stream.quality, span, self._width, None))
-        latents = place(span)
+        coded = yield from side.run(self._prior.walk(stream.quality, span, self._width, None))
+        latents = latents_of(span)
         if latents is not None:
-            restore_latent(self._tables, stream.quality, coded, latents)
+            decode_passes(self._tables, stream.quality, coded, latents)
         return side.passes
 
 
 def _in_step(works: Sequence[Decoding[Result]], team: Workers) -> list[Result]:
-    """Does such work for several chunks at once: what each asks for is popped together."""
+    """Decode several chunks in step, answering their requests together."""
     if len(works) == 1:
-        return [drive(works[0], lambda rows: _popped([rows])[0])]
+        return [run_passes(works[0], lambda request: _pop([request])[0])]
     results: dict[int, Result] = {}
-    given: list[tuple[int, NDArray[np.int16] | None]] = [(number, None) for number in range(len(works))]
+    given: list[tuple[int, Symbols | None]] = [(number, None) for number in range(len(works))]
 
-    def advance(turn: tuple[int, NDArray[np.int16] | None]) -> Rows | None:
+    def advance(turn: tuple[int, Symbols | None]) -> PopRequest | None:
         number, symbols = turn
         try:
             return next(works[number]) if symbols is None else works[number].send(symbols)
@@ -152,17 +151,17 @@ def _in_step(works: Sequence[Decoding[Result]], team: Workers) -> list[Result]:
 
     while given:
         answers = zip(given, team.map(advance, given), strict=True)
-        asked = {number: rows for (number, _), rows in answers if rows is not None}
-        given = list(zip(asked, _popped(list(asked.values())), strict=True)) if asked else []
+        requests = {number: request for (number, _), request in answers if request is not None}
+        given = list(zip(requests, _pop(list(requests.values())), strict=True)) if requests else []
     return [results[number] for number in range(len(works))]
 
 
 @staged("entropy_decode")
-def _popped(rows: Sequence[Rows]) -> list[NDArray[np.int16]]:
-    return pop_rows(rows)
+def _pop(requests: Sequence[PopRequest]) -> list[Symbols]:
+    return pop_symbols(requests)
 
 
-def place_in(block: Block, span: Span) -> tuple[slice, slice, slice]:
-    """Where the latents of a chunk lie in those of its block."""
+def block_slices(block: Block, span: Span) -> tuple[slice, slice, slice]:
+    """Return where the latents of a chunk are in those of its block."""
     image, row = span.first_image - block.images.start, span.first_row - block.rows.start
     return slice(image, image + span.images), slice(None), slice(row, row + span.rows)

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import Floats, Pixels
+from ..arrays import Floats, Pixels, Symbols
 from ..bundle.bundle import Bundle
 from ..bundle.tables import EntropyTables
 from ..entropy.chunk import Pass
 from ..inference.session import SessionOptions
 from ..stream.layout import chunk_spans
+from .factorized import FactorizedPrior
+from .hyperprior import HyperPrior
 from .networks import Networks
-from .prior import Asked, FactorizedPrior, Graph, HyperPrior, Prior, SymbolWriter, restore_latent
+from .passes import Graph, Prior, SymbolRequest, SymbolWriter, decode_passes
 
 HYPER_ENCODER = "hyper_encoder"
 """Role of the graph that makes the side information."""
@@ -91,8 +92,8 @@ class Tracer:
             writer = SymbolWriter(self._tables)
             if follow is not None:
                 writer = _Follower(self._tables, iter(follow.passes[len(passes) :]))
-            coded = writer.answer(prior.walk(quality, span, latents.shape[3], latents[place]))
-            restore_latent(self._tables, quality, coded, restored[place])
+            coded = writer.run(prior.walk(quality, span, latents.shape[3], latents[place]))
+            decode_passes(self._tables, quality, coded, restored[place])
             passes += writer.passes
             writers.append(writer)
         return Trace(passes, restored, writers)
@@ -111,7 +112,7 @@ class _Follower(SymbolWriter):
         super().__init__(tables)
         self._reference = reference
 
-    def exchange(self, asked: Asked) -> NDArray[np.int16]:
+    def code(self, request: SymbolRequest) -> Symbols:
         """Return the other trace's symbols of this pass."""
-        super().exchange(asked)
+        super().code(request)
         return next(self._reference)[1]

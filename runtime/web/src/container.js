@@ -6,7 +6,7 @@ import {
   MAX_CHUNKS, MAX_COUNT, MAX_DIMENSION, MAX_SECTION_BYTES, MAX_STREAM_BYTES, QUALITIES,
 } from "./limits.js";
 
-export const [ALPHA, ICC, EXIF, NAMES] = [1, 2, 3, 4];
+export const [ALPHA, ICC, EXIF, NAMES, TILES, BOUND] = [1, 2, 3, 4, 5, 6];
 
 const SIGNATURE = [0xae, 0x45, 0x44];
 const VERSION = 1;
@@ -14,7 +14,6 @@ const STREAM_ID_BYTES = 8;
 const [FLAG_SECTIONS, FLAG_GRAY] = [1, 2];
 const TRAILER_BYTES = 8;
 const LEAST_BYTES = 28; // one image in one empty chunk
-const UNDERSTOOD = new Set([ALPHA, ICC, EXIF, NAMES]);
 const FIRST_SKIPPABLE_SECTION = 128;
 
 /**
@@ -114,8 +113,8 @@ export function writeStream(header, sections, chunks, symbolHash) {
 }
 
 /** @param {number} id */
-export function isKnownSection(id) {
-  return UNDERSTOOD.has(id) || id >= FIRST_SKIPPABLE_SECTION;
+function isKnownSection(id) {
+  return (id >= ALPHA && id <= BOUND) || id >= FIRST_SKIPPABLE_SECTION;
 }
 
 /**
@@ -156,9 +155,8 @@ function readSectionTable(cursor) {
     if (id <= before) throw new StreamError(`stream: section ${id} after section ${before}, expected ascending; ${DAMAGED}`);
     if (!isKnownSection(id)) throw new UnsupportedStreamError(`stream with unknown section ${id}; update aeedge`);
     const size = cursor.varint("section length");
-    if (size < 1 || size > MAX_SECTION_BYTES) {
-      throw new StreamError(`stream: section ${id} of ${size} bytes, expected 1..${MAX_SECTION_BYTES}; ${DAMAGED}`);
-    }
+    const most = id === TILES || id === BOUND ? MAX_STREAM_BYTES : MAX_SECTION_BYTES; // pixels take more than metadata
+    if (size < 1 || size > most) throw new StreamError(`stream: section ${id} of ${size} bytes, expected 1..${most}; ${DAMAGED}`);
     table.set(id, size);
     before = id;
   }

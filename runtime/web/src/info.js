@@ -1,9 +1,9 @@
 /** What a stream says about itself; needs neither its model nor ONNX Runtime. */
-import { ALPHA, EXIF, ICC, NAMES, Stream } from "./container.js";
+import { ALPHA, BOUND, EXIF, ICC, NAMES, Stream, TILES } from "./container.js";
 import { unpackNames } from "./sections.js";
 
 /** @type {Record<number, string>} */
-const TITLES = { [ALPHA]: "alpha", [ICC]: "icc", [EXIF]: "exif", [NAMES]: "names" };
+const TITLES = { [ALPHA]: "alpha", [ICC]: "icc", [EXIF]: "exif", [NAMES]: "names", [TILES]: "stored tiles", [BOUND]: "bound" };
 
 /**
  * Facts of a stream.

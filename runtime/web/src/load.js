@@ -30,15 +30,23 @@ const DEVICES = ["wasm", "webgpu", "auto"];
  */
 export async function load(bundle, { ort, device = "wasm", threads } = {}) {
   if (!DEVICES.includes(device)) throw new ArgumentError(`device is ${device}, expected one of ${DEVICES.join(", ")}`);
-  const [loaded, runtime] = await Promise.all([Bundle.load(bundle), loadRuntime(ort, device, threads)]);
+  const gpu = device !== "wasm" && (await hasGpu());
+  if (device === "webgpu" && !gpu) throw new DeviceError('no WebGPU adapter here; use "wasm" or "auto"');
+  const [loaded, runtime] = await Promise.all([Bundle.load(bundle), loadRuntime(ort, gpu, threads)]);
   const codec = new Codec(loaded, new Sessions(loaded, runtime, "wasm"));
-  if (device === "wasm") return codec;
+  if (!gpu) return codec;
   try {
     return await onGpu(codec, runtime);
   } catch (error) {
     if (device === "auto") return codec;
     throw error instanceof DeviceError ? error : new DeviceError(`WebGPU cannot be used (${messageOf(error)})`);
   }
+}
+
+/** Whether there is an adapter: asked before the runtime is loaded, whose build for WebGPU is twice as large. */
+async function hasGpu() {
+  const { gpu } = /** @type {{gpu?: {requestAdapter: () => Promise<object | null>}}} */ (globalThis.navigator ?? {});
+  return Boolean(await gpu?.requestAdapter().catch(() => null));
 }
 
 /**
@@ -50,7 +58,7 @@ export async function load(bundle, { ort, device = "wasm", threads } = {}) {
 async function onGpu(codec, ort) {
   const { bundle } = codec;
   bundle.require("decoder", "WebGPU's check");
-  const golden = Object.keys(bundle.manifest.files).filter((name) => /^golden\/.*\.aee$/.test(name));
+  const golden = bundle.goldenStreams();
   if (!golden.length) throw new DeviceError(`${bundle} has no golden stream to check WebGPU with; use "wasm"`);
   const moved = new Codec(bundle, new Sessions(bundle, ort, "webgpu"));
   for (const name of golden) {

@@ -31,6 +31,8 @@ export async function loadInWorker(bundle, { ort, ...options } = {}) {
 export class RemoteCodec {
   #worker;
   #next = 0;
+  /** @type {Error | null} Why there will be no answer any more. */
+  #failure = null;
   /** @type {Map<number, Waiting>} */
   #waiting = new Map();
 
@@ -72,9 +74,9 @@ export class RemoteCodec {
     return this.call("compressBatch", [images.map(plain), quality], options);
   }
 
-  /** @param {import("./manifest.js").Half} half @returns {Promise<void>} */
-  open(half) {
-    return this.call("open", [half], {});
+  /** @returns {Promise<void>} */
+  warmUp() {
+    return this.call("warmUp", [], {});
   }
 
   /** @returns {Promise<void>} */
@@ -96,6 +98,7 @@ export class RemoteCodec {
    */
   async call(method, values, { signal, onProgress, ...options }) {
     signal?.throwIfAborted();
+    if (this.#failure) throw this.#failure;
     const id = this.#next++;
     const onAbort = () => {
       this.#worker.postMessage({ id, abort: true });
@@ -123,6 +126,7 @@ export class RemoteCodec {
 
   /** @param {Error} error */
   #fail(error) {
+    this.#failure = error;
     for (const { reject } of this.#waiting.values()) reject(error);
   }
 }

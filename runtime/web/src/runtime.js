@@ -8,13 +8,13 @@ const MOST_THREADS = 4;
 
 /**
  * @param {Ort | string | undefined} ort the module, the URL of one, or nothing for onnxruntime-web
- * @param {Device} device
+ * @param {boolean} gpu whether it must know WebGPU
  * @param {number | undefined} threads
  * @returns {Promise<Ort>}
  * @throws {BackendError} it does not load.
  */
-export async function loadRuntime(ort, device, threads) {
-  const found = typeof ort === "object" ? ort : await importRuntime(ort, device);
+export async function loadRuntime(ort, gpu, threads) {
+  const found = typeof ort === "object" ? ort : await importRuntime(ort, gpu);
   if (threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {
     throw new ArgumentError(`threads: found ${threads}, expected an integer of at least 1`);
   }
@@ -23,11 +23,11 @@ export async function loadRuntime(ort, device, threads) {
   return found;
 }
 
-/** @param {string | undefined} url @param {Device} device @returns {Promise<Ort>} */
-async function importRuntime(url, device) {
+/** @param {string | undefined} url @param {boolean} gpu @returns {Promise<Ort>} */
+async function importRuntime(url, gpu) {
   try {
-    if (url) return await import(/* @vite-ignore */ /* webpackIgnore: true */ url);
-    return await (device === "wasm" ? import("onnxruntime-web/wasm") : import("onnxruntime-web/webgpu"));
+    if (url) return await import(/* @vite-ignore */ /* webpackIgnore: true */ new URL(url, globalThis.location?.href).href);
+    return await (gpu ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
   } catch (error) {
     throw new BackendError(
       `onnxruntime-web does not load (${messageOf(error)}); install it, or, on a page without a bundler, pass its URL as ort`,

@@ -1,39 +1,27 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from aeedge.training import engine
 from aeedge.training.config import RunConfig
 from aeedge.training.hardware import Hardware
 from aeedge.training.initial import initial_weights
 from aeedge.training.loop import train
+from aeedge.training.reporting.display import Display
 from aeedge.training.reporting.reporter import Silent
 from aeedge.training.run.checkpoint import read_checkpoint
 from aeedge.training.run.folder import checkpoint_path, set_aside, write_config
+from aeedge_export import decoder_start
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 pytestmark = pytest.mark.torch
 
 CPU = Hardware(accelerator="cpu")
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    torch.set_num_threads(1)
-    monkeypatch.setattr(engine, "save_curves", lambda run: None)
-
-
-def config(**training):
-    return RunConfig.from_dict(
-        {
-            "model": {"family": "dense", "hidden": [16], "latent": 8},
-            "data": {"source": "synthetic", "count": 96, "held_out": 0.2},
-            "training": {"max_steps": 6, "batch_size": 16, "validate_steps": 3, **training},
-        }
-    )
 
 
 def changed(settings, key, value):
@@ -50,17 +38,6 @@ def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-class Killed(BaseException):
-    pass
-
-
-class KilledAtStart:
-    """A reporter that ends the process's work before the first step without any farewell, as SIGKILL would."""
-
-    def start(self, *_):
-        raise Killed
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -75,21 +52,21 @@ class KilledAtStart:
         ("training.max_steps", 3),
     ],
 )
-def test_a_refused_resume_changes_nothing(tmp_path, key, value):
+def test_a_refused_resume_changes_nothing(tmp_path, key, value, config):
     run, settings = tmp_path / "run", config()
     train(settings, run, hardware=CPU)
     before = content(run)
     with pytest.raises(ArgumentError, match=key):
         train(changed(settings, key, value), run, hardware=CPU, resume=True)
     assert content(run) == before
-    assert train(changed(settings, "training.max_steps", 9), run, hardware=CPU, resume=True) == "finished"
+    assert train(changed(settings, "training.max_steps", 12), run, hardware=CPU, resume=True) == "finished"
 
 
-def test_what_a_resumed_run_may_change(tmp_path):
+def test_what_a_resumed_run_may_change(tmp_path, config):
     run, settings = tmp_path / "run", config()
     train(settings, run, hardware=CPU)
     for key, value in {
-        "training.max_steps": 8,
+        "training.max_steps": 12,
         "training.validate_steps": 2,
         "training.checkpoint_steps": 1,
         "training.patience": 7,
@@ -97,21 +74,21 @@ def test_what_a_resumed_run_may_change(tmp_path):
     }.items():
         settings = changed(settings, key, value)
     train(settings, run, hardware=CPU, resume=True)
-    assert read_checkpoint(checkpoint_path(run, "last"))[1].step == 8
+    assert read_checkpoint(checkpoint_path(run, "last"))[1].step == 12
 
 
-def test_weights_to_start_from_survive_a_kill_before_the_first_checkpoint(tmp_path):
+def test_weights_to_start_from_survive_a_kill_before_the_first_checkpoint(tmp_path, config, kill_at):
     train(config(seed=1), tmp_path / "first", hardware=CPU)
     start = initial_weights(tmp_path / "first")
     train(config(), tmp_path / "whole", hardware=CPU, weights=start)
-    with pytest.raises(Killed):
-        train(config(), tmp_path / "pieces", hardware=CPU, weights=start, reporter=KilledAtStart())
+    with pytest.raises(kill_at.killed):
+        train(config(), tmp_path / "pieces", hardware=CPU, weights=start, reporter=kill_at(0))
     train(config(), tmp_path / "pieces", hardware=CPU, resume=True)
     whole, pieces = (load_file(checkpoint_path(tmp_path / name, "last")) for name in ("whole", "pieces"))
     assert all(torch.equal(whole[name], pieces[name]) for name in whole)
 
 
-def test_a_run_that_cannot_take_a_step_replaces_nothing(tmp_path, monkeypatch):
+def test_a_run_that_cannot_take_a_step_replaces_nothing(tmp_path, monkeypatch, config):
     run = tmp_path / "run"
     train(config(), run, hardware=CPU)
     before = content(run)
@@ -130,7 +107,7 @@ def test_a_run_that_cannot_take_a_step_replaces_nothing(tmp_path, monkeypatch):
     assert not (run / ".replaced").exists()
 
 
-def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_replaced(tmp_path, monkeypatch):
+def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_replaced(tmp_path, monkeypatch, config):
     run = tmp_path / "run"
     train(config(), run, hardware=CPU)
     before = content(run)
@@ -142,7 +119,7 @@ def test_the_batch_that_failed_at_once_is_kept_beside_the_run_that_was_to_be_rep
     assert {path.parts[0] for path in after.keys() - before.keys()} == {"non-finite"}
 
 
-def test_a_replacement_killed_while_files_moved_is_undone_by_resuming(tmp_path):
+def test_a_replacement_killed_while_files_moved_is_undone_by_resuming(tmp_path, config):
     run = tmp_path / "run"
     train(config(), run, hardware=CPU)
     before = content(run)
@@ -171,7 +148,7 @@ class FailsIn(Silent):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_loss_that_is_not_finite_in_one_process_ends_both_in_order(tmp_path, rank):
+def test_a_loss_that_is_not_finite_in_one_process_ends_both_in_order(tmp_path, rank, config):
     two = Hardware(accelerator="cpu", devices=2, strategy="ddp_spawn")
     expected = "became inf at step 4; the batch is in" if rank == 0 else "not finite at step 4 in another process"
     with pytest.raises(AeedgeError, match=expected):
@@ -182,7 +159,7 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_both_in_order(tmp_path, r
 
 
 @pytest.mark.parametrize("configured", [False, True])
-def test_a_run_killed_before_its_first_step_gives_way_to_the_one_before_and_the_next(tmp_path, monkeypatch, configured):
+def test_a_run_killed_before_its_first_step_gives_way_to_its_neighbors(tmp_path, monkeypatch, configured, config):
     run = tmp_path / "run"
     train(config(), run, hardware=CPU)
     before = content(run)
@@ -202,7 +179,7 @@ def test_a_run_killed_before_its_first_step_gives_way_to_the_one_before_and_the_
 
 
 @pytest.mark.parametrize("text", ['{"model_type": "bert"}', "[]", "{", "null", "[" * 100_000])
-def test_a_folder_with_a_config_of_something_else_is_no_run(tmp_path, text):
+def test_a_folder_with_a_config_of_something_else_is_no_run(tmp_path, text, config):
     other = tmp_path / "other"
     (other / "checkpoints").mkdir(parents=True)
     (other / "config.json").write_text(text)
@@ -225,3 +202,77 @@ def test_a_folder_with_a_config_of_something_else_is_no_run(tmp_path, text):
 def test_hardware_that_cannot_be_is_refused(values, message):
     with pytest.raises(ArgumentError, match=re.escape(message)):
         Hardware(**values)
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_resuming_a_run_that_is_done_says_so(tmp_path, capsys, config):
+    train(config(), tmp_path / "run", hardware=CPU)
+    assert train(config(), tmp_path / "run", hardware=CPU, resume=True, reporter=Display()) == "finished"
+    assert capsys.readouterr().err == "training ended: all 9 steps were done before\n"
+
+
+@pytest.mark.filterwarnings("ignore:quality")  # nine steps are no training
+def test_decoder_only_keeps_the_encoder(tmp_path, config, weights, kill_at):
+    train(config(), tmp_path / "first", hardware=CPU)
+    start = initial_weights(tmp_path / "first")
+    settings = config(trainable="decoder", checkpoint_steps=1)
+    with pytest.raises(ArgumentError, match="--train-decoder RUN"):
+        train(settings, tmp_path / "second", hardware=CPU, weights=start)
+    tables = decoder_start(tmp_path / "first").tables
+    train(settings, tmp_path / "second", hardware=CPU, weights=start, tables=tables)
+    after = initial_weights(tmp_path / "second")
+    for name, value in start.items():
+        assert torch.equal(value, after[name]) == name.startswith("encoder.")
+    with pytest.raises(kill_at.killed):
+        train(settings, tmp_path / "pieces", hardware=CPU, weights=start, tables=tables, reporter=kill_at(5))
+    train(settings, tmp_path / "pieces", hardware=CPU, resume=True)  # the tables are the run's own now
+    assert_same(weights(tmp_path / "second"), weights(tmp_path / "pieces"))
+
+
+def image_folder(place, seed, count=12):
+    random = np.random.default_rng(seed)
+    place.mkdir()
+    for number in range(count):
+        pixels = random.integers(0, 256 // random.integers(1, 8), (28, 28)).astype(np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:02}.png")
+    return str(place)
+
+
+def test_a_resumed_run_knows_its_images(tmp_path, config, weights):
+    def on(folder, max_steps):
+        return config(data={"source": folder, "held_out": 0.2}, max_steps=max_steps)
+
+    train(on(image_folder(tmp_path / "images", 0), 3), tmp_path / "run", hardware=CPU)
+    before = weights(tmp_path / "run")
+    others = [image_folder(tmp_path / "others", 1), image_folder(tmp_path / "more", 0, 13)]
+    for folder in (*others, "synthetic"):
+        with pytest.raises(ArgumentError, match=f"data.source {folder}: found other images, or more or fewer"):
+            train(on(folder, 6), tmp_path / "run", hardware=CPU, resume=True)
+        assert_same(before, weights(tmp_path / "run"))
+    (tmp_path / "images").rename(tmp_path / "moved")
+    assert train(on(str(tmp_path / "moved"), 6), tmp_path / "run", hardware=CPU, resume=True) == "finished"
+    tensors, counters = read_checkpoint(checkpoint_path(tmp_path / "run", "last"))
+    assert counters.images[0] == 10
+    old = {name: value for name, value in counters.to_dict().items() if name != "images"}
+    save_file(tensors, checkpoint_path(tmp_path / "run", "last"), {"aeedge": json.dumps(old)})
+    train(on(str(tmp_path / "moved"), 7), tmp_path / "run", hardware=CPU, resume=True)  # as older versions wrote it
+    assert read_checkpoint(checkpoint_path(tmp_path / "run", "last"))[1].images == counters.images
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"optimizer": {"name": "adamm"}}, 'did you mean "adam"'),
+        ({"loss": {"terms": {"mss": 1.0}}}, 'training.loss.terms: found "mss"; did you mean "mse"'),
+        ({"loss": {"kind": "vae"}}, "does not fit a dense model"),
+        ({"batch_size": 15, "accumulate": 2}, "multiple of 2"),
+        ({"corrupt": "gauss:0.1"}, 'did you mean "gaussian"'),
+    ],
+)
+def test_wrong_settings(tmp_path, training, message, config):
+    with pytest.raises(ArgumentError, match=message):
+        train(config(**training), tmp_path / "run", hardware=CPU)

@@ -15,7 +15,8 @@ from tiny import BUNDLES, NAMES, change_manifest, copy_of, picture
 from aeedge_runtime import AeedgeWarning, Bundle, Codec, StreamError, stream_info
 from aeedge_runtime.coding.blocks import BLOCK_SYMBOLS, plan_blocks
 from aeedge_runtime.coding.chunk_io import ChunkReader
-from aeedge_runtime.coding.networks import Networks, _pieces
+from aeedge_runtime.coding.networks import Networks
+from aeedge_runtime.coding.tiling import pieces as cut
 from aeedge_runtime.stream.container import Stream, read_stream, write_stream
 from aeedge_runtime.stream.layout import Block, Geometry, blocks, chunk_spans
 
@@ -164,7 +165,7 @@ def test_a_block_of_a_large_photo_is_small() -> None:
 @given(st.integers(1, 200), st.integers(0, 200), st.integers(1, 200), st.integers(1, 150), st.integers(0, 9))
 def test_pieces_cover_a_part_once_with_their_context(size, first, length, most, overlap) -> None:
     part = range(min(first, size - 1), min(first + length, size))
-    pieces = _pieces(part, size, most, overlap)
+    pieces = cut(part, size, most, overlap)
     assert [place for inner, _ in pieces for place in inner] == list(part)
     for inner, outer in pieces:
         assert outer == range(max(inner.start - overlap, 0), min(inner.stop + overlap, size))

@@ -12,10 +12,11 @@ import pytest
 from tiny import BUNDLES, NAMES, picture
 
 from aeedge_runtime import Codec, StreamError, stream_info
-from aeedge_runtime.coding.chunk_io import ABREAST
-from aeedge_runtime.coding.networks import MOST_BESIDE_BLOCKS, MOST_WORKERS, Turns
+from aeedge_runtime.coding.chunk_io import CHUNKS_AT_ONCE
+from aeedge_runtime.coding.networks import MOST_BLOCK_WORKERS, MOST_WORKERS
+from aeedge_runtime.coding.session_pool import SerializedGraph
 from aeedge_runtime.coding.workers import Workers
-from aeedge_runtime.entropy.chunk import Rows, pop_rows
+from aeedge_runtime.entropy.chunk import PopRequest, pop_symbols
 from aeedge_runtime.inference.session import Session
 from aeedge_runtime.profiling import OTHER, StageClock, stage
 from aeedge_runtime.stream.container import read_stream, write_stream
@@ -43,7 +44,7 @@ def test_streams_and_pixels_do_not_depend_on_the_number_of_threads(name: str) ->
     codecs = [codec_with(name, threads) for threads in THREADS]
     image = image_for(codecs[0], 301, 70)
     data = codecs[0].compress(image, 80)
-    assert stream_info(data).chunks > 2 * ABREAST
+    assert stream_info(data).chunks > 2 * CHUNKS_AT_ONCE
     symbols, pixels = codecs[0].decompress_symbols(data), codecs[0].decompress(data)
     for codec in codecs[1:]:
         assert codec.compress(image, 80) == data
@@ -100,10 +101,10 @@ def test_the_threads_of_one_chunk_are_those_of_its_graphs(monkeypatch) -> None:
     codec = codec_with("tiny-groups", 3)
     assert [codec._networks.workers(plan(chunks)) for chunks in (1, 2, 3, 4)] == [1, 1, 3, 3]
     assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (1, 2), (9, 9))] == [1, 2, 2]
-    monkeypatch.setattr(codec._networks, "_threads", 100)
+    monkeypatch.setattr(codec._networks._pool, "threads", 100)
     assert [codec._networks.workers(plan(chunks)) for chunks in (1, 3, 4, 400)] == [1, 1, MOST_WORKERS, MOST_WORKERS]
-    assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (400, 9))] == [1, MOST_BESIDE_BLOCKS]
-    monkeypatch.setattr(codec._networks, "_threads", 1)
+    assert [codec._networks.workers(plan(*chunks)) for chunks in ((1, 1), (400, 9))] == [1, MOST_BLOCK_WORKERS]
+    monkeypatch.setattr(codec._networks._pool, "threads", 1)
     assert codec._networks.workers(plan(40)) == 1
 
 
@@ -131,11 +132,11 @@ def test_the_coder_has_a_stage_of_its_own_with_one_chunk_and_with_many(chunk_sym
     codec, clock = codec_with("tiny-groups", 1), StageClock()
     data = codec.compress(image_for(codec, 90, 70))
 
-    def slow(rows: list[Rows]) -> list[np.ndarray]:
+    def slow(rows: list[PopRequest]) -> list[np.ndarray]:
         time.sleep(0.01)
-        return pop_rows(rows)
+        return pop_symbols(rows)
 
-    monkeypatch.setattr("aeedge_runtime.coding.chunk_io.pop_rows", slow)
+    monkeypatch.setattr("aeedge_runtime.coding.chunk_io.pop_symbols", slow)
     with clock.running():
         codec.decompress(data)
     assert clock.times_ns["entropy_decode"] > 0.02e9
@@ -273,7 +274,7 @@ def test_threads_take_turns_on_a_device() -> None:
             inside.pop()
             return []
 
-    turns = Turns(Graph())
+    turns = SerializedGraph(Graph())
     with Workers(4) as team:
         list(team.map(lambda _: turns.run({}), range(8)))
     assert most == [1] * 8

@@ -8,7 +8,9 @@ import pytest
 from tiny import BUNDLES, picture
 
 from aeedge_runtime import BundleError, Codec, DeviceError
-from aeedge_runtime.coding.prior import Asked, FactorizedPrior, HyperPrior, SymbolWriter
+from aeedge_runtime.coding.factorized import FactorizedPrior
+from aeedge_runtime.coding.hyperprior import HyperPrior
+from aeedge_runtime.coding.passes import SymbolRequest, SymbolWriter
 from aeedge_runtime.doctor import SMOKE_MODEL
 from aeedge_runtime.inference import session as session_module
 from aeedge_runtime.inference.backend import load_backend
@@ -53,7 +55,7 @@ def test_an_index_that_no_table_has(role: str) -> None:
 
 def test_an_output_that_the_encoder_lacks() -> None:
     codec = Codec.load(BUNDLES / "tiny-conv", threads=1)
-    with pytest.raises(BundleError, match="expected log_variance too"):
+    with pytest.raises(BundleError, match="not log_variance"):
         codec._networks.encode(picture(8, 8, 3)[None], "log_variance")
 
 
@@ -67,9 +69,9 @@ def test_tables_of_another_prior() -> None:
     prior = HyperPrior(hyper.tables, hyper.manifest.prior, graphs, None)
     latent = np.zeros((1, 8, 2, 2), np.float32)
     with pytest.raises(BundleError, match=r"hyper_encoder\.onnx is needed to compress"):
-        SymbolWriter(hyper.tables).answer(prior.walk(50, Span(0, 1, 0, 2), 2, latent))
+        SymbolWriter(hyper.tables).run(prior.walk(50, Span(0, 1, 0, 2), 2, latent))
     with pytest.raises(ValueError, match="needs values"):
-        SymbolWriter(conv.tables).exchange(Asked(np.zeros(1, np.uint8), None, last=True))
+        SymbolWriter(conv.tables).code(SymbolRequest(np.zeros(1, np.uint8), None, last=True))
 
 
 def test_a_provider_that_refuses_a_graph_is_not_the_graph_to_blame(monkeypatch) -> None:
@@ -95,7 +97,7 @@ def test_what_a_provider_misses_is_told_where_it_can_be() -> None:
 
 
 def opened_threads(codec: Codec) -> set[tuple[str, int | None]]:
-    return set(codec._networks._sessions.opened)
+    return set(codec._networks._pool._sessions.opened)
 
 
 def test_few_patches_take_one_thread_and_many_take_all() -> None:

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 
-from aeedge.training import engine
 from aeedge.training.config import RunConfig
 from aeedge.training.hardware import Hardware
 from aeedge.training.loop import train
+from aeedge.training.run import logbook
 from aeedge.training.run.checkpoint import read_checkpoint
 from aeedge.training.run.folder import checkpoint_path, read_config
 from aeedge.training.run.logbook import read_metrics
@@ -51,7 +51,7 @@ def main() -> None:
     """Train twice; see above."""
     folder, chance = Path(sys.argv[1]), random.Random(int(sys.argv[2]))
     torch.set_num_threads(1)
-    engine.save_curves = lambda run: None  # a second each, and no part of the promise
+    logbook.save_curves = lambda path, rows: None  # a second each, and no part of the promise
     train(replace(SETTINGS, training=replace(SETTINGS.training, max_steps=1)), folder / "imports", hardware=CPU)
     whole = watch(begin(folder / "whole"), folder / "whole")
     if whole.status != 0:

@@ -42,10 +42,10 @@ def test_killed_at_any_moment_and_resumed_equals_never_stopped(tmp_path, seed):
 def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
-    left = [run / ".config.json.7.tmp", run / "checkpoints" / ".last.safetensors.7.tmp", run / ".curves.png.tmp"]
+    left = [run / ".aeedge-0123.tmp", run / "checkpoints" / ".aeedge-4567.tmp"]
     for folder in ("reconstructions", "non-finite"):
         (run / folder).mkdir()
-        left.append(run / folder / ".step-3.png.tmp")
+        left.append(run / folder / ".aeedge-89ab.tmp")
     kept = [run / "config.json", run / ".mine.tmp", run / "checkpoints" / "last.safetensors"]
     for path in (*left, *kept):
         path.write_text("{}")
@@ -108,7 +108,7 @@ def kill_after(calls, patch):
 
 
 def test_a_run_killed_before_its_first_file_can_be_started_again(tmp_path):
-    (tmp_path / ".config.json.7.tmp").write_text("{")
+    (tmp_path / ".aeedge-0123.tmp").write_text("{")
     require_free_folder(tmp_path, force=False)
     set_aside(tmp_path)
     assert not list(tmp_path.iterdir())

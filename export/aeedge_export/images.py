@@ -1,0 +1,95 @@
+"""Images for the export of a network that comes without a run: some to calibrate, others held out."""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeedge.models import Autoencoder
+from aeedge.training.data.folder import image_paths, read_pixels
+from aeedge_export.source import CHECK_IMAGES, CONVOLUTIONAL_IMAGES, PATCHED_IMAGES
+from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
+
+LARGEST_SIDE = 768
+"""Rows and columns of an image that are used, around its center."""
+
+HELD_OUT = 3
+"""One image in so many is held out."""
+
+Image = NDArray[np.uint8]
+Data = Path | str | Sequence[Image]
+
+
+def split_images(
+    model: Autoencoder, data: Data, most: int | None = CONVOLUTIONAL_IMAGES
+) -> tuple[list[Image], list[Image]]:
+    """Return images to calibrate on and others to check with, uint8 `[H, W, C]`.
+
+    Args:
+        model: decides on channels and how many images are needed.
+        data: a folder of images, or arrays uint8 `[H, W, C]` or `[H, W]`.
+        most: images to calibrate a convolutional network on, at most; None for all.
+
+    Raises:
+        ArgumentError: there are fewer than two usable images, or arrays of another kind.
+    """
+    found = _read_folder(model, Path(data)) if isinstance(data, Path | str) else _checked(model, data)
+    wanted: tuple[float, float] = (math.inf if most is None else most, CHECK_IMAGES)
+    if model.patched:
+        wanted = PATCHED_IMAGES, PATCHED_IMAGES
+    chosen: tuple[list[Image], list[Image]] = [], []
+    have = [0, 0]
+    for number, image in enumerate(found):
+        part = int(number % HELD_OUT == 1)
+        if have[part] < wanted[part]:
+            chosen[part].append(image)
+            have[part] += _patches(model, image) if model.patched else 1
+        if have[0] >= wanted[0] and have[1] >= wanted[1]:
+            break
+    if not chosen[0] or not chosen[1]:
+        where, count = data if isinstance(data, Path | str) else "data", len(chosen[0])
+        raise ArgumentError(
+            f"{where}: {count} usable images, expected at least 2; for good tables give {CONVOLUTIONAL_IMAGES} and "
+            f"{CHECK_IMAGES} more to check with, or {PATCHED_IMAGES} patches"
+        )
+    return chosen
+
+
+def _patches(model: Autoencoder, image: Image) -> int:
+    rows, columns = (int(have) // need for have, need in zip(image.shape[:2], model.stride, strict=True))
+    return rows * columns
+
+
+def _read_folder(model: Autoencoder, folder: Path) -> Iterator[Image]:
+    """Give the images of a folder in an order that new files hardly change."""
+
+    def rank(path: Path) -> bytes:
+        return hashlib.blake2b(path.relative_to(folder).as_posix().encode(errors="surrogateescape")).digest()
+
+    for path in sorted(image_paths(folder), key=rank):
+        try:
+            image = _cropped(read_pixels(path, model.channels))
+        except InputError as error:
+            warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
+            continue
+        if not model.patched or all(have >= need for have, need in zip(image.shape, model.stride, strict=False)):
+            yield image
+
+
+def _checked(model: Autoencoder, arrays: Sequence[Image]) -> Iterator[Image]:
+    for array in arrays:
+        image = np.asarray(array)[..., None] if np.ndim(array) == 2 else np.asarray(array)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != model.channels:
+            raise ArgumentError(
+                f"data: an array of {image.dtype} {image.shape}, expected uint8 [H, W, {model.channels}]"
+            )
+        yield _cropped(image)
+
+
+def _cropped(image: Image) -> Image:
+    top, left = (max(0, (size - LARGEST_SIDE) // 2) for size in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE])

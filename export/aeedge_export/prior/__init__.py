@@ -1,0 +1,1 @@
+"""The exact prior, fitted to the frozen latents of any bundle."""
