@@ -62,6 +62,7 @@ class CompressOptions(BatchOptions):
         target_psnr: PSNR in dB that has to be reached.
         verify: decode each stream, and read back what was written.
         all_frames: keep every frame of an animation or multi-page file.
+        no_stored_tiles: keep no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
     """
 
@@ -74,6 +75,7 @@ class CompressOptions(BatchOptions):
     target_psnr: float | None
     verify: bool
     all_frames: bool
+    no_stored_tiles: bool
     no_metadata: bool
 
     def __post_init__(self) -> None:

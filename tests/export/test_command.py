@@ -71,14 +71,14 @@ def test_images_that_have_moved_are_named_and_other_ones_are_told(tmp_path):
     train(RunConfig.from_dict(config), tmp_path / "run", hardware=Hardware(accelerator="cpu"))
     whole = export_run(tmp_path / "run", tmp_path / "whole")
     (tmp_path / "images").rename(tmp_path / "moved")
-    with pytest.raises(ArgumentError, match=r"found nothing, expected a folder.* name the place with --data"):
+    with pytest.raises(ArgumentError, match="--data"):
         export_run(tmp_path / "run", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     done = aeedge("export", tmp_path / "run", "-o", tmp_path / "bundle", "--data", tmp_path / "moved")
-    assert (done.returncode, "other images" in done.stderr) == (0, False)
+    assert (done.returncode, "trained on" in done.stderr) == (0, False)
     assert f"stream id {whole.stream_id}" in done.stdout
     assert "anomaly threshold: none: 12 held-out images, 20 are needed" in done.stdout
-    with pytest.warns(AeedgeWarning, match="others: found other images, or more or fewer, than the run was trained on"):
+    with pytest.warns(AeedgeWarning, match="images that the run was trained on"):
         other = export_run(tmp_path / "run", tmp_path / "other", data=str(tmp_path / "others"))
     assert other.stream_id != whole.stream_id
     start = decoder_start(tmp_path / "run", tmp_path / "whole")  # needs no images

@@ -18,6 +18,9 @@ from aeedge.training.openmp import wait_briefly
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
 
+WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt")
+"""Suffixes of files that hold weights alone."""
+
 MOST_IMAGES = 64
 """Images of --calibrate that are opened: half of them calibrate a graph, 16 at most."""
 
@@ -91,6 +94,7 @@ class ExportOptions(NetworkOptions):
                 raise click.UsageError("a network has no images; name a folder of 36 or more with --data")
         else:
             self._refuse(of_bundles | self.of_networks)
+            _refuse_file(self.source or "")
             if Path(self.source or "").is_file():
                 raise click.UsageError(
                     f"{printable(self.source or '')} is a file, expected a run folder; to export a checkpoint, name "
@@ -225,9 +229,21 @@ def _from_network(options: ExportOptions) -> ExportReport:
         data=data,
         name=file.name,
         weights=options.weights,
+        origin={"source": file.name, "sha256": file.sha256()},
         **adaptation,
         **options.common,
     )
+
+
+def _refuse_file(source: str) -> None:
+    """Refuse half of a network, and say how to name the other half."""
+    name, suffix = printable(source), Path(source).suffix
+    if suffix == ".onnx":
+        raise click.UsageError(f"{name} is one ONNX file; name both with --encoder and --decoder")
+    if suffix in WEIGHTS:
+        raise click.UsageError(f"{name} holds weights; name their network as FILE.py:NAME, and them with --weights")
+    if suffix == ".py":
+        raise click.UsageError(f"{name} may hold several networks; name one as {name}:NAME")
 
 
 def show_report(report: ExportReport) -> None:

@@ -12,14 +12,14 @@ from aeedge.cli.options import json_option
 @click.argument("name", required=False)
 @json_option
 def presets(name: str | None, as_json: bool) -> None:
-    """List the presets, or print the config of NAME.
+    r"""List the presets, or print the config of NAME.
 
     To train a config of your own, save and edit one:
 
     \b
     aeedge presets NAME > my.json
     aeedge train --config my.json -o RUN
-    """  # noqa: D301  click reads the character
+    """
     from aeedge.presets import PRESETS, find_preset
 
     if name is not None:

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from aeedge.training import engine
+from aeedge.training.run import logbook
 from aeedge.training.run.checkpoint import read_checkpoint
 from aeedge.training.run.folder import checkpoint_path, load_run
 
@@ -28,7 +28,7 @@ PHOTOS = ("--set", "data.count=6", "--set", "training.precision=32-true", "-o", 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     torch.set_num_threads(1)
-    monkeypatch.setattr(engine, "save_curves", lambda run: None)
+    monkeypatch.setattr(logbook, "save_curves", lambda path, rows: None)
 
 
 def test_preset_config_can_be_saved_and_trained(aeedge, tmp_path):

@@ -2,8 +2,6 @@ import pytest
 import torch
 
 from aeedge.models import build_model, count_parameters, macs_per_pixel, model_config
-from aeedge.models.base import join_patches, split_patches
-from aeedge.models.vae import reparameterize
 from aeedge.presets import PRESETS
 from aeedge_runtime.errors import ArgumentError
 
@@ -16,77 +14,6 @@ SMALL = {
     "vae": {"family": "vae", "height": 8, "width": 8, "hidden": [16], "latent": 3},
     "conv": {"family": "conv", "width": 16, "latent": 24, "hidden": 8},
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_shapes_follow_the_stride(name):
-    model = build_model(SMALL[name]).eval()
-    rows, columns = model.stride
-    image = torch.rand(2, model.channels, rows * 2, columns * 3)
-    latent = model.encode(image)
-    assert latent.shape == (2, model.latent_channels, 2, 3)
-    assert model.decode(latent).shape == image.shape
-
-
-@pytest.mark.parametrize("name", ["dense", "dense-conv", "vae"])
-def test_patches_do_not_see_each_other(name):
-    model = build_model(SMALL[name]).eval()
-    rows, columns = model.stride
-    image = torch.rand(1, model.channels, rows * 2, columns * 2)
-    whole = model(image)
-    corner = model(image[:, :, rows:, columns:])
-    torch.testing.assert_close(whole[:, :, rows:, columns:], corner)
-
-
-def test_split_and_join_undo_each_other():
-    image = torch.rand(2, 3, 12, 20)
-    assert torch.equal(join_patches(split_patches(image, (4, 5)), (3, 4)), image)
-    assert torch.equal(split_patches(image, (4, 5))[1], image[0, :, :4, 5:10])
-    with pytest.raises(ArgumentError, match="not a multiple"):
-        split_patches(image, (5, 5))
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_state_their_size(name):
-    preset = PRESETS[name]
-    with torch.device("meta" if name == "conv-stl10" else "cpu"):
-        model = build_model(preset.model)
-    assert count_parameters(model) == preset.parameters
-    if name != "conv-stl10":
-        assert tuple(round(value) for value in macs_per_pixel(model)) == preset.macs_per_pixel
-
-
-def test_weights_lie_under_the_halves():
-    for values in SMALL.values():
-        assert {name.split(".")[0] for name in build_model(values).state_dict()} == {"encoder", "decoder"}
-
-
-def test_conv_starts_as_an_orthonormal_transform():
-    model = build_model({"family": "conv", "width": 192, "latent": 768})
-    image = torch.rand(1, 3, 32, 48)
-    torch.testing.assert_close(model(image), image, atol=1e-4, rtol=0)
-
-
-def test_posterior_sample_has_the_encoded_spread():
-    mean, log_variance = torch.full((20000, 1, 1, 1), 3.0), torch.full((20000, 1, 1, 1), -2.0)
-    sample = reparameterize(mean, log_variance, torch.randn(20000, 1, 1, 1))
-    assert sample.mean().item() == pytest.approx(3, abs=0.02)
-    assert sample.std().item() == pytest.approx(torch.tensor(-1.0).exp().item(), rel=0.03)
-
-
-@pytest.mark.parametrize(
-    "values", [{"family": "dens"}, {}, {"family": "dense", "hiden": [3]}, {"family": "vae", "latent": "x"}]
-)
-def test_wrong_configs_are_refused(values):
-    with pytest.raises(ArgumentError):
-        model_config(values)
-
-
 PATCHES = (
     *({"latent": size} for size in (0, -1, 10**9)),
     *({"hidden": [size]} for size in (0, -1)),
@@ -120,6 +47,54 @@ IMPOSSIBLE = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_shapes_follow_the_stride(name):
+    model = build_model(SMALL[name]).eval()
+    rows, columns = model.stride
+    image = torch.rand(2, model.channels, rows * 2, columns * 3)
+    latent = model.encode(image)
+    assert latent.shape == (2, model.latent_channels, 2, 3)
+    assert model.decode(latent).shape == image.shape
+
+
+@pytest.mark.parametrize("name", ["dense", "dense-conv", "vae"])
+def test_patches_do_not_see_each_other(name):
+    model = build_model(SMALL[name]).eval()
+    rows, columns = model.stride
+    image = torch.rand(1, model.channels, rows * 2, columns * 2)
+    whole = model(image)
+    corner = model(image[:, :, rows:, columns:])
+    torch.testing.assert_close(whole[:, :, rows:, columns:], corner)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_state_their_size(name):
+    preset = PRESETS[name]
+    with torch.device("meta" if name == "conv-stl10" else "cpu"):
+        model = build_model(preset.model)
+    assert count_parameters(model) == preset.parameters
+    if name != "conv-stl10":
+        assert tuple(round(value) for value in macs_per_pixel(model)) == preset.macs_per_pixel
+
+
+def test_weights_lie_under_the_halves():
+    for values in SMALL.values():
+        assert {name.split(".")[0] for name in build_model(values).state_dict()} == {"encoder", "decoder"}
+
+
+@pytest.mark.parametrize(
+    "values", [{"family": "dens"}, {}, {"family": "dense", "hiden": [3]}, {"family": "vae", "latent": "x"}]
+)
+def test_wrong_configs_are_refused(values):
+    with pytest.raises(ArgumentError):
+        model_config(values)
+
+
 @pytest.mark.parametrize(
     ("family", "change"), [(family, change) for family, changes in IMPOSSIBLE.items() for change in changes]
 )
@@ -135,8 +110,3 @@ def test_sizes_that_no_memory_holds_are_one_line():
     with pytest.raises(ArgumentError, match="found sizes that cannot be built") as caught:
         build_model({"family": "dense", "height": 65536, "width": 65536, "hidden": [65536]})
     assert "\n" not in str(caught.value)
-
-
-def test_an_even_kernel_without_convolutions_is_of_no_account():
-    model = build_model({"family": "dense", "kernel": 4, "hidden": []})
-    assert not any(isinstance(layer, torch.nn.Conv2d) for layer in model.modules())
