@@ -28,9 +28,11 @@ def check(
     wait_briefly()
     from aeedge_export import adapt, adapt_onnx
     from aeedge_export.network_check import check_network
+    from aeedge_export.networks.adapted import AdaptedAutoencoder
     from aeedge_export.networks.user_code import NetworkFile, load_weights
 
     pair = onnx_pair(encoder, decoder)
+    model: AdaptedAutoencoder
     if (pair is None) == (network is None):
         raise click.UsageError("expected either FILE.py:NAME or --encoder and --decoder")
     if pair is not None:

@@ -97,11 +97,6 @@ def _from_bundle(context: click.Context, source: str, out: Path, options: dict[s
 def _from_run(context: click.Context, source: str, out: Path, options: dict[str, Any]) -> "ExportReport":
     from aeedge_export import export_run
 
-    if Path(source).is_file():
-        raise click.UsageError(
-            f"{printable(source)} is a file, expected a run folder or a bundle; to export a checkpoint, name the folder "
-            "of its run, with --checkpoint last or best"
-        )
     _refuse(context, "RUN", options)
     return export_run(source, out, **options)
 
@@ -120,12 +115,13 @@ def _from_network(
     for name in OF_NETWORKS:
         options.pop(name, None)
     if pair is not None:
-        return export_onnx(*pair, out, **adapted, **options)
+        return export_onnx(pair[0], pair[1], out, **adapted, **options)
     file = NetworkFile.parse(source or "")
     if file is None:
         raise click.UsageError(f"found {source}, expected FILE.py:NAME")
+    network = file.load()
     origin = {"source": file.name, "sha256": file.sha256()}
-    return export_model(file.load(), out, name=file.name, weights=weights, origin=origin, **adapted, **options)
+    return export_model(network, out, name=file.name, weights=weights, origin=origin, **adapted, **options)
 
 
 def _is_network(source: str) -> bool:
@@ -133,14 +129,19 @@ def _is_network(source: str) -> bool:
 
 
 def _refuse_files(source: str) -> None:
-    """Refuse half of a network, and say what the other half is."""
-    suffix = Path(source).suffix
+    """Refuse a file that is a part of something, and say how the whole is named."""
+    shown, suffix = printable(source), Path(source).suffix
     if suffix == ".onnx":
-        raise click.UsageError(f"{source} is one ONNX file; name both with --encoder and --decoder")
+        raise click.UsageError(f"{shown} is one ONNX file; name both with --encoder and --decoder")
     if suffix in WEIGHTS:
-        raise click.UsageError(f"{source} holds weights; name their network as FILE.py:NAME, and them with --weights")
+        raise click.UsageError(
+            f"{shown} holds weights; name the folder of their run, or their network as FILE.py:NAME and them with "
+            "--weights"
+        )
     if suffix == ".py":
-        raise click.UsageError(f"{source} may hold several networks; name one as {source}:NAME")
+        raise click.UsageError(f"{shown} may hold several networks; name one as {shown}:NAME")
+    if Path(source).is_file() and suffix != ".aeb":
+        raise click.UsageError(f"{shown} is a file, expected a run folder or a bundle")
 
 
 def _is_bundle(place: str) -> bool:
