@@ -58,7 +58,16 @@ def adapt_onnx(
     with torch.no_grad():
         geometry = find_geometry(raw_run(probe), channels, layouts=layouts, patch=size or tile or fixed)
     model = OnnxAutoencoder(first, second, geometry, scale).eval()
+<<<<<<< HEAD
     return finished(model, whole)  # type: ignore[return-value]
+=======
+    return finished(model, whole)
+
+
+def _half(source: Path | str | bytes, role: str, output: int | str | None) -> OnnxHalf:
+    name = f"the {role}" if isinstance(source, bytes) else str(source)
+    return OnnxHalf(read_onnx(source, name), name, output)
+>>>>>>> refs/heads/export
 
 
 def _half(source: Path | str | bytes, role: str, choice: str | int | None) -> OnnxHalf:
@@ -73,7 +82,3 @@ def _layouts(shape: tuple[int | str | None, ...]) -> list[bool]:
     sizes = {last: shape[3 if last else 1] for last in (False, True)}
     fixed = [last for last, size in sizes.items() if size in (1, 3)]
     return fixed or [last for last, size in sizes.items() if not isinstance(size, int)]
-
-
-def _name(source: Path | str | bytes, role: str) -> str:
-    return f"the {role}" if isinstance(source, bytes) else str(source)
