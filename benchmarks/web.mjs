@@ -16,7 +16,7 @@ import { PHOTO, ROOT, golden, mostDifference } from "../runtime/web/tests/fixtur
 import { serve } from "../runtime/web/tests/server.js";
 import { Picture, load } from "../runtime/web/src/index.js";
 
-const [WIDTH, HEIGHT, QUALITY, ROUNDS, CALLS] = [768, 512, 50, 3, 7];
+const [WIDTH, HEIGHT, QUALITY, ROUNDS, CALLS] = [768, 512, 50, 3, 3];
 const OUT = new URL("results/web.json", import.meta.url);
 const WEB = new URL("runtime/web/", ROOT);
 const DIST = new URL("node_modules/onnxruntime-web/dist/", WEB);
@@ -50,7 +50,7 @@ async function timed(codec, picture, stream, quality, calls) {
   };
   const found = {};
   for (const [name, call] of Object.entries(work)) {
-    for (let i = 0; i < 5; i++) await call(); // V8 compiles what runs often
+    for (let i = 0; i < 3; i++) await call(); // V8 compiles what runs often
     found[name] = [];
     for (let i = 0; i < calls; i++) {
       const start = performance.now();
