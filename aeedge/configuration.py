@@ -18,7 +18,7 @@ from aeedge_runtime.errors import ArgumentError
 T = TypeVar("T")
 
 DEEPEST = 32
-"""Objects and lists of a config lie at most so deep in each other."""
+"""How deep objects and lists of a config may be nested."""
 
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message repeats."""
@@ -207,4 +207,4 @@ def _require_shallow(value: Any, levels: int) -> None:
 
 
 def _too_deep() -> ArgumentError:
-    return ArgumentError(f"found objects or lists more than {DEEPEST} deep in each other, expected fewer")
+    return ArgumentError(f"objects or lists are nested more than {DEEPEST} deep, expected fewer levels")

@@ -1,1 +1,1 @@
-"""What a bundle is good for beside compression: cleaning, anomaly scores, features, generation. Without PyTorch."""
+"""Uses of a bundle other than compression: denoising, anomaly scores, features, generation. Needs no PyTorch."""

@@ -1,4 +1,4 @@
-"""Anomaly scores: an image that a model cannot reconstruct is unlike those it was trained on.
+"""Anomaly scores: a model reconstructs images unlike its training images badly.
 
 `aeedge_export.checks.anomaly` derives the threshold that a bundle carries from such scores.
 """

@@ -1,4 +1,4 @@
-"""Latents as features of images, for search, clustering and small classifiers, and a picture of them."""
+"""Latents as features of images, for search, clustering and small classifiers, and a plot of them."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Pool = Literal["none", "mean"]
 
 SHOWN_CLASSES = 19
-"""Classes that get a color of their own and a line in the legend; the others share one more."""
+"""Classes that get a color of their own and a line in the legend; the others share one."""
 
 
 @dataclass(frozen=True, eq=False)

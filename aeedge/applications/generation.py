@@ -1,4 +1,4 @@
-"""New images from a variational model: samples of its prior, of an image's posterior, and ways between two images.
+"""New images from a variational model: samples of its prior, of an image's posterior, and interpolations between two.
 
 "Auto-Encoding Variational Bayes" (arXiv 1312.6114): latents of images are near a unit normal distribution, so a decoded
 draw from it looks like one of the images that the model was trained on.
@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 
 def require_variational(codec: Codec) -> None:
-    """Refuse a model that cannot generate.
+    """Check that a model can generate images.
 
     Raises:
         ArgumentError: saying why.

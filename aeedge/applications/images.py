@@ -1,4 +1,4 @@
-"""Images one after the other, with a name and a class each, from files, folders or a data set's name."""
+"""Streams images, each with its name and class, from files, folders or a named data set."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -43,16 +43,16 @@ def file_images(
     Args:
         sources: the files, as `aeedge.sources.find_sources` gives them.
         channels: 1 or 3; images are converted, and each kind of change is warned about once.
-        failed: called with every file that is no readable image; the others go on.
+        failed: called with every file that is not a readable image; it is left out.
     """
-    told: set[str] = set()
+    known: set[str] = set()
     for source in sources:
         try:
             picture = load_picture(source.read(), channels)
         except InputError as error:
             failed(source, error)
             continue
-        _tell(picture, source, told)
+        _warn_once(picture, source, known)
         label = source.relative.parts[0] if source.from_folder and len(source.relative.parts) > 1 else ""
         yield NamedImage(source.relative.as_posix(), picture.pixels, label)
 
@@ -63,7 +63,7 @@ def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Ite
     Args:
         name: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic" or "synthetic-photos".
         channels: 1 or 3.
-        data_dir: where its files lie.
+        data_dir: folder of its files.
         split: "train" leaves out what training holds out.
     """
     from aeedge.training.config import DataConfig
@@ -76,7 +76,7 @@ def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Ite
 
 
 def batches(images: Iterable[NamedImage]) -> Iterator[list[NamedImage]]:
-    """Yield runs of consecutive images of one size, of bounded size."""
+    """Yield batches of consecutive images of one size, of bounded size."""
     waiting: list[NamedImage] = []
     for image in images:
         if waiting and (image.pixels.shape != waiting[0].pixels.shape or _full(waiting)):
@@ -102,8 +102,8 @@ def _full(images: list[NamedImage]) -> bool:
     return len(images) >= min(BATCH_IMAGES, max(1, BATCH_PIXELS // pixels))
 
 
-def _tell(picture: Picture, source: Source, told: set[str]) -> None:
+def _warn_once(picture: Picture, source: Source, known: set[str]) -> None:
     for note in picture.notes:
-        if note not in told:
-            told.add(note)
-            warnings.warn(f"{source.name}: {note} (said once)", AeedgeWarning, stacklevel=3)
+        if note not in known:
+            known.add(note)
+            warnings.warn(f"{source.name}: {note} (shown once)", AeedgeWarning, stacklevel=3)

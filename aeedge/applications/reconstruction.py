@@ -1,4 +1,4 @@
-"""Images through encoder and decoder without quantization: what a network that was trained to clean images is for."""
+"""Passes images through encoder and decoder without quantization, for networks trained to restore images."""
 
 import numpy as np
 from numpy.typing import NDArray

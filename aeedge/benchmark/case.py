@@ -1,4 +1,4 @@
-"""What is measured: one operation of one engine on one device at one size."""
+"""A case of a benchmark: one operation of one engine on one device at one size."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""A picture of a report: one bar per case, cut into its stages; needs the `report` extra."""
+"""Draws a report: one bar per case, divided into its stages. Needs the `report` extra."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -30,7 +30,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def require_chart(suffix: str) -> None:
-    """Refuse, before anything is measured, a picture that could not be drawn.
+    """Check, before anything is measured, that a chart can be drawn.
 
     Raises:
         ArgumentError: a suffix of no known format.

@@ -1,4 +1,4 @@
-"""What the processes of a benchmark work on: inputs, and the results to check theirs against, in a folder."""
+"""Prepares the folder that the processes of a benchmark share: inputs, and results to check theirs against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Item:
     """Input and expected results of one call.
 
     Args:
-        folder: where its files lie; they are read when asked for.
+        folder: holds its files, which are read on demand.
     """
 
     def __init__(self, folder: Path) -> None:

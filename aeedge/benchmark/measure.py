@@ -74,7 +74,7 @@ def benchmark(
         run: the run folder that the bundle was exported from, for PyTorch; None for the weights that ship.
         command: the command line, for the record.
         before: cases of a measurement to compare with, or None.
-        progress: told how many processes are done, of how many, and what is next.
+        progress: called with the number of processes done, their total, and the next case.
 
     Raises:
         AeedgeError: a case cannot run here, or gave a wrong result.

@@ -33,7 +33,7 @@ def peak_bytes() -> int | None:
 
 
 def _status_bytes(name: str) -> int | None:
-    """Return a field of /proc/self/status; unlike getrusage it starts anew when a program starts."""
+    """Return a field of /proc/self/status; unlike getrusage, it starts from zero in a new program."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Pictures to measure with: the user's own, or one drawn with the statistics of a photo."""
+"""Images to measure with: the user's own, or one drawn with the statistics of a photo."""
 
 import io
 from collections.abc import Sequence

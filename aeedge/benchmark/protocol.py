@@ -1,4 +1,4 @@
-"""What the measuring processes are told, and what they answer; both travel as JSON."""
+"""Requests to the measuring processes, and their replies, as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""Two measurements of the same cases: what became slower by more than a limit and by more than the noise."""
+"""Compares two reports: finds cases that became slower by more than a limit and by more than the noise."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Samples of several processes become percentiles, and a noise floor from the same thing timed twice."""
+"""Summarizes the samples of several processes as percentiles, with a noise floor from repeated measurements."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A report as tables: for the terminal, for Markdown, and one long one as CSV."""
+"""Formats a report as tables for the terminal, for Markdown, and as one long CSV."""
 
 import csv
 import io

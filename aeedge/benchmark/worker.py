@@ -1,4 +1,4 @@
-"""What a measuring process does: times one case, alone; imports nothing early."""
+"""Times one case in a process of its own; imports nothing early."""
 
 import json
 import time
@@ -36,7 +36,7 @@ def main(request: str, reply: str) -> int:
         answer = asdict(measured)
     except AeedgeError as error:
         answer = {"error": str(error), "exit_code": error.exit_code}
-    except Exception as error:  # the process that asked reports it; a traceback helps nobody there
+    except Exception as error:  # the process that asked reports it; a traceback there would not help
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__} in {Path(place.filename).name} line {place.lineno}: {error}"
         answer = {"error": text, "exit_code": 1}

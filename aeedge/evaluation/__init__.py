@@ -1,1 +1,1 @@
-"""Rate and distortion of a bundle against classic codecs, on the same images in the same run; needs no PyTorch."""
+"""Compares rate and distortion of a bundle with classic codecs on the same images. Needs no PyTorch."""

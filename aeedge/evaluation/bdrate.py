@@ -1,4 +1,4 @@
-"""BD-rate over a stated range of quality, which both curves must cover: nothing is extrapolated.
+"""Computes BD-rates over a stated range of quality that both curves must cover: nothing is extrapolated.
 
 "Calculation of average PSNR differences between RD-curves" (Bjontegaard, VCEG-M33, 2001), by the `bjontegaard` package
 with piecewise cubic (PCHIP) interpolation of the logarithm of the rate.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 SAMPLES = 65
-"""Places of the range at which both curves are read; 65 or 1025 give the same figure to 0.01 %."""
+"""Points of the range at which both curves are sampled; 65 or 1025 give the same figure to 0.01 %."""
 
 Values = Sequence[float]
 Range = tuple[float, float]
@@ -42,7 +42,7 @@ class Difference:
     smaller: tuple[Range, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The same with plain values."""
+        """Return plain values."""
         return {
             "range_db": list(self.span),
             "percent": self.percent,
@@ -55,7 +55,7 @@ class Difference:
 def compare_curves(
     ours: tuple[Values, Values], theirs: tuple[Values, Values], span: Range, names: tuple[str, str] = ("ours", "theirs")
 ) -> Difference:
-    """Bytes of one curve against another at equal quality.
+    """Compare the bytes of one curve with those of another at equal quality.
 
     Args:
         ours: rates, any unit, and qualities in dB.
@@ -81,7 +81,7 @@ def compare_curves(
 
 
 def rate_ratios(ours: tuple[Values, Values], theirs: tuple[Values, Values], span: Range) -> list[tuple[float, float]]:
-    """Bytes of one curve in percent of another's at equal quality: (dB, percent), as far as both reach into a range."""
+    """Return (dB, bytes of one curve in percent of another's) where both curves cover a range."""
     curves = [monotone(*curve) for curve in (ours, theirs)]
     if min(len(rates) for rates, _ in curves) < 2:
         return []
@@ -94,7 +94,7 @@ def rate_ratios(ours: tuple[Values, Values], theirs: tuple[Values, Values], span
 
 
 def monotone(rates: Values, qualities: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The points, by rate, each better than all before it: only these are worth their bytes."""
+    """Return the points by rate, each better than all before it: only these are worth their bytes."""
     best = -np.inf
     kept = []
     for rate, quality in sorted(zip(rates, qualities, strict=True), key=lambda point: (point[0], -point[1])):
@@ -110,7 +110,7 @@ def _spanned(qualities: NDArray[np.float64]) -> str:
 
 
 def _negative_parts(places: NDArray[np.float64], percents: NDArray[np.float64]) -> tuple[Range, ...]:
-    """Intervals of `places` where `percents` is below 0."""
+    """Return the intervals of `places` where `percents` is below 0."""
     below = np.concatenate([[False], percents < 0, [False]])
     edges = np.flatnonzero(below[1:] != below[:-1])
     return tuple((float(places[start]), float(places[stop - 1])) for start, stop in edges.reshape(-1, 2))

@@ -1,4 +1,4 @@
-"""The images of an evaluation: a folder of image files, MNIST's own files, or an `.npz`."""
+"""Loads the images of an evaluation: a folder of image files, MNIST's own files, or an `.npz`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.figures import printable, with_name
+from aeedge.figures import printable, spread, with_name
 from aeedge.sources import Source, find_sources
 from aeedge.training.data.idx import read_idx
 from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
@@ -23,7 +23,7 @@ TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
 """Names of MNIST's and Fashion-MNIST's test images."""
 
 SMALL_SIDE = 64
-"""Images of one size with at most so many rows and columns are judged as a set, see `small`."""
+"""Images of one size with no side above this are evaluated as a set, see `small`."""
 
 NAMED_FILES = 3
 
@@ -39,19 +39,19 @@ class EvaluationImage:
 
 
 def open_images(place: Path, channels: int, limit: int | None) -> list[EvaluationImage]:
-    """Reads the images at a place.
+    """Read the images at a path.
 
     Args:
         place: folder of images, image file, folder with MNIST's files (or one of these), or `.npz` of one uint8 array
             [N, H, W] or [N, H, W, C].
         channels: 1 or 3; images are converted.
-        limit: at most so many, spread evenly over the whole; None for all.
+        limit: most images to read, spread evenly over all; None for all.
 
     Raises:
         InputError: there is nothing at that place, nothing in it can be read, or a file of many images is damaged.
     """
     if not place.exists():
-        raise InputError(f"{printable(place)}: found nothing there, expected a folder of images or a file of them")
+        raise InputError(f"{printable(place)}: does not exist; expected a folder of images or a file of them")
     digits = _idx_file(place)
     if digits is not None:
         return _from_array(_digits(digits), channels, limit)
@@ -61,16 +61,9 @@ def open_images(place: Path, channels: int, limit: int | None) -> list[Evaluatio
 
 
 def is_small_set(images: Sequence[EvaluationImage]) -> bool:
-    """Whether images are judged as a set: one size, no side above SMALL_SIDE."""
+    """Return whether images are evaluated as a set: one size, no side above SMALL_SIDE."""
     shapes = {image.pixels.shape for image in images}
     return len(shapes) == 1 and max(images[0].pixels.shape[:2]) <= SMALL_SIDE
-
-
-def spread(count: int, limit: int | None) -> list[int]:
-    """Indices of at most `limit` of `count` things, evenly spread."""
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [int(index) for index in np.linspace(0, count - 1, limit).round()]
 
 
 def _idx_file(place: Path) -> Path | None:
@@ -136,5 +129,5 @@ def _from_files(sources: Sequence[Source], channels: int, limit: int | None) -> 
 
 
 def _notes(picture: Picture) -> list[str]:
-    """What was changed in a picture, and its alpha, which is not compared."""
+    """Return what was changed in a picture, and whether it has alpha, which is not compared."""
     return [*picture.notes, *(["alpha is left out"] if picture.alpha is not None else [])]

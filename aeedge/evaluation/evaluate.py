@@ -1,4 +1,4 @@
-"""The evaluation: measures, averages, compares and judges."""
+"""Evaluates a bundle: measures, averages and compares."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MS_SSIM_RANGE = (12.0, 18.0)
 
 
 LEAST_RANGE = 1.0
-"""A BD-rate over a narrower range, in dB, says little."""
+"""A BD-rate over a narrower range, in dB, means little."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Rival:
         return [percent for percent in self.images.values() if percent is not None]
 
     def to_json(self) -> dict[str, Any]:
-        """The same with plain values."""
+        """Return plain values."""
         covered = self.covered
         return {
             "codec": self.curve.codec,
@@ -159,20 +159,20 @@ def evaluate_set(
 
 
 def own_range(curve: Curve) -> Range:
-    """The PSNR range of a curve, to half a dB inwards."""
+    """Return the PSNR range of a curve, rounded inwards to half a dB."""
     values = [point.psnr_db for point in curve.points]
     return _inwards(min(values), max(values))
 
 
 def shared_range(first: Curve, second: Curve) -> Range | None:
-    """The PSNR range that two curves share, to half a dB inwards; None where it is narrower than LEAST_RANGE."""
+    """Return the PSNR range that two curves share, rounded inwards; None where it is narrower than LEAST_RANGE."""
     ranges = own_range(first), own_range(second)
     low, high = max(ranges[0][0], ranges[1][0]), min(ranges[0][1], ranges[1][1])
     return (low, high) if high - low >= LEAST_RANGE else None
 
 
 def _sheet_rival(ours: Curve, sheet: Curve, span: Range | None) -> Rival:
-    """A classic sheet against the bundle, over the range asked for or the one that the two share."""
+    """Compare a classic sheet with the bundle over the given range or the one that the two share."""
     wanted = span or shared_range(ours, sheet) or own_range(ours)
     difference = compare_curves(rates_and_psnr(ours), rates_and_psnr(sheet), wanted, ("aeedge", sheet.title))
     return Rival(sheet, difference, None, {})

@@ -1,4 +1,4 @@
-"""Codes one image with the bundle and with every classic codec, and measures each real file."""
+"""Codes an image with the bundle and every classic codec, and measures the real files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def silent(done: int, total: int, noun: str) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured on every image.
+    """The measurements to make on every image.
 
     Attributes:
         qualities: of the bundle.
         classics: codecs to compare with, each at its own ladder.
         threads: threads of the bundle's networks and of encoders that take a number.
-        ms_ssim: whether to measure MS-SSIM, which takes most of the time beside AVIF.
+        ms_ssim: whether to measure MS-SSIM, which after AVIF takes the most time.
     """
 
     qualities: tuple[int, ...]
@@ -44,10 +44,10 @@ class Plan:
 
 
 def measure_image(codec: Codec, image: EvaluationImage, plan: Plan) -> list[Point]:
-    """Every point of one image.
+    """Return every measurement of one image.
 
     Raises:
-        AeedgeError: a codec gave back an image of another size.
+        AeedgeError: a codec returned an image of another size.
     """
     channels = image.pixels.shape[2]
     similar = plan.ms_ssim and min(image.pixels.shape[:2]) >= LEAST_SIDE
@@ -73,7 +73,7 @@ def measure_image(codec: Codec, image: EvaluationImage, plan: Plan) -> list[Poin
 
 
 def warm_up(codec: Codec, image: EvaluationImage, plan: Plan) -> None:
-    """Opens sessions and loads Pillow's plugins, so that the first image is not charged for it."""
+    """Open sessions and load Pillow's plugins, so that the times of the first image do not include it."""
     top, left = image.pixels.shape[0] // 4, image.pixels.shape[1] // 4
     small = EvaluationImage(image.name, np.ascontiguousarray(image.pixels[top:, left:]))
     classics = tuple(_with_one_quality(classic) for classic in plan.classics)

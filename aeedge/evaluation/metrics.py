@@ -49,7 +49,7 @@ class Reference:
 
     @classmethod
     def of(cls, pixels: Pixels) -> Self:
-        """Prepares uint8 [H, W, C].
+        """Prepare a reference, uint8 [H, W, C].
 
         Raises:
             ArgumentError: a side is shorter than LEAST_SIDE.
@@ -63,7 +63,7 @@ class Reference:
         )
 
     def ms_ssim(self, restored: Pixels) -> float:
-        """MS-SSIM, 0..1, of uint8 [H, W, C]; mean over channels.
+        """Return the MS-SSIM, 0..1, of uint8 [H, W, C]: the mean over channels.
 
         Raises:
             ArgumentError: another shape than the original's.
@@ -82,7 +82,7 @@ class Reference:
 
 
 def ms_ssim(original: Pixels, restored: Pixels) -> float:
-    """MS-SSIM, 0..1, of two images, uint8 [H, W, C]; see Reference."""
+    """Return the MS-SSIM, 0..1, of two images, uint8 [H, W, C]; see Reference."""
     return Reference.of(original).ms_ssim(restored)
 
 
@@ -92,7 +92,7 @@ def in_decibels(value: float) -> float:
 
 
 def _compare(scale: _Scale, planes: Planes) -> tuple[Planes, Planes]:
-    """Luminance and contrast-structure terms at every pixel."""
+    """Return the luminance and contrast-structure terms at every pixel."""
     mean = _blur(planes)
     both = scale.mean * mean
     squares = scale.mean * scale.mean + mean * mean
@@ -105,7 +105,7 @@ def _compare(scale: _Scale, planes: Planes) -> tuple[Planes, Planes]:
 
 
 def _pyramid(pixels: Pixels) -> list[Planes]:
-    """Planes, float32 [C, h, w], of every scale: each the mean of 2x2 of the one before."""
+    """Return the planes of every scale, float32 [C, h, w]: each the 2x2 mean of the one before."""
     planes = [np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)]
     for _ in WEIGHTS[1:]:
         last = planes[-1]

@@ -62,7 +62,7 @@ class CurvePoint:
     total_bytes: int
 
     def to_json(self) -> dict[str, Any]:
-        """The same with plain values."""
+        """Return plain values."""
         return dict(vars(self))
 
 
@@ -75,12 +75,12 @@ class Curve:
     points: tuple[CurvePoint, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The same with plain values."""
+        """Return plain values."""
         return {"codec": self.codec, "title": self.title, "points": [point.to_json() for point in self.points]}
 
 
 def average(points: Iterable[Point], codec: str, title: str) -> Curve:
-    """The curve of a codec: at every quality the mean over all images."""
+    """Return the curve of a codec: at every quality the mean over all images."""
     by_quality: dict[int, list[Point]] = {}
     for point in points:
         if point.codec == codec:
@@ -103,11 +103,11 @@ def _mean(quality: int, group: Sequence[Point]) -> CurvePoint:
 
 
 def rates_and_psnr(curve: Curve) -> tuple[list[float], list[float]]:
-    """Bits per pixel and PSNR of a curve."""
+    """Return bits per pixel and PSNR of a curve."""
     return [point.rate_bpp for point in curve.points], [point.psnr_db for point in curve.points]
 
 
 def rates_and_ms_ssim(curve: Curve) -> tuple[list[float], list[float]]:
-    """Bits per pixel and MS-SSIM in dB of a curve, as far as measured."""
+    """Return bits per pixel and MS-SSIM in dB of a curve, where measured."""
     known = [(point.rate_bpp, in_decibels(point.ms_ssim)) for point in curve.points if point.ms_ssim is not None]
     return [rate for rate, _ in known], [value for _, value in known]

@@ -1,4 +1,4 @@
-"""An evaluation as CSV and JSON."""
+"""Writes an evaluation as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def to_csv(evaluation: Evaluation) -> bytes:
-    """Every measurement, one a row; `inf` where an image came back exactly, empty where MS-SSIM was not measured."""
+    """Return one row per measurement; `inf` where an image came back exactly, empty where there is no MS-SSIM."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -31,7 +31,7 @@ def to_csv(evaluation: Evaluation) -> bytes:
 
 
 def to_summary(evaluation: Evaluation) -> dict[str, Any]:
-    """Averages, differences and verdict, without the single measurements; null where a figure is infinite."""
+    """Return averages, differences and verdict, without single measurements; null stands for infinity."""
     measured = evaluation.measured_set
     content = {
         "model": dict(evaluation.model),
@@ -58,14 +58,14 @@ def to_summary(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def to_json(evaluation: Evaluation) -> bytes:
-    """The summary with its schema version and the differences of every image, as a file."""
+    """Return the summary with its schema version and the differences of every image, as JSON."""
     images = {rival.curve.codec: dict(rival.images) for rival in evaluation.rivals}
     content = {"schema": SCHEMA, **to_summary(evaluation), "bd_rate_of_images": images}
     return (json.dumps(_finite(content), indent=1, allow_nan=False) + "\n").encode()
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for infinity, which JSON has no word for."""
+    """Replace infinity, which JSON does not have, with None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

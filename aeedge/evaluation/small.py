@@ -1,4 +1,4 @@
-"""Small images of one size, judged as a set: a file's header would decide otherwise.
+"""Evaluates small images of one size as a set, because the header of a file would decide otherwise.
 
 The bundle packs them into one stream. Its rivals are one picture of all images side by side (a sheet) in each classic
 codec, a file for each image in the codec that is best for that very image, and lossless archives of them all.
@@ -66,7 +66,7 @@ class Match:
     chosen: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """The same with plain values."""
+        """Return plain values."""
         return dict(vars(self))
 
 
@@ -138,7 +138,7 @@ def _as_sheet(classic: ClassicCodec, sheet: Pixels, images: Pixels, quality: int
 def _as_files(
     classic: ClassicCodec, images: Pixels, quality: int, rivals: Sequence[dict[str, list[tuple[int, float]]]]
 ) -> Point:
-    """A file for each image; every one is noted among its image's rivals."""
+    """Measure a file for each image, and add each to the rivals of its image."""
     point, sizes = _each(
         images,
         classic.key + FILES,
@@ -158,7 +158,7 @@ def _each(
     encode: Callable[[Pixels], bytes],
     decode: Callable[[bytes], Pixels],
 ) -> tuple[Point, list[tuple[int, float]]]:
-    """The point of a file for each image, and bytes and PSNR of every file."""
+    """Measure a file for each image; return the point, and bytes and PSNR of every file."""
     start = time.perf_counter()
     files = [encode(image) for image in images]
     middle = time.perf_counter()
@@ -181,7 +181,7 @@ def _point(
 
 
 def _archives(images: Pixels, sheet: Pixels, rivals: Sequence[dict[str, list[tuple[int, float]]]]) -> dict[str, int]:
-    """Bytes of lossless forms of the set; the files of single images are noted among their rivals."""
+    """Return the bytes of lossless forms of the set, and add the files of single images to their rivals."""
     archive = io.BytesIO()
     np.savez_compressed(archive, images=images)
     sizes = {"npz (deflate)": len(archive.getvalue()), "xz": len(lzma.compress(images.tobytes(), preset=9))}
@@ -197,7 +197,7 @@ def _archives(images: Pixels, sheet: Pixels, rivals: Sequence[dict[str, list[tup
 def _sheets(
     points: Sequence[Point], lossless: Mapping[str, int], classics: Sequence[ClassicCodec]
 ) -> list[tuple[str, int, float]]:
-    """Every sheet: its codec and quality, bytes and PSNR."""
+    """Return codec and quality, bytes and PSNR of every sheet."""
     titles = {classic.key + SHEET: classic.title for classic in classics}
     found = [
         (f"{titles[point.codec]}, quality {point.quality}", point.total_bytes, point.psnr_db)

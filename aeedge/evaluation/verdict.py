@@ -1,4 +1,4 @@
-"""The verdict in words: where the bundle wins, where a classic codec is the better choice, by how much."""
+"""Puts the verdict into words: where the bundle wins, where a classic codec is better, and by how much."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sentence:
 
 
 def verdict(evaluation: Evaluation) -> tuple[Sentence, ...]:
-    """The findings, the wins first, the advice last."""
+    """Return the findings, wins first, advice last."""
     if evaluation.measured_set:
         findings = [*_about_files(evaluation), *(_about_sheet(rival) for rival in evaluation.rivals)]
     else:
@@ -41,7 +41,7 @@ def verdict(evaluation: Evaluation) -> tuple[Sentence, ...]:
 
 
 def judged(difference: Difference) -> str:
-    """The kind of a difference in bytes."""
+    """Return the kind of a difference in bytes."""
     if difference.percent is None:
         return NOTE
     if abs(difference.percent) < EVEN_PERCENT:
@@ -57,7 +57,7 @@ def in_words(percent: float) -> str:
 
 
 def typical_ms(curve: Curve, span: Range) -> tuple[float, float]:
-    """Median times to encode and to decode at the qualities in a range of PSNR; at all if none falls into it."""
+    """Return median times to encode and decode at the qualities within a range of PSNR, or at all qualities."""
     inside = [point for point in curve.points if span[0] <= point.psnr_db <= span[1]] or list(curve.points)
     encode = float(np.median([point.encode_ms for point in inside]))
     return encode, float(np.median([point.decode_ms for point in inside]))
@@ -91,7 +91,7 @@ def _about_sheet(rival: Rival) -> Sentence:
 
 
 def _about_files(evaluation: Evaluation) -> list[Sentence]:
-    """Files of single images, and archives."""
+    """Compare files of single images, and archives."""
     measured = evaluation.measured_set
     if measured is None or not measured.matches:
         return []
@@ -131,7 +131,7 @@ def _compared(what: str, bytes_each: tuple[float, float], rival: str) -> Sentenc
 
 
 def _advice(evaluation: Evaluation) -> list[Sentence]:
-    """Which one to choose when."""
+    """Say which codec to choose when."""
     beaten = [rival for rival in evaluation.rivals if judged(rival.psnr) == WIN]
     better = sorted(
         (rival for rival in evaluation.rivals if judged(rival.psnr) == LOSS),
@@ -194,13 +194,13 @@ def _against(ours_ms: float, theirs_ms: float) -> str:
 
 
 def _course(difference: Difference) -> str:
-    """How the difference runs from the low to the high end."""
+    """Describe the difference from the low to the high end."""
     (low, first), (high, last) = difference.at[0], difference.at[-1]
     return f"{_signed(first)} at {low:g} dB, {_signed(last)} at {high:g} dB"
 
 
 def _mixed(difference: Difference) -> bool:
-    """Whether the curves cross inside the range."""
+    """Return whether the curves cross inside the range."""
     signs = {percent < 0 for _, percent in difference.at}
     return bool(difference.smaller) and len(signs) == 2
 

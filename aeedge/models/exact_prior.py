@@ -140,7 +140,7 @@ class ScaleGroup(nn.Module):
 
 
 def table_index(quarter: Tensor) -> Tensor:
-    """Four times the last exact layer, floored and clipped to 0..63, with a straight-through gradient."""
+    """Return four times the last exact layer, floored and clipped to 0..63, with a straight-through gradient."""
     index = 4 * quarter
     return straight_through(index.floor(), index).clamp(0, SCALES - 1)
 
@@ -207,7 +207,7 @@ class Prior(nn.Module):
         self.mean = MeanBranch(config)
 
     def features(self, hyper_symbols: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """What all passes share: hyper-symbols `[N, cz, ceil(h/4), ceil(w/4)]` to `[N, FEATURES, h, w]` twice."""
+        """Map hyper-symbols `[N, cz, ceil(h/4), ceil(w/4)]` to the two `[N, FEATURES, h, w]` that all passes share."""
         with _exactly(hyper_symbols):
             scale = self.scale.features(hyper_symbols, size)
         return scale, self.mean.features(hyper_symbols, size)
@@ -279,7 +279,7 @@ class ExactPrior(nn.Module):
 
 
 def table_scale(index: Tensor) -> Tensor:
-    """Standard deviation, in quantizer steps, that a table index stands for: log-spaced from 0.11 to 128."""
+    """Return the standard deviation, in steps, that a table index stands for: log-spaced from 0.11 to 128."""
     ratio = math.log(LARGEST_SCALE / SMALLEST_SCALE)
     return SMALLEST_SCALE * torch.exp(index * (ratio / (SCALES - 1)))
 

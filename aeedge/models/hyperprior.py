@@ -23,9 +23,9 @@ from aeedge.models.transform import Decoder, Encoder, TransformAutoencoder
 from aeedge_runtime.errors import ArgumentError
 
 BEYOND = 2.8
-"""Quality 100 has the steps of a lambda so many times the largest that training sees.
+"""Quality 100 has the steps of a lambda this many times the largest that training sees.
 
-Steps go on falling as the square root of lambda. On photos that is 2 to 2.5 dB more, still with a tenth fewer bytes
+Steps keep falling as the square root of lambda. On photos that is 2 to 2.5 dB more, still with a tenth fewer bytes
 than WebP takes; from about there on AVIF takes fewer.
 """
 
@@ -146,20 +146,20 @@ class HyperpriorAutoencoder(TransformAutoencoder):
         return ExactPrior(self.config.prior, self.hyper_encoder, self.prior)
 
     def steps(self, position: Tensor) -> Tensor:
-        """Quantizer steps `[N, c]` at positions `[N]` between the smallest lambda (0.0) and the largest (1.0)."""
+        """Return quantizer steps `[N, c]` at positions `[N]` from the smallest lambda (0.0) to the largest (1.0)."""
         place = position.clamp(0, 1) * (self.config.levels - 1)
         below = place.floor().long().clamp(max=self.config.levels - 2)
         share = (place - below)[:, None]
         return torch.exp(self.log_steps[below] * (1 - share) + self.log_steps[below + 1] * share)
 
     def steps_for_quality(self, qualities: int = 100) -> Tensor:
-        """Quantizer steps `[qualities, c]`, coarsest first; evenly in the logarithm of lambda, up to BEYOND."""
+        """Return quantizer steps `[qualities, c]`, coarsest first, even in the logarithm of lambda up to BEYOND."""
         ratio = self.config.largest_lambda / self.config.smallest_lambda
         position = torch.linspace(0, 1 + math.log(BEYOND) / math.log(ratio), qualities)
         beyond = (self.lambda_at(position) / self.config.largest_lambda).clamp(min=1)
         return (self.steps(position) / beyond.sqrt()[:, None]).detach()
 
     def lambda_at(self, position: Tensor) -> Tensor:
-        """Weight of 255^2 MSE against bits per pixel at positions `[N]`."""
+        """Return the weight of 255^2 MSE against bits per pixel at positions `[N]`."""
         ratio = self.config.largest_lambda / self.config.smallest_lambda
         return self.config.smallest_lambda * ratio**position

@@ -103,7 +103,7 @@ class SecondPass(nn.Module):
             mean_features: as the first pass gave them.
             known_symbols: symbols of the first pass, float32 `[N, c, 1, K]`.
             known_latent: symbol + mean, float32 `[N, c, 1, K]`.
-            place: int64 `[h, w]`: where among the K a position lies, and K for those that are not known.
+            place: int64 `[h, w]`: the number of a position among the K, and K for those that are not known.
             squares: int64 `[P]`, row * w + column of each position to predict.
 
         Returns:
@@ -170,7 +170,7 @@ class Predictor(nn.Module):
         self.index, self.mean = _exact(scale.index, units=4, gain=1 / 4), _plain(mean.mean)
 
     def forward(self, scale: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-        """Table index uint8 and mean float32, `[N, c, 1, P]`, from features and context, `[N, .., h, w]`."""
+        """Return table index uint8 and mean float32, `[N, c, 1, P]`, of features and context `[N, .., h, w]`."""
         value = activate_units(self.scale_trunk(_at(scale, squares)))
         index = self.index(value).floor().clamp(0, self.largest_index).to(torch.uint8)
         return index, self.mean(functional.relu(self.mean_trunk(_at(mean, squares))))
@@ -182,7 +182,7 @@ def activate_units(value: Tensor) -> Tensor:
 
 
 def _exact(layer: object, *, units: int = ACTIVATION_UNITS, gain: float = 1.0) -> nn.Conv2d:
-    """A plain convolution with an exact layer's fixed weights times `gain`, whose output is in 1 / `units`."""
+    """Return a plain convolution with an exact layer's fixed weights times `gain` and outputs in 1 / `units`."""
     fixed = cast(Convolution, layer)
     quantized = getattr(layer, "quantized", None)
     weight, bias = quantized() if quantized else (fixed.weight, fixed.bias)
@@ -190,7 +190,7 @@ def _exact(layer: object, *, units: int = ACTIVATION_UNITS, gain: float = 1.0) -
 
 
 def _plain(layer: object, *, gain: float = 1.0) -> nn.Conv2d:
-    """A copy of a convolution, its weights times `gain`."""
+    """Return a copy of a convolution, its weights times `gain`."""
     found = cast(Convolution, layer)
     return _convolution(found.weight * gain, found.bias, found.padding)
 

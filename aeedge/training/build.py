@@ -1,4 +1,4 @@
-"""Puts together what a config names: model, objective and data."""
+"""Builds what a config names: model, objective and data."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,7 +70,7 @@ def initial_model(config: RunConfig, weights: Mapping[str, Tensor] | None) -> An
 
 @contextmanager
 def _seeded(seed: int, purpose: str) -> Iterator[None]:
-    """Seed torch's global generator for a while, and leave it as it was."""
+    """Seed torch's global generator inside the block, and restore it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(randomness.derived_seed(seed, purpose))
         yield

@@ -1,6 +1,6 @@
-"""Everything that decides what a run computes, as frozen dataclasses; torch is not needed to read or write them.
+"""The config of a run: everything that decides its result, as frozen dataclasses that need no torch.
 
-What a machine decides (devices, strategy, progress display) is not here: see `aeedge.training.hardware`.
+What depends on the machine (devices, strategy) is in `aeedge.training.hardware`.
 """
 
 import math
@@ -22,8 +22,8 @@ class DataConfig(Configuration):
 
     Attributes:
         source: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos" or an image folder.
-        data_dir: where torchvision's datasets lie or are downloaded to.
-        count: images of the synthetic sources, and at most so many of any other; 0 means all.
+        data_dir: folder of torchvision's datasets; missing ones are downloaded to it.
+        count: images of a synthetic source, or most images of any other; 0 means all.
         held_out: share of the training images kept for validation.
         held_out_most: most images kept for validation.
         crop: rows and columns of a training sample, cut at a random place; null takes whole images.
@@ -117,7 +117,7 @@ class TrainingConfig(Configuration):
         trainable: "all", or "decoder" to keep encoder and latent as they are (see `aeedge train --train-decoder`).
         corrupt: damage done to the network's input but not to its target, e.g. "gaussian:0.3"; empty for none.
         validate_steps: optimizer steps between validations; 0 validates once an epoch.
-        checkpoint_steps: steps between checkpoints beside those at every validation; 0 for none.
+        checkpoint_steps: steps between further checkpoints; every validation writes one anyway; 0 for none.
         patience: validations without improvement after which training stops early; 0 never stops.
         seed: of everything: split, initial weights, batches, augmentation, noise.
     """
@@ -214,11 +214,11 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     ("a share between 0 and 1", lambda value: 0 < value < 1, ("data.held_out",)),
     ("a factor above 0 up to 1", lambda value: 0 < value <= 1, ("data.shrink",)),
 )
-"""What is expected, how that is told, and the keys it holds for: each value of a list, and null wherever allowed."""
+"""Expectations in words and as a test, and the keys they hold for: for each value of a list, and not for null."""
 
 
 def check(config: RunConfig) -> None:
-    """Refuse values that no run can use.
+    """Check that a run can use the values.
 
     Raises:
         ArgumentError: naming the key, what was found and what is expected.

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which generalises better than the last step's."""
+"""A moving average of the weights, which generalizes better than the last step's."""
 
 import copy
 

@@ -42,7 +42,7 @@ class Engine:
         out: the run folder.
         weights: initial weights of the model, or None to draw them.
         tables: of the streams that a decoder trained alone must decode, or None.
-        reporter: told what happens.
+        reporter: called when something happens.
         compiled: whether torch.compile fuses the objective.
     """
 
@@ -97,7 +97,7 @@ class Engine:
         self.state.save(self.counters)
 
     def fit(self, stop: StopRequest) -> str:
-        """Train to the last step or until told to stop; return why it ended."""
+        """Train to the last step or until asked to stop; return why it ended."""
         start = self.counters.step
         if not self.fabric.is_global_zero:
             self.reporter = Silent()
@@ -140,7 +140,7 @@ class Engine:
         return "finished"
 
     def _batches(self, start: int) -> Iterator[list[Prepared]]:
-        """This process's parts of every batch; a GPU is fast enough to need several processes for them."""
+        """Yield this process's parts of every batch; a GPU is fast enough to need several processes for them."""
         on_gpu = self.fabric.device.type == "cuda"
         sharing = len(getattr(self.fabric.strategy, "parallel_devices", None) or [None])  # processes of this machine
         workers = min(MOST_WORKERS, default_threads() // sharing) if on_gpu else 0
@@ -167,7 +167,7 @@ class Engine:
         return {name: sum(part[name] / len(batches) for part in values) for name in values[0]}, failed
 
     def _clip(self) -> Tensor:
-        """Clip the gradients where that is asked for; return their norm before."""
+        """Clip the gradients if the config says so; return their norm before."""
         largest = self.config.training.clip_norm
         if largest:
             norm: Tensor = self.fabric.clip_gradients(
@@ -255,13 +255,13 @@ class Engine:
         if not checkpoint_path(self.out, "last").exists():
             return "start again with a lower learning rate or with training.clip_norm"
         return (
-            "the checkpoints are of earlier steps: go on with --resume and a lower --learning-rate, or start again "
+            "the checkpoints are of earlier steps: continue with --resume and a lower --learning-rate, or start again "
             "with --init-from and training.clip_norm"
         )
 
 
 def _as_numbers(found: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
-    """Single numbers on a device as Python's, fetched together."""
+    """Fetch single numbers from a device together."""
     numbers = iter(torch.stack([value.float() for parts in found for value in parts.values()]).tolist())
     return [{name: next(numbers) for name in parts} for parts in found]
 

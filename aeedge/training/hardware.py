@@ -1,4 +1,4 @@
-"""What a machine decides about a run: devices and how they work together; results depend on it by rounding only."""
+"""Devices of a run and how they work together; results depend on them only by rounding."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""From what a user asks for to the config and the initial weights of a run."""
+"""Makes the config and the initial weights of a run from a user's settings."""
 
 import json
 from collections.abc import Mapping, Sequence

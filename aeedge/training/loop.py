@@ -1,4 +1,4 @@
-"""`train`: a run from its config to its folder, at once, in pieces or on several devices."""
+"""Trains a run from its config to its folder: in one go or resumed, on one device or several."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -48,7 +48,7 @@ MAY_CHANGE = frozenset(
         "training.validate_steps",
     }
 )
-"""Keys of a config that may be others when a run is resumed: its length and speed, and where the same images lie."""
+"""Keys of a config that may change when a run is resumed: its length and speed, and the path of the same images."""
 
 
 def train(
@@ -75,7 +75,7 @@ def train(
         tables: content of a bundle's `entropy.npz`; needed where the decoder is trained alone, for the streams of that
             bundle (see `aeedge_export.decoder_start`). The run keeps them.
         stop: ends training before its last step, to be resumed; by default SIGINT and SIGTERM do, and no time limit.
-        reporter: told what happens.
+        reporter: called when something happens.
 
     Returns:
         Why it ended.
@@ -187,7 +187,7 @@ def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
 
 
 def check_continuation(before: RunConfig, now: RunConfig) -> None:
-    """Refuse changes on resuming after which the run would not be one: of model, samples, held-out images or loss.
+    """Check that a resumed run keeps its model, samples, held-out images and loss.
 
     Raises:
         ArgumentError: a key that may not change; the message names it.
@@ -202,7 +202,7 @@ def check_continuation(before: RunConfig, now: RunConfig) -> None:
 
 
 def check_names(config: RunConfig) -> None:
-    """Refuse names that only training resolves, before any data is read.
+    """Check the names that only training resolves, before any data is read.
 
     Raises:
         ArgumentError: an unknown optimizer, distortion or corruption.

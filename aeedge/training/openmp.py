@@ -1,4 +1,4 @@
-"""How long PyTorch's threads wait awake between operators, which OpenMP reads when PyTorch is first imported."""
+"""Sets how long idle threads of PyTorch spin; OpenMP reads it when PyTorch is first imported."""
 
 import os
 
@@ -11,6 +11,6 @@ once, a small network was four times slower on a quiet one.
 
 
 def wait_briefly() -> None:
-    """Let threads sleep soon, unless the environment says how they wait."""
+    """Let idle threads sleep soon, unless the environment says otherwise."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))

@@ -1,4 +1,4 @@
-"""When a run ends before its last step: time is up, or somebody asked."""
+"""Ends a run before its last step: when time is up, or on a signal."""
 
 import signal
 import threading
@@ -31,7 +31,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM ask; a second one stops at once, as if nobody listened."""
+        """Let SIGINT and SIGTERM ask for a stop; a second one stops at once, as it would by default."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""Validation on held-out images: always the same crops, the same damage and the same noise."""
+"""Validates on held-out images, always with the same crops, damage and noise."""
 
 from pathlib import Path
 from typing import Any

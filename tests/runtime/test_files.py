@@ -255,19 +255,17 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path) -> None:
 
 
 def test_a_file_of_another_writer_is_complete_or_absent(tmp_path) -> None:
-    (tmp_path / "a").write_bytes(b"old")
-
-    def write_half() -> None:
+    def write(data: bytes, error: Exception | None = None) -> None:
         with atomic_path(tmp_path / "a") as temporary:
-            temporary.write_bytes(b"ne")
-            raise ValueError("halfway")
+            temporary.write_bytes(data)
+            if error:
+                raise error
 
+    write(b"old")
     with pytest.raises(ValueError, match="halfway"):
-        write_half()
+        write(b"ne", ValueError("halfway"))
     assert (tmp_path / "a").read_bytes() == b"old"
-    with atomic_path(tmp_path / "a") as temporary:
-        temporary.write_bytes(b"new")
-        assert (tmp_path / "a").read_bytes() == b"old"
+    write(b"new")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert left(tmp_path) == ["a"]
 

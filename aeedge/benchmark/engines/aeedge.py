@@ -1,4 +1,4 @@
-"""The runtime under the clock."""
+"""Times the runtime."""
 
 from collections.abc import Mapping
 from typing import Any

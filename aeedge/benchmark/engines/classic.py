@@ -1,4 +1,4 @@
-"""JPEG, WebP and AVIF through Pillow, on the same images, at the lowest quality that reaches the bundle's PSNR."""
+"""Times JPEG, WebP and AVIF on the same images, at the lowest quality that reaches the bundle's PSNR."""
 
 from collections.abc import Mapping
 from typing import Any

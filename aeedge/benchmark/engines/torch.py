@@ -1,4 +1,4 @@
-"""The same model in PyTorch, eager or compiled; imported only where `--against torch` asks for it."""
+"""Times the same model in PyTorch, eager or compiled; imported only for `--against torch`."""
 
 from collections.abc import Mapping
 from pathlib import Path

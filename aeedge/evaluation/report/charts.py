@@ -17,7 +17,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Series:
-    """One line: the CSS classes that color it, its title, its points and what a point says when pointed at."""
+    """One line: the CSS classes that color it, its title, its points and the tooltips of the points."""
 
     style: str
     title: str
@@ -35,13 +35,13 @@ class Axis:
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value lies, 0 at the low end and 1 at the high end."""
+        """Return the position of a value, 0 at the low end and 1 at the high end."""
         if self.logarithmic:
             return math.log(max(value, 1e-9) / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Round values to mark."""
+        """Return round values to mark."""
         if not self.logarithmic:
             return linear_ticks(self.low, self.high)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -53,7 +53,7 @@ class Axis:
 
 
 def linear_ticks(low: float, high: float) -> list[float]:
-    """About seven round values from low to high."""
+    """Return about seven round values from low to high."""
     raw = (high - low) / 7
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw)
@@ -61,11 +61,11 @@ def linear_ticks(low: float, high: float) -> list[float]:
 
 
 def chart(name: str, series: Sequence[Series], x: Axis, y: Axis, band: tuple[float, float] | None = None) -> str:
-    """A chart as an SVG element.
+    """Return a chart as an SVG element.
 
     Args:
         name: says what it shows, and is its id.
-        series: lines; the last one lies on top.
+        series: lines; the last one is on top.
         x: horizontal axis.
         y: vertical axis.
         band: range of y to shade.
@@ -101,7 +101,7 @@ def chart(name: str, series: Sequence[Series], x: Axis, y: Axis, band: tuple[flo
 
 
 def legend(series: Sequence[Series]) -> str:
-    """The titles of lines with a sample of each, as an HTML list; the line on top comes first."""
+    """Return the titles of lines with a sample of each as an HTML list, the line on top first."""
     items = [
         f'<li class="{line.style}"><svg viewBox="0 0 26 10" aria-hidden="true"><path class="line" d="M1 5H25"/>'
         f'<circle class="dot" cx="13" cy="5" r="3"/></svg>{escape(line.title)}</li>'

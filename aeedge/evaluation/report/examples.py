@@ -1,4 +1,4 @@
-"""Pictures to look at: the bundle and a classic codec at equal bytes, on images chosen by their figures."""
+"""Example images: the bundle and a classic codec at equal bytes, on images chosen by their measurements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHEET_WIDTH = 1060
 """Width on the screen that a sheet of small images is magnified up to, by a whole number."""
 
 SHOWN_SIDE = 1400
-"""Larger pictures are cut to so many rows and columns around their center, to keep the report small."""
+"""Most rows and columns of an example; larger images are cropped around their center to keep the report small."""
 
 Pixels = NDArray[np.uint8]
 
@@ -58,13 +58,13 @@ class Example:
 def choose_examples(
     codec: Codec, images: Sequence[EvaluationImage], evaluation: Evaluation, classic: ClassicCodec, count: int
 ) -> list[Example]:
-    """Up to `count` examples: the best, the worst and the middle image against the codec, then further ones.
+    """Return up to `count` examples: the best, the worst and the middle image against the codec, then others.
 
     Args:
         codec: the bundle.
         images: all images.
         evaluation: the figures.
-        classic: the codec shown beside the bundle.
+        classic: the codec shown next to the bundle.
         count: examples.
     """
     if count < 1:
@@ -79,13 +79,13 @@ def choose_examples(
 
 
 def middle_quality(evaluation: Evaluation) -> int:
-    """The bundle's quality in the middle of the PSNR range."""
+    """Return the bundle's quality in the middle of the PSNR range."""
     middle = sum(evaluation.span) / 2
     return min(evaluation.ours.points, key=lambda point: abs(point.psnr_db - middle)).quality
 
 
 def at_equal_bytes(classic: ClassicCodec, pixels: Pixels, size: int) -> tuple[int, bytes]:
-    """Quality and file of a classic codec that comes nearest to a number of bytes, by bisection."""
+    """Return quality and file of a classic codec nearest to a number of bytes, by bisection."""
     low, high = 0, 100
     files: dict[int, bytes] = {}
     while low <= high:
@@ -100,7 +100,7 @@ def at_equal_bytes(classic: ClassicCodec, pixels: Pixels, size: int) -> tuple[in
 
 
 def _chosen(names: Sequence[str], rival: Rival, count: int) -> dict[str, str]:
-    """Names of images and why each is shown."""
+    """Return names of images and why each is shown."""
     known = sorted((percent, name) for name, percent in rival.images.items() if percent is not None)
     chosen: dict[str, str] = {}
     title = rival.curve.title
@@ -135,7 +135,7 @@ def _example(codec: Codec, image: EvaluationImage, why: str, classic: ClassicCod
 def _sheet_example(
     codec: Codec, images: Sequence[EvaluationImage], evaluation: Evaluation, classic: ClassicCodec, quality: int
 ) -> Example:
-    """Small images side by side; the bundle's stream and the classic sheet hold all images of the evaluation."""
+    """Return small images side by side, out of one stream and one classic sheet of all images."""
     everything = np.stack([image.pixels for image in images])
     shown = spread(len(images), SHEET_IMAGES)
     data = codec.compress_batch(everything, quality)
@@ -182,7 +182,7 @@ def _center(height: int, width: int) -> tuple[slice, slice]:
 
 
 def _url(pixels: Pixels) -> str:
-    """Lossless, so that nothing is added to what a codec did."""
+    """Return a lossless data URL, which adds nothing to what a codec did."""
     file = io.BytesIO()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     picture.save(file, "WEBP", lossless=True, quality=50, method=3)

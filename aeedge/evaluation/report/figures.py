@@ -17,7 +17,7 @@ MARGIN_DB = 3.0
 
 
 def curve_charts(evaluation: Evaluation) -> str:
-    """Rate against PSNR and, where measured, MS-SSIM."""
+    """Draw rate against PSNR and, where measured, MS-SSIM."""
     curves = _curves(evaluation)
     low, high = evaluation.span[0] - MARGIN_DB, evaluation.span[1] + MARGIN_DB
     x = _rate_axis(curves, lambda point: low <= point.psnr_db <= high)
@@ -36,7 +36,7 @@ def curve_charts(evaluation: Evaluation) -> str:
 
 
 def _ratio_chart(evaluation: Evaluation) -> list[str]:
-    """PSNR against bytes in percent of the first rival's: differences that the curves hide."""
+    """Draw PSNR against bytes in percent of the first rival's: differences that the curves hide."""
     if evaluation.measured_set or not evaluation.rivals:
         return []
     first = evaluation.rivals[0].curve
@@ -54,7 +54,7 @@ def _ratio_chart(evaluation: Evaluation) -> list[str]:
 
 
 def time_charts(evaluation: Evaluation) -> str:
-    """Rate against the times to encode and decode."""
+    """Draw rate against the times to encode and decode."""
     curves = _curves(evaluation)
     low, high = evaluation.span[0] - MARGIN_DB, evaluation.span[1] + MARGIN_DB
     x = _rate_axis(curves, lambda point: low <= point.psnr_db <= high)
@@ -73,7 +73,7 @@ def time_charts(evaluation: Evaluation) -> str:
 
 
 def curve_values(evaluation: Evaluation) -> str:
-    """The points of all curves as a table that opens."""
+    """Return the points of all curves as a collapsible table."""
     heads = ("Codec", "Quality", "Bits per pixel", "PSNR, dB", "MS-SSIM", "Encode, ms", "Decode, ms")
     rows = []
     for curve in reversed(_curves(evaluation)):
@@ -93,14 +93,14 @@ def curve_values(evaluation: Evaluation) -> str:
 
 
 def style_of(codec: str) -> str:
-    """The CSS classes of a codec's line."""
+    """Return the CSS classes of a codec's line."""
     files = " files" if codec.endswith(FILES) else ""
     base = codec.removesuffix(FILES).removesuffix(SHEET)
     return ("ours" if base == AEEDGE else base) + files
 
 
 def _curves(evaluation: Evaluation) -> list[Curve]:
-    """All curves, the bundle's last: it is drawn on top."""
+    """Return all curves, the bundle's last: it is drawn on top."""
     return [*reversed(evaluation.others), *(rival.curve for rival in reversed(evaluation.rivals)), evaluation.ours]
 
 

@@ -1,4 +1,4 @@
-"""The evaluation as one HTML file that loads nothing: charts, pictures, tables, verdict."""
+"""Writes the evaluation as one self-contained HTML file: verdict, charts, examples and tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {"win": "Wins", "loss": "Loses", "even": "Even", "note": "Note"}
 
 
 def to_html(evaluation: Evaluation, examples: Sequence[Example]) -> bytes:
-    """The report."""
+    """Return the report."""
     small = evaluation.measured_set is not None
     parts = {
         "name": escape(str(evaluation.model["name"])),
@@ -70,7 +70,7 @@ def _cards(evaluation: Evaluation) -> Iterable[str]:
 
 
 def _match_cards(evaluation: Evaluation) -> Iterable[str]:
-    """Small images at the middle quality: the stream against the best sheet, files against the best files."""
+    """Describe small images at the middle quality: stream against best sheet, files against best files."""
     match = evaluation.matches[len(evaluation.matches) // 2]
     at = f"quality {match.quality}, {match.psnr_db:.1f} dB"
     for what, ours, theirs in (

@@ -11,7 +11,7 @@ from aeedge.evaluation.report.examples import middle_quality
 
 
 def image_table(evaluation: Evaluation) -> str:
-    """Every image: what the bundle does at its middle quality, and the difference to every codec."""
+    """Return a row for every image: the bundle at its middle quality, and the difference to every codec."""
     quality = middle_quality(evaluation)
     found = {point.image: point for point in evaluation.points if point.codec == AEEDGE and point.quality == quality}
     similar = all(point.ms_ssim is not None for point in found.values())
@@ -45,7 +45,7 @@ def image_table(evaluation: Evaluation) -> str:
 
 
 def match_table(evaluation: Evaluation) -> str:
-    """Small images: a file each, against the classic file that is smallest for each image, and against archives."""
+    """Compare files of small images with the smallest classic file of each, and with archives."""
     measured = evaluation.measured_set
     if measured is None:
         return ""

@@ -1,4 +1,4 @@
-"""Where a training sample is cut from its image, and how it is shrunk, turned and mirrored on the way."""
+"""Cuts training samples from images; shrinks, turns and mirrors them on the way."""
 
 from dataclasses import dataclass
 

@@ -32,14 +32,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def uncompiled(function: Function) -> Function:
-    """Decorator for what depends on the number of the step: torch.compile would compile it anew for every step."""
+    """Exclude a function of the step number from torch.compile, which would compile it again for every step."""
     disable: Any = torch.compiler.disable  # without types
     return cast(Function, disable(function))
 
 
 @dataclass(frozen=True)
 class StepInfo:
-    """What an objective may know of the step beside the batch, and its only source of randomness.
+    """The step, for an objective: its only source of randomness.
 
     Attributes:
         step: optimizer step from 0, or -1 in validation.
@@ -231,7 +231,7 @@ def _unchanged(parts: list[Prepared]) -> list[Prepared]:
 
 
 def _leave_interrupts(_worker: int) -> None:
-    """Let Ctrl-C and SIGTERM, which may reach every process, be the training process's: it ends after its step."""
+    """Ignore Ctrl-C and SIGTERM, which may reach every process: the training process ends after its step."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

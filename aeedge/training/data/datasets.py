@@ -30,10 +30,10 @@ LOOKED_AT = 8
 """Images of a set that tell it from others."""
 
 SAME_LEVEL = 0.5
-"""Means of an image, 0..255, that lie no further apart are of the same image: JPEG decoders differ by less."""
+"""Largest difference between the means of the same image, 0..255: JPEG decoders differ by less."""
 
 LARGEST_SAMPLE_SIDE = 768
-"""Images for an export are cut to at most so many rows and columns, which bounds its memory."""
+"""Most rows and columns of an image for an export; larger ones are cropped, which bounds its memory."""
 
 
 class ImageSet(Protocol):
@@ -148,7 +148,7 @@ def _traits(images: ImageSet) -> tuple[float, ...]:
 
 
 def are_same(before: Sequence[float], now: Sequence[float]) -> bool:
-    """Whether `traits` are of the same images; those of a run that kept none (empty) may be of any."""
+    """Return whether `traits` are of the same images; empty ones, of a run that kept none, match any."""
     close = len(before) == len(now) and all(abs(a - b) <= SAME_LEVEL for a, b in zip(before, now, strict=True))
     return not before or close
 

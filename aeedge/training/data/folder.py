@@ -1,4 +1,4 @@
-"""Image folders: recursive, any size, broken files named and skipped."""
+"""Reads image folders: recursively, any size, broken files named and skipped."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from PIL import Image
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 from aeedge_runtime.images.load import load_picture
-from aeedge_runtime.images.metadata import ORIENTATION
+from aeedge_runtime.images.tiff import ORIENTATION
 
 MEMORY_LIMIT = 6 * 2**30
 """Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
@@ -25,7 +25,7 @@ GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
 """Pillow's names for gray images, without the depth behind a semicolon."""
 
 NAMED_FILES = 3
-"""A warning names so many files and counts the others."""
+"""Files that a warning names; the others are counted."""
 
 
 def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
@@ -54,7 +54,7 @@ def image_paths(root: Path) -> list[Path]:
 
 
 def class_names(root: Path, paths: Sequence[Path]) -> list[str]:
-    """Return the folders right below `root` that files lie in, in sorted order."""
+    """Return the folders directly below `root` that hold files, in sorted order."""
     return sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
 
 
@@ -72,7 +72,7 @@ def held_out_paths(
 
 @lru_cache(1 << 16)
 def is_usable(path: Path, channels: int, smallest: tuple[int, int]) -> bool:
-    """Whether an image can be read and is large enough; found out once a process, for all splits alike."""
+    """Return whether an image can be read and is large enough; checked once per process for all splits."""
     try:
         rows, columns = read_pixels(path, channels).shape[:2]
     except InputError:
@@ -142,7 +142,7 @@ class FolderImages:
         raise InputError(f"{self.root}: no image can be read any more")
 
     def label(self, index: int) -> int | None:
-        """Return the number of the class folder that image `index` lies in, or None."""
+        """Return the number of the class folder of image `index`, or None."""
         parts = self.paths[index].relative_to(self.root).parts
         return self._classes[parts[0]] if len(parts) > 1 else None
 
@@ -161,7 +161,7 @@ class FolderImages:
 
 
 def _size_and_color(path: Path) -> tuple[int, int, bool] | None:
-    """Rows and columns of an image as it will be read, and whether it has colors; None where it is damaged."""
+    """Return rows and columns of an image as it will be read, and whether it has color; None if it is damaged."""
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)

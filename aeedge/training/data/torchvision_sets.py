@@ -23,7 +23,7 @@ def read_torchvision(name: str, root: Path, *, test: bool) -> tuple[NDArray[np.u
 
     Args:
         name: torchvision's class name.
-        root: where its files lie; they are downloaded to it, with a warning, when they are missing.
+        root: folder of its files; missing ones are downloaded to it with a warning.
         test: the test images instead of the training images.
 
     Returns:
@@ -68,5 +68,5 @@ def _download(kind: Any, name: str, root: Path, options: dict[str, Any]) -> Any:
 
 
 def _folders(name: str, root: Path) -> list[Path]:
-    """Folders that a download may make, the deepest first."""
+    """Return the folders that a download may make, the deepest first."""
     return [root / name / "raw", root / name, root, *root.parents]

@@ -1,4 +1,4 @@
-"""What is minimized: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
+"""Objectives: callables `objective(model, batch, info)` that return named scalars, one of them `loss`.
 
 An objective is a module because some have weights of their own (the density of the latent), which are trained and
 checkpointed along with the model but are no part of it.
@@ -25,7 +25,7 @@ SMALLEST_DISTORTION = 1e-9
 """Where the logarithm of a distortion ends."""
 
 GOLDEN_SHARE = 0.6180339887498949
-"""Multiples of it, modulo 1, spread evenly: any few of them in a row lie far apart."""
+"""Multiples of it, modulo 1, are spread evenly: any few consecutive ones are far apart."""
 
 
 class Reconstruction(nn.Module):

@@ -14,7 +14,7 @@ SMALLEST_LIKELIHOOD = 1e-9
 
 
 def interval_bits(value: Tensor, width: Tensor, log_weight: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of the interval of a width around each value, under a mixture of logistic densities per channel.
+    """Return the bits of an interval around each value under a mixture of logistic densities per channel.
 
     Args:
         value: latents [N, c, h, w].

@@ -59,7 +59,7 @@ class HyperRate(nn.Module):
 
 
 def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
-    """Bits of a unit-wide bin around `residual` under a zero-mean normal of the given scale, elementwise."""
+    """Return the bits of a unit-wide bin around `residual` under a zero-mean normal of a scale, elementwise."""
     distance = residual.abs()
     factor = 1 / (scale * math.sqrt(2))
     likelihood = 0.5 * (torch.erf((0.5 - distance) * factor) - torch.erf((-0.5 - distance) * factor))
@@ -67,7 +67,7 @@ def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
 
 
 def zero_below(saved: Tensor) -> Tensor:
-    """Distance from its mean, in steps, below which a symbol becomes zero: 0.5 to below 1.
+    """Return the distance from its mean, in steps, below which a symbol becomes zero: 0.5 to below 1.
 
     A value v in 0.5 .. 1 costs 2 v - 1 more squared error as 0 than as 1.
 
@@ -118,7 +118,7 @@ def rate_distortion(
     noise: Noise,
     terms: Mapping[str, float],
 ) -> dict[str, Tensor]:
-    """Loss of one batch.
+    """Return the loss of one batch.
 
     Args:
         model: the network.
@@ -192,7 +192,7 @@ def code_latent(prior: Prior, hyper_symbols: Tensor, latent_steps: Tensor, noise
 
 
 def _two_passes(prior: Prior, features: tuple[Tensor, Tensor], wanted: Tensor, zones: Tensor) -> tuple[Tensor, Tensor]:
-    """Table index and mean of the first group, quantized in two checkerboard passes."""
+    """Return table index and mean of the first group, quantized in two checkerboard passes."""
     first = checkerboard(wanted)
     nothing = torch.zeros_like(wanted)
     index, mean = _in_float(*prior.first_group(features, nothing, nothing, torch.zeros_like(first)))

@@ -27,22 +27,22 @@ SMALLEST_SSIM = 1e-6
 
 
 def mse(image: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of each image, [N]; 255^2 times as much in 8-bit units."""
+    """Return the mean squared error of each image, [N]; times 255^2 it is in 8-bit units."""
     return (image - target).square().flatten(1).mean(1)
 
 
 def l1(image: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error of each image, [N]."""
+    """Return the mean absolute error of each image, [N]."""
     return (image - target).abs().flatten(1).mean(1)
 
 
 def huber(image: Tensor, target: Tensor) -> Tensor:
-    """Huber loss of each image, [N]: d^2 / 2 up to 0.1, 0.1 (|d| - 0.05) beyond."""
+    """Return the Huber loss of each image, [N]: d^2 / 2 up to 0.1, 0.1 (|d| - 0.05) beyond."""
     return functional.huber_loss(image, target, reduction="none", delta=HUBER_DELTA).flatten(1).mean(1)
 
 
 def bce(image: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy in nats of each image, [N]; the image must be in 0..1, as behind a sigmoid, or NaN."""
+    """Return the binary cross-entropy in nats of each image, [N]; images are in 0..1, as behind a sigmoid, or NaN."""
     lost = image.isnan()  # torch would raise, before a run can keep the batch that led there
     entropy = functional.binary_cross_entropy(image.masked_fill(lost, 0.5), target, reduction="none")
     return entropy.masked_fill(lost, math.nan).flatten(1).mean(1)
@@ -72,7 +72,7 @@ def ms_ssim(image: Tensor, target: Tensor) -> Tensor:
 
 
 def kl_normal(mean: Tensor, log_variance: Tensor, free_bits: float = 0.0) -> Tensor:
-    """KL divergence in nats of each latent [N, c, h, w] from the standard normal, [N].
+    """Return the KL divergence in nats of each latent [N, c, h, w] from the standard normal, [N].
 
     "Auto-Encoding Variational Bayes" (arXiv 1312.6114), appendix B. With `free_bits` (nats) a dimension whose mean
     divergence over the batch is lower counts as that much ("Improved variational inference with inverse autoregressive

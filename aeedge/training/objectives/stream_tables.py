@@ -1,4 +1,4 @@
-"""What coding does to latents, from the tables of a bundle: for a decoder that is trained on its streams alone."""
+"""Quantizes latents with the tables of a bundle, for training a decoder on that bundle's streams."""
 
 import numpy as np
 import torch

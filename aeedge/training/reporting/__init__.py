@@ -1,1 +1,1 @@
-"""Metrics, pictures and progress of a run."""
+"""Metrics, images and progress of a run."""

@@ -1,4 +1,4 @@
-"""What validation measures, by torchmetrics: loss parts, squared error, PSNR, MS-SSIM; summed over processes."""
+"""Metrics of a validation by torchmetrics: loss parts, squared error, PSNR, MS-SSIM; summed over processes."""
 
 import warnings
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a run tells the outside where it is; the engine prints nothing itself."""
+"""The interface by which a run reports its progress; the engine prints nothing itself."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,16 +8,16 @@ class Reporter(Protocol):
     """Receives what happens; called in the first process only."""
 
     def start(self, step: int, max_steps: int, images: int, parameters: int) -> None:
-        """Training begins at a step."""
+        """Report that training begins at a step."""
 
     def step(self, step: int, loss: float, images_per_second: float) -> None:
-        """A step is done."""
+        """Report a step."""
 
     def validated(self, row: Mapping[str, float], best: bool) -> None:
-        """A validation is done; `row` is what metrics.csv gets."""
+        """Report a validation; `row` is that of metrics.csv."""
 
     def finish(self, reason: str) -> None:
-        """Training ends."""
+        """Report the end."""
 
 
 class Silent:

@@ -26,10 +26,10 @@ OURS = (CONFIG, TABLES, "checkpoints", METRICS, CURVES, "reconstructions", "tens
 """What a run writes, and all that `--force` removes."""
 
 SET_ASIDE = ".replaced"
-"""Where a run that is replaced lies, complete, until the new one has done a step."""
+"""Holds a run that is being replaced, complete, until the new one has done a step."""
 
 MOVING = ".moving"
-"""Where its files lie while they are on their way there or back; the others are in their old place."""
+"""Holds its files that were moved so far, on their way there or back; the others are where they were."""
 
 FORGOTTEN = ".forgotten"
 """What is about to be removed."""
@@ -50,7 +50,7 @@ class LoadedRun:
         model: the model in evaluation mode, on the CPU in float32; the averaged weights where an average was kept.
         config: the whole config.
         summary: plain values for the manifest: preset, data source, steps, epochs, loss.
-        images: what its images are known by, see `datasets.traits`; empty where an older version wrote it.
+        images: identify its images, see `datasets.traits`; empty where an older version wrote it.
     """
 
     path: Path
@@ -129,9 +129,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
     require_writable(path / CONFIG)
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
-            raise ArgumentError(
-                f"{path}: found other files in it, expected a new or empty folder; choose another --out"
-            )
+            raise ArgumentError(f"{path}: found other files in it, expected a new or empty folder; choose another -o")
         if not force:
             raise AeedgeError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
 
@@ -139,7 +137,7 @@ def require_free_folder(path: Path, *, force: bool) -> None:
 def set_aside(path: Path) -> None:
     """Make the run folder, and move what an earlier run left there, and nothing else, out of the way.
 
-    A run that lies aside already comes back first: the one that was to replace it was killed before its first step.
+    A run that was set aside earlier is put back first: its replacement was killed before its first step.
     """
     path.mkdir(parents=True, exist_ok=True)
     sweep(path)
@@ -156,8 +154,8 @@ def set_aside(path: Path) -> None:
 def put_back(path: Path) -> None:
     """Undo `set_aside`; of the run that failed only a batch kept for inspection stays.
 
-    Either may be killed at any moment: what lies in `SET_ASIDE` is the whole earlier run, so that all beside it may go;
-    beside what lies in `MOVING` is the rest of it.
+    Either may be killed at any moment: `SET_ASIDE` holds the whole earlier run, so everything else may go; `MOVING`
+    holds a part of it, and the rest is where it was.
     """
     moving, aside = path / MOVING, path / SET_ASIDE
     if aside.exists():
@@ -198,7 +196,7 @@ def _remove(place: Path) -> None:
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a folder's config.json is a run's, of whatever version."""
+    """Return whether the config.json of a folder is a run's, of any version."""
     try:
         values = parse((path / CONFIG).read_bytes())
     except (OSError, ValueError):

@@ -83,7 +83,7 @@ def test_nothing_readable_is_an_error(tmp_path):
 
 
 def test_a_place_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"missing: found nothing there"):
+    with pytest.raises(InputError, match=r"missing: does not exist"):
         open_images(tmp_path / "missing", 3, None)
 
 

@@ -3,9 +3,7 @@ import math
 import pytest
 import torch
 
-from aeedge.models.exact import round_through
 from aeedge.training.objectives import losses
-from aeedge.training.objectives.factorized import FactorizedDensity, interval_bits
 from aeedge_runtime.errors import ArgumentError
 
 pytestmark = pytest.mark.torch
@@ -90,29 +88,3 @@ def test_kl_warm_up():
 def test_mixture_names_the_nearest_loss():
     with pytest.raises(ArgumentError, match='did you mean "mse"'):
         losses.mixture(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), {"msee": 1.0})
-
-
-def test_interval_bits_of_one_logistic():
-    value, width = torch.tensor([0.3, -5.0, 2.0]).reshape(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.5)
-    bits = interval_bits(value, width, torch.zeros(1, 3), torch.full((1, 3), 0.1), torch.full((1, 3), math.log(0.7)))
-
-    def cumulative(place):
-        return 1 / (1 + math.exp(-(place - 0.1) / 0.7))
-
-    expected = [-math.log2(cumulative(v + 0.25) - cumulative(v - 0.25)) for v in (0.3, -5.0, 2.0)]
-    assert bits.flatten().tolist() == pytest.approx(expected, rel=1e-4)
-
-
-def test_density_is_a_density():
-    density = FactorizedDensity(2)
-    places = torch.arange(-400, 401, dtype=torch.float32).reshape(-1, 1, 1, 1).expand(-1, 2, 1, 1)
-    mass = torch.exp2(-density(places, torch.ones(1, 1, 1, 1))).sum(0).flatten()
-    assert mass.tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
-
-
-def test_rounding_passes_the_gradient():
-    value = torch.tensor([0.4, 1.5, 2.5], requires_grad=True)
-    rounded = round_through(value)
-    rounded.sum().backward()
-    assert rounded.tolist() == [0.0, 2.0, 2.0]
-    assert value.grad.tolist() == [1.0, 1.0, 1.0]
