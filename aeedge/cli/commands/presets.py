@@ -12,7 +12,7 @@ from aeedge.cli.options import json_option
 @click.argument("name", required=False)
 @json_option
 def presets(name: str | None, as_json: bool) -> None:
-    """List the presets, or print the config of NAME.
+    r"""List the presets, or print the config of NAME.
 
     To train a config of your own, save and edit one:
 
