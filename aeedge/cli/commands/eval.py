@@ -1,6 +1,7 @@
 """`aeedge eval`: a bundle against the classic codecs, with a report and a verdict."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,10 @@ class Span(click.ParamType):  # type: ignore[type-arg]
 @threads_option
 @force_option
 @json_option
-def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **options: Any) -> None:
+def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **options: Any) -> int:
     """Measure a bundle against JPEG, WebP, AVIF (and JPEG XL) on the same images, and say which one to use.
 
-    Writes report.html, summary.json and results.csv. Small images of one size (28x28, 32x32) are judged as a set.
+    Writes report.html, summary.json and results.csv. Small images of one size (28x28, 32x32) are evaluated as a set.
     """
     require_report(NEEDED, "the evaluation needs")
     folder = _check_output(Path(output), force)
@@ -90,10 +91,11 @@ def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **
     if as_json:
         files = {name.partition(".")[0]: str(folder / name) for name in FILES}
         print_json({"command": "eval", **to_summary(evaluation), "files": files})
-        return
-    for sentence in verdict(evaluation):
-        say(f"{sentence.kind:5} {sentence.text}")
-    say(f"report {printable(folder / FILES[0])}")
+    else:
+        for sentence in verdict(evaluation):
+            say(f"{sentence.kind:5} {sentence.text}")
+        say(f"report {printable(folder / FILES[0])}")
+    return 1 if evaluation.data["left_out"] else 0
 
 
 def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation, bytes]":
@@ -104,6 +106,7 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
     from aeedge.evaluation.report.examples import choose_examples
     from aeedge.evaluation.report.page import to_html
     from aeedge.figures import spread
+    from aeedge.reading import ReadingReport
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.backend import default_threads
 
@@ -111,7 +114,8 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
     codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
     for half in ("encoder", "decoder"):
         codec.bundle.require(half, "evaluate")
-    images = open_images(data, codec.bundle.manifest.image.channels, options["limit"])
+    report = ReadingReport()
+    images = open_images(data, codec.bundle.manifest.image.channels, options["limit"], report)
     threads = options["threads"] or default_threads()
     plan = Plan(options["qualities"] or QUALITIES, classics, threads, ms_ssim=not options["no_ms_ssim"])
     place, span = printable(data), options["span"]
@@ -127,6 +131,7 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
         else:
             jobs = options["jobs"]
             evaluation = evaluate_images(codec, images, plan, span=span, jobs=jobs, place=place, progress=shown.report)
+    evaluation = replace(evaluation, data={**evaluation.data, "left_out": list(report.failures.values())})
     example = next((classic for classic in classics if classic.key.startswith("webp")), classics[0])
     examples = choose_examples(codec, images, evaluation, example, options["examples"])
     return evaluation, to_html(evaluation, examples)

@@ -85,6 +85,12 @@ def read_plain(
     return _planes(plain), icc, exif, tuple(notes)
 
 
+def is_sideways(image: Image.Image) -> bool:
+    """Return whether the EXIF orientation of an opened image swaps its rows and columns."""
+    turn, _ = _read_exif(image, [])
+    return turn in (5, 6, 7, 8)
+
+
 def _planes(image: Image.Image) -> NDArray[np.uint8]:
     """Samples of an image, uint8 [H, W, C]; in slabs of rows, as Pillow makes two copies of what it gives at once."""
     planes = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
