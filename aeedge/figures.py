@@ -46,6 +46,13 @@ def figure(value: float, digits: int = 3) -> str:
     return f"{value:,.0f}" if "e+" in text else text
 
 
+def stored_tiles(stored: int, total: int, max_error: int | None) -> str:
+    """Return what of an image is exact: `23 of 144 tiles stored exactly`, or that all of it is."""
+    if stored < total:
+        return f"{stored:,} of {count(total, 'tile')} stored exactly"
+    return "lossless" if max_error == 0 else "all tiles stored"
+
+
 def spread(total: int, limit: int | None) -> list[int]:
     """Return the indices of at most `limit` of `total` items, spread evenly from the first to the last."""
     if limit is None or limit >= total:

@@ -91,7 +91,7 @@ def train(chosen: argparse.Namespace, run: Path) -> dict[str, float]:
         found: dict[str, float] = json.loads(measured.read_text())
         if found["steps"] == chosen.steps:
             return found
-    words = ["train", "conv-stl10", "--data", chosen.data, "--out", run, "--max-steps", chosen.steps]
+    words = ["train", "conv-stl10", "--data", chosen.data, "-o", run, "--max-steps", chosen.steps]
     facts, _ = aeedge(*words, "--threads", chosen.threads, "--force")
     measured.write_text(json.dumps({**facts, "steps": chosen.steps}))
     return {**facts, "steps": chosen.steps}

@@ -14,7 +14,7 @@ from pathlib import Path
 from record import RESULTS, goal, save
 
 from aeedge.classic import choose_classics
-from aeedge.cli.commands.eval import QUALITIES
+from aeedge.cli.commands.eval import DEFAULT_QUALITIES as QUALITIES
 from aeedge.evaluation.data import open_images
 from aeedge.evaluation.evaluate import PSNR_RANGE, Evaluation, evaluate_images
 from aeedge.evaluation.measure import Plan

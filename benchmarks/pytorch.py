@@ -6,7 +6,7 @@ At 28x28 a call costs what surrounds the arithmetic, so the ratio depends on how
 768x512 it is the arithmetic, at which both are good. Weights do not matter. What it runs before it measures, for each
 preset:
 
-    aeedge train PRESET --data synthetic --max-steps 1 --out RUN
+    aeedge train PRESET --data synthetic --max-steps 1 -o RUN
     aeedge export RUN -o BUNDLE
 
 (photo presets: --data synthetic-photos, and photo --from-pretrained.)
@@ -93,7 +93,7 @@ def run_and_bundle(preset: str, work: Path) -> tuple[Path, Path]:
     """Return a run of one step and its bundle, made now unless they are there."""
     run, bundle = work / preset, work / f"{preset}-bundle"
     if not bundle.exists():
-        aeedge("train", preset, *PRESETS[preset], "--max-steps", "1", "--out", run, "--force")
+        aeedge("train", preset, *PRESETS[preset], "--max-steps", "1", "-o", run, "--force")
         aeedge("export", run, "-o", bundle)
     return run, bundle
 

@@ -13,7 +13,7 @@ from aeedge.cli.outputs import Job, OutputGuard
 from aeedge.cli.packing import names_to_pack
 from aeedge.cli.pipeline import Room
 from aeedge.cli.stop import Stop
-from aeedge.figures import count, printable, size
+from aeedge.figures import count, printable, size, stored_tiles
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import (
     AeedgeError,
@@ -123,6 +123,7 @@ class Compressor:
             target_psnr=wanted.target_psnr,
             names=names,
             metadata=not wanted.no_metadata,
+            stored_tiles=not wanted.no_stored_tiles,
             max_pixels=wanted.max_pixels,
         )
 
@@ -154,6 +155,8 @@ class Compressor:
         line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"
         if self.options.rates and self.options.quality is None:
             line += f", quality {facts.quality}"
+        if facts.stored_tiles:
+            line += f", {stored_tiles(facts.stored_tiles, facts.tiles, facts.max_error)}"
         return Result(
             STDIN if path is None else os.fspath(path),
             line,
@@ -164,6 +167,9 @@ class Compressor:
                 "quality": facts.quality,
                 "bytes": len(stream),
                 "bits_per_pixel": facts.bits_per_pixel,
+                "tiles": facts.tiles,
+                "stored_tiles": facts.stored_tiles,
+                "lossless": facts.max_error == 0,
                 "verified": self.options.verify,
             },
         )

@@ -22,28 +22,28 @@ from aeedge.figures import printable
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Codec": {
-        "compress": "Compress images into .aee streams.",
-        "decompress": "Restore the images of .aee streams.",
+        "compress": "Compress images to .aee streams.",
+        "decompress": "Decompress .aee streams to images.",
         "info": "Show what is in a bundle or a stream.",
     },
     "Models": {
-        "presets": "List the presets, or show one.",
-        "train": "Train a preset on images.",
-        "export": "Write a run, or a network of your own, as a bundle, and check it.",
+        "presets": "List the presets, or print the config of one.",
+        "train": "Train a network on images.",
+        "export": "Export a run, or a network of your own, as a bundle.",
         "check": "Check whether a network of your own can be exported.",
-        "fit-prior": "Make the streams of a bundle smaller with a prior of its own.",
-        "verify": "Check a bundle on this machine.",
-        "eval": "Compare a bundle with JPEG, WebP and AVIF on your images: report and verdict.",
-        "bench": "Measure time, memory and energy of a bundle on this machine.",
+        "fit-prior": "Make the streams of a bundle smaller.",
+        "verify": "Check that a bundle works on this machine.",
+        "eval": "Compare a bundle with JPEG, WebP and AVIF on your images.",
+        "bench": "Measure the speed and memory use of a bundle.",
     },
     "Applications": {
-        "reconstruct": "Clean images, or see what a model can hold of them.",
-        "score": "Give every image an anomaly score.",
+        "reconstruct": "Run images through a model, to clean or inspect them.",
+        "score": "Score images by how unusual they are.",
         "sample": "Draw new images from a variational model.",
-        "encode": "Write the latents of images as features.",
+        "encode": "Write latents of images, as features.",
     },
     "Start here": {
-        "demo": "Train, export, compress, restore and compare, in about a minute.",
+        "demo": "Train, export, compress and compare, in a minute.",
         "doctor": "Show versions, devices and what is missing.",
     },
 }
@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
         if name not in self.list_commands(ctx) and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
             remedy = f"did you mean {near[0]}?" if near else "see aeedge --help"
-            raise click.UsageError(f"found no command named {printable(name)}; {remedy}")
+            raise click.UsageError(f"there is no command {printable(name)}; {remedy}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, "-V", "--version", prog_name="aeedge", message="%(prog)s %(version)s")
 @click.pass_context
 def aeedge(ctx: click.Context) -> None:
-    """Image autoencoders as a real codec: train, export to ONNX, compress without PyTorch."""
+    """Compress images with learned codecs: train, export to ONNX, run without PyTorch."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from aeedge.cli.outputs import is_folder
+from aeedge.cli.parameters import Whole
 from aeedge.figures import printable
 from aeedge.sources import STDIN
 
@@ -61,6 +62,7 @@ class CompressOptions(BatchOptions):
         target_psnr: PSNR in dB that has to be reached.
         verify: decode each stream, and read back what was written.
         all_frames: keep every frame of an animation or multi-page file.
+        no_stored_tiles: keep no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
     """
 
@@ -73,6 +75,7 @@ class CompressOptions(BatchOptions):
     target_psnr: float | None
     verify: bool
     all_frames: bool
+    no_stored_tiles: bool
     no_metadata: bool
 
     def __post_init__(self) -> None:
@@ -132,7 +135,7 @@ device_option = click.option(
 threads_option = click.option(
     "--threads",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Whole(),
     default=None,
     help="Threads that the networks use.  [default: one per core]",
 )
@@ -142,14 +145,14 @@ skip_option = click.option("--skip-existing", is_flag=True, help="Skip inputs wh
 pixels_option = click.option(
     "--max-pixels",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Whole(),
     default=None,
     help="Refuse inputs with more than N pixels.  [default: 178956970]",
 )
 jobs_option = click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 64),
+    type=Whole(1, 64),
     default=None,
     help="Files to process at once; they share the cores.  [default: one per core, at most 8]",
 )

@@ -11,17 +11,57 @@ from aeedge.figures import printable
 
 PATH = click.Path(path_type=Path)
 
-QUALITY = click.IntRange(1, 100)
+
+class Whole(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
+    """Whole numbers of a range; click's own range would repeat its limits in every help text.
+
+    Args:
+        least: smallest number.
+        most: largest number, or None.
+    """
+
+    name = "whole number"
+
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail as click does."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least or (self._most is not None and number > self._most):
+            span = f"from {self._least} to {self._most}" if self._most is not None else f"of at least {self._least}"
+            self.fail(f"found {printable(str(value))}, expected a whole number {span}", param, ctx)
+        return number
 
 
-class Number(click.FloatRange):
-    """A range of numbers that excludes NaN and infinity."""
+class Number(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
+    """Finite numbers of a range.
+
+    Args:
+        above: the number must be larger than this.
+        below: the number must be smaller than this; None for no limit.
+        or_equal: allow `above` itself.
+    """
+
+    name = "number"
+
+    def __init__(self, above: float = 0.0, below: float | None = None, *, or_equal: bool = False) -> None:
+        self._above, self._below, self._or_equal = above, below, or_equal
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number, or fail as click does."""
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"found {value}, expected a finite number", param, ctx)
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        large_enough = number > self._above or (self._or_equal and number == self._above)
+        if not large_enough or not number < (math.inf if self._below is None else self._below):
+            low = f"of at least {self._above:g}" if self._or_equal else f"above {self._above:g}"
+            high = "" if self._below is None else f" and below {self._below:g}"
+            self.fail(f"found {printable(str(value))}, expected a finite number {low}{high}", param, ctx)
         return number
 
 
@@ -100,6 +140,7 @@ def qualities(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+QUALITY = Whole(1, 100)
 WORDS = Parsed(listed(str), "NAME,...")
 COUNTS = Parsed(listed(positive), "N,... with each N at least 1")
 SIZES = Parsed(listed(width_and_height), "WxH,...")

@@ -1,30 +1,89 @@
-"""The options that say which images a command works on, and what they mean."""
+"""The images that a command works on: files and folders, or a data set."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aeedge.cli.console import complain
 from aeedge.cli.errors import explain
-from aeedge.figures import with_name
+from aeedge.cli.options import DeviceOptions
+from aeedge.cli.parameters import Whole
+from aeedge.figures import printable, spread, with_name
 from aeedge.sources import STDIN, Source, find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from aeedge.applications.images import NamedImage
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DATASETS = ("mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions(DeviceOptions):
+    """Options of commands that run a bundle on a set of images; either images or data is given.
+
+    Attributes:
+        bundle: folder, .aeb file or name.
+        images: files and folders.
+        data: data set, or folder of images.
+        data_dir: folder of the data set's files.
+        split: part of the data set; None for test.
+        limit: largest number of images.
+        force: replace existing files.
+        as_json: print one JSON object.
+    """
+
+    bundle: str
+    images: tuple[str, ...]
+    data: str | None
+    data_dir: str | None
+    split: str | None
+    limit: int | None
+    force: bool
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            click.UsageError: they do.
+        """
+        if self.images and self.data:
+            raise click.UsageError("images cannot be combined with --data")
+        if not self.images and not self.data:
+            raise click.UsageError("no images; name files or folders, or use --data NAME|FOLDER")
+        if self.data and not self.dataset and not os.path.lexists(self.data):
+            raise click.UsageError(
+                f"--data: found {printable(self.data)}, expected a folder or one of {', '.join(DATASETS)}"
+            )
+        for flag, value in (("--data-dir", self.data_dir), ("--split", self.split)):
+            if value is not None and not self.dataset:
+                raise click.UsageError(f"{flag} needs a data set, named with --data")
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the data set; None for files."""
+        return self.data if self.data in DATASETS and not Path(self.data).is_dir() else None
+
+
 def data_options(function: Function) -> Function:
-    """Add the options of every command that reads a set of images."""
+    """Add the options of every command that reads a set of images; see SelectionOptions."""
     options = (
         click.option("--data", metavar="NAME|FOLDER", help=f"{', '.join(DATASETS)}, or a folder of images."),
-        click.option("--data-dir", metavar="DIR", help="Where data sets lie.  [default: data]"),
-        click.option("--split", type=click.Choice(["test", "train"]), help="Of a data set.  [default: test]"),
-        click.option("--count", type=click.IntRange(min=1), help="At most so many images; of files, spread over all."),
+        click.option("--data-dir", metavar="DIR", help="Folder of the data set's files.  [default: data]"),
+        click.option("--split", type=click.Choice(["test", "train"]), help="Part of the data set.  [default: test]"),
+        click.option(
+            "--limit",
+            metavar="N",
+            type=Whole(),
+            help="Use at most N images: the first of a data set, or files spread evenly over all.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -32,64 +91,48 @@ def data_options(function: Function) -> Function:
 
 
 class Selection:
-    """The images that a command was told to work on.
+    """The images that a command's options select.
 
     Args:
-        arguments: files and folders.
-        options: what `data_options` gave.
-
-    Raises:
-        click.UsageError: neither images nor `--data`, or both.
+        options: those of the command.
 
     Attributes:
         sources: the files; none for a data set.
         failures: the files that could not be read, as `--json` shows them: input, error, exit_code.
-        taken: images that were handed out.
+        taken: number of images that were handed out.
     """
 
-    def __init__(self, arguments: Sequence[str], options: Mapping[str, Any]) -> None:
-        data = options["data"]
-        if bool(arguments) == bool(data):
-            found = "images and --data" if data else "no images"
-            raise click.UsageError(f"found {found}, expected images, a folder of them, or --data NAME|FOLDER")
-        self._dataset = data if data in DATASETS and not Path(data).is_dir() else None
+    def __init__(self, options: SelectionOptions) -> None:
         self._options = options
-        if data and not self._dataset and not os.path.lexists(data):
-            raise click.UsageError(f"--data: found {data}, expected a folder or one of {', '.join(DATASETS)}")
-        for name in ("data_dir", "split"):
-            if options[name] is not None and not self._dataset:
-                flag = f"--{name.replace('_', '-')}"
-                raise click.UsageError(f"{flag}: found files, expected a data set named by --data with it")
-        files = arguments or [data]
-        self.sources: list[Source] = [] if self._dataset else find_sources(files, IMAGE_SUFFIXES)
+        files = options.images or (options.data or "",)
+        self.sources: list[Source] = [] if options.dataset else find_sources(files, IMAGE_SUFFIXES)
         self.failures: list[dict[str, Any]] = []
         self.taken = 0
 
-    def images(self, channels: int) -> Iterator[Any]:
-        """Yield the images as `aeedge.applications.images.NamedImage`; a file that is none is named and left out."""
+    def images(self, channels: int) -> "Iterator[NamedImage]":
+        """Yield the images; a file that cannot be read is reported and left out."""
         from aeedge.applications.images import Split, dataset_images, file_images, limited
-        from aeedge.figures import spread
 
-        limit = self._options["count"]
-        if self._dataset:
-            split: Split = self._options["split"] or "test"
-            found = dataset_images(self._dataset, channels, self._options["data_dir"] or "data", split)
+        options = self._options
+        if options.dataset:
+            split: Split = "train" if options.split == "train" else "test"
+            found = dataset_images(options.dataset, channels, options.data_dir or "data", split)
         else:
-            chosen = [self.sources[index] for index in spread(len(self.sources), limit)]
+            chosen = [self.sources[index] for index in spread(len(self.sources), options.limit)]
             found = file_images(chosen, channels, self._failed)
-        for image in limited(found, limit):
+        for image in limited(found, options.limit):
             self.taken += 1
             yield image
 
     @property
     def most(self) -> int | None:
-        """How many images there are at most; None for a data set without `--count`."""
-        numbers = [number for number in (len(self.sources), self._options["count"]) if number]
+        """The largest possible number of images; None for a data set without `--limit`."""
+        numbers = [number for number in (len(self.sources), self._options.limit) if number]
         return min(numbers, default=None)
 
     @property
     def exit_code(self) -> int:
-        """0, the code of the only input that failed, or 1 where some did."""
+        """0, the code of the only input if it failed, or 1 if some of several did."""
         if not self.failures:
             return 0
         code: int = self.failures[0]["exit_code"]

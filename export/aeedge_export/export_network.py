@@ -1,7 +1,7 @@
 """From a network of anyone, torch or ONNX, to a bundle."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from aeedge_export.draft import Progress
 from aeedge_export.export import Half, export_source
@@ -27,6 +27,7 @@ def export_model(
     data: Data,
     name: str | None = None,
     weights: Path | None = None,
+    origin: Mapping[str, str] | None = None,
     pixels: Pixels = "unit",
     encode: Name = None,
     decode: Name = None,
@@ -50,6 +51,7 @@ def export_model(
         data: images like those that will be compressed: a folder, or arrays uint8 `[H, W, C]`.
         name: name of the bundle; None for that of the network's class.
         weights: file to load into the network first: `.safetensors` or a saved `state_dict`.
+        origin: where the network came from, for the manifest; for people, nothing reads it.
         pixels: the numbers that the network expects for black and white; see `adapt`, as for the options down to
             `whole`.
         encode: the encoding half.
@@ -87,7 +89,8 @@ def export_model(
         whole=whole,
     )
     first = network[0] if isinstance(network, tuple) else network
-    return _export(model, out, name or type(first).__name__, data, only, request, progress, force=force)
+    source = _source(model, name or type(first).__name__, data, origin or {})
+    return export_source(source, out, only=only, request=request, force=force, progress=progress)
 
 
 def export_onnx(
@@ -113,7 +116,8 @@ def export_onnx(
     """Export two ONNX files as a bundle; options and errors are those of `adapt_onnx` and `export_model`."""
     request = _checked(out, only, precision, quantize, target, force=force)
     model = adapt_onnx(encoder, decoder, pixels=pixels, latent=latent, output=output, size=size, tile=tile, whole=whole)
-    return _export(model, out, name, data, only, request, progress, force=force)
+    source = _source(model, name, data, {})
+    return export_source(source, out, only=only, request=request, force=force, progress=progress)
 
 
 def _checked(
@@ -125,31 +129,16 @@ def _checked(
     return request
 
 
-def _export(
-    model: AdaptedAutoencoder,
-    out: Path | str,
-    name: str,
-    data: Data,
-    only: Half | None,
-    request: Request | None,
-    progress: Progress | None,
-    *,
-    force: bool,
-) -> ExportReport:
+def _source(model: AdaptedAutoencoder, name: str, data: Data, origin: Mapping[str, str]) -> Source:
     calibration, held_out = split_images(model, data)
     warn_of_pixels(model, calibration)
-    source = Source(
+    facts = {**origin, "geometry": str(model.config), "pixels": model.pixels.name, "whole": model.whole}
+    return Source(
         model=model,
         name=name,
         family="dense" if model.patched else "conv",
         preset="",
-        training={"network": origin(model)},
+        training={"network": facts},
         calibration=calibration,
         held_out=held_out,
     )
-    return export_source(source, out, only=only, request=request, force=force, progress=progress)
-
-
-def origin(model: AdaptedAutoencoder) -> dict[str, Any]:
-    """Return what the manifest says of where a network came from, plain values."""
-    return {"geometry": str(model.config), "pixels": model.pixels.name, "whole": model.whole}

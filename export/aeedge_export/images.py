@@ -61,7 +61,8 @@ def split_images(
 
 
 def _patches(model: Autoencoder, image: Image) -> int:
-    return image.shape[0] // model.stride[0] * (image.shape[1] // model.stride[1])
+    rows, columns = (int(have) // need for have, need in zip(image.shape[:2], model.stride, strict=True))
+    return rows * columns
 
 
 def _read_folder(model: Autoencoder, folder: Path) -> Iterator[Image]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from aeedge.models import Autoencoder
+from aeedge_runtime.coding.tiling import cut_patches, pad_to_stride
 from aeedge_runtime.inference.session import SessionOptions, open_session
 
 BATCH_PIXELS = 1 << 20
@@ -16,19 +17,6 @@ BATCH_PIXELS = 1 << 20
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-
-def pad_to_stride(images: NDArray[np.uint8], stride: tuple[int, int]) -> NDArray[np.uint8]:
-    """Repeat the last row and column of images `[N, H, W, C]` up to multiples of the stride."""
-    rows, columns = (-size % step for size, step in zip(images.shape[1:3], stride, strict=True))
-    return np.pad(images, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
-
-
-def cut_patches(images: NDArray[np.uint8], patch: tuple[int, int]) -> NDArray[np.uint8]:
-    """Cut images `[N, H, W, C]`, sizes multiples of the patch, into patches `[N * h * w, rows, columns, C]`."""
-    count, height, width, channels = images.shape
-    cut = images.reshape(count, height // patch[0], patch[0], width // patch[1], patch[1], channels)
-    return np.ascontiguousarray(cut.transpose(0, 1, 3, 2, 4, 5)).reshape(-1, *patch, channels)
 
 
 def stacks(images: Sequence[Image]) -> Iterable[NDArray[np.uint8]]:

@@ -16,7 +16,7 @@ from .coding.chunk_io import ChunkReader
 from .coding.encoder import Encoder
 from .coding.networks import Networks
 from .coding.small_images import CheckedInputs, as_latent
-from .coding.tile_paste import paste_tiles
+from .coding.tile_paste import add_residual, paste_tiles
 from .errors import ArgumentError, BundleError, WrongModelError
 from .images.batch import Stack, stack_images
 from .images.load import Source
@@ -398,6 +398,8 @@ class Codec:
             alpha[:] = unpack_alpha(stream.sections[ALPHA], *alpha.shape)
         if stream.tiles is not None:
             paste_tiles(stream.tiles, canvas, alpha)
+        if stream.bound is not None:
+            add_residual(stream.bound, canvas)
 
     def _open_to_decode(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
         """Return a stream, the reader of its symbols, and the channels of its images without alpha."""

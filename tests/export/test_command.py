@@ -61,17 +61,17 @@ def test_a_folder_that_is_no_run_is_one_line_and_exit_code_3(tmp_path):
 
 def test_a_bundle_needs_a_precision_and_images_and_takes_no_option_of_a_run(tmp_path):
     for words, message in (
-        ((), "found a BUNDLE, which is in float32"),
+        ((), "--precision fp16 or int8"),
         (("--precision", "int8"), "--calibrate FOLDER"),
-        (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint is for a RUN"),
-        (("--precision", "fp16", "--store-float16", "--calibrate", tmp_path), "--store-float16 is for a RUN"),
+        (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint"),
+        (("--precision", "fp16", "--store-float16", "--calibrate", tmp_path), "--store-float16"),
     ):
         done = aeedge("export", "photo", "-o", tmp_path / "bundle", *words)
         assert done.returncode == 2
         assert message in done.stderr
     done = aeedge("export", tmp_path, "-o", tmp_path / "bundle", "--calibrate", tmp_path)
     assert done.returncode == 2
-    assert "a RUN has its own images" in done.stderr
+    assert "--calibrate" in done.stderr
 
 
 @pytest.mark.filterwarnings("ignore:quality")  # forty steps on noise are no training
@@ -86,14 +86,14 @@ def test_images_that_have_moved_are_named_and_other_ones_are_told(tmp_path):
     train(RunConfig.from_dict(config), tmp_path / "run", hardware=Hardware(accelerator="cpu"))
     whole = export_run(tmp_path / "run", tmp_path / "whole")
     (tmp_path / "images").rename(tmp_path / "moved")
-    with pytest.raises(ArgumentError, match=r"found nothing, expected a folder.* name the place with --data"):
+    with pytest.raises(ArgumentError, match="--data"):
         export_run(tmp_path / "run", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     done = aeedge("export", tmp_path / "run", "-o", tmp_path / "bundle", "--data", tmp_path / "moved")
-    assert (done.returncode, "other images" in done.stderr) == (0, False)
+    assert (done.returncode, "trained on" in done.stderr) == (0, False)
     assert f"stream id {whole.stream_id}" in done.stdout
     assert "anomaly threshold: none: 12 held-out images, 20 are needed" in done.stdout
-    with pytest.warns(AeedgeWarning, match="others: found other images, or more or fewer, than the run was trained on"):
+    with pytest.warns(AeedgeWarning, match="images that the run was trained on"):
         other = export_run(tmp_path / "run", tmp_path / "other", data=str(tmp_path / "others"))
     assert other.stream_id != whole.stream_id
     start = decoder_start(tmp_path / "run", tmp_path / "whole")  # needs no images

@@ -8,16 +8,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from reference_bytes import Reader, RuleBrokenError, must
+from reference_tiles import read_sections
+
+__all__ = ["Decoded", "Model", "RuleBrokenError", "Table", "decode_stream"]
+
 OFFSET, MAGNITUDE, CERTAIN = 0, 1, 2
-
-
-class RuleBrokenError(Exception):
-    """A rule of FORMAT.md is broken."""
-
-
-def must(rule: bool, what: str) -> None:
-    if not rule:
-        raise RuleBrokenError(what)
 
 
 @dataclass
@@ -48,6 +44,7 @@ class Model:
     stride: tuple[int, int]
     channels: int
     hyper_stride: int = 1
+    samples: int = 3
 
 
 @dataclass
@@ -64,27 +61,6 @@ class Decoded:
 Passes = Callable[[int, tuple[int, int, int, int], list[list[int]]], tuple[list[int], bool]]
 """From the quality, the chunk (first image, images, first row, rows) and the symbols of its passes so far: the table
 indices of the next pass, and whether it is the last."""
-
-
-class Reader:
-    def __init__(self, data: bytes, end: int) -> None:
-        self.data, self.position, self.end = data, 0, end
-
-    def take(self, size: int) -> bytes:
-        must(self.position + size <= self.end, "cut short")
-        self.position += size
-        return self.data[self.position - size : self.position]
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def varint(self) -> int:
-        groups = [self.byte()]
-        while groups[-1] & 0x80:
-            must(len(groups) < 5, "varint too long")
-            groups.append(self.byte())
-        must(len(groups) == 1 or groups[-1] != 0, "varint not in its shortest form")
-        return sum((group & 0x7F) << (7 * place) for place, group in enumerate(groups))
 
 
 def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes) -> Decoded:
@@ -107,9 +83,9 @@ def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes
         for _ in range(section_count):
             section = reader.byte()
             must(all(section > other for other in section_lengths), "order of sections")
-            must(section in (1, 2, 3, 4) or section >= 128, "unknown section")
+            must(1 <= section <= 6 or section >= 128, "unknown section")
             section_lengths[section] = reader.varint()
-            must(1 <= section_lengths[section] <= 2**24, "section length")
+            must(1 <= section_lengths[section] <= (2**24 if section not in (5, 6) else 2**31), "section length")
     check = binascii.crc_hqx(data[: reader.position], 0xFFFF)
     must(int.from_bytes(reader.take(2), "little") == check, "header check")
     lengths.append(reader.end - reader.position - sum(lengths) - sum(section_lengths.values()))
@@ -118,9 +94,15 @@ def decode_stream(data: bytes, model: Model, tables: list[Table], passes: Passes
     must(1 <= count <= 2**24, "count")
     must(1 <= width <= 65535 and 1 <= height <= 65535, "size")
     must(stream_id == model.stream_id, "stream id")
+    sections = {section: reader.take(size) for section, size in section_lengths.items()}
+    samples = 1 if flags & 2 else model.samples
+    stored, _ = read_sections(sections, count, height, width, samples)
+    if stored is not None and stored.whole:
+        must(number == 1 and lengths == [0], "symbols where every tile is stored")
+        must(data[-8:-4] == bytes(4), "hash of no symbols")
+        return Decoded(quality, count, width, height, bool(flags & 2), sections, [])
     spans = list(chunks_of(model, count, -(-height // model.stride[0]), -(-width // model.stride[1])))
     must(number == len(spans), "number of chunks")
-    sections = {section: reader.take(size) for section, size in section_lengths.items()}
     chunks = [
         decode_chunk(reader.take(size), tables, lambda done, span=span: passes(quality, span, done))
         for span, size in zip(spans, lengths, strict=True)

@@ -13,7 +13,7 @@ from aeedge.cli.bench_report import BenchReport
 from aeedge.cli.console import note, warn
 from aeedge.cli.options import force_option, json_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.parameters import COUNTS, PATH, PERCENT, QUALITY, SIZES, WORDS, Parsed, listed, one_of
+from aeedge.cli.parameters import COUNTS, PATH, PERCENT, QUALITY, SIZES, WORDS, Parsed, Whole, listed, one_of
 from aeedge.figures import count
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ FAIL_OVER_PERCENT = 10.0
 
 @click.command()
 @click.argument("bundle")
-@click.option("--device", metavar="NAME,...", type=WORDS, default="cpu", show_default=True, help="Devices.")
+@click.option("--device", metavar="NAME,...", type=WORDS, default="cpu", show_default=True, help="Devices to measure.")
 @click.option("--threads", metavar="N,...", type=COUNTS, help="Threads that the networks use.  [default: one per core]")
 @click.option("--batch", metavar="N,...", type=COUNTS, default="1", show_default=True, help="Images per call.")
-@click.option("--size", metavar="WxH,...", type=SIZES, help="Sizes of the images.  [default: 768x512, or one patch]")
-@click.option("--quality", metavar="1..100", type=QUALITY, default=50, show_default=True, help="Quality.")
+@click.option("--size", metavar="WxH,...", type=SIZES, help="Image sizes.  [default: 768x512, or one patch]")
+@click.option("--quality", metavar="1..100", type=QUALITY, default=50, show_default=True, help="Quality of BUNDLE.")
 @click.option(
     "--operation",
     metavar="NAME,...",
@@ -54,11 +54,11 @@ FAIL_OVER_PERCENT = 10.0
     multiple=True,
     help="Image or folder to use; repeatable.  [default: a drawn image, or the golden ones]",
 )
-@click.option("--repeats", metavar="N", type=click.IntRange(min=1), help="Processes per configuration.  [default: 4]")
+@click.option("--repeats", metavar="N", type=Whole(), help="Processes per configuration.  [default: 4]")
 @click.option(
     "--samples",
     metavar="N",
-    type=click.IntRange(min=3),
+    type=Whole(3),
     help="Timed calls per process.  [default: 20, more if they are short]",
 )
 @click.option("--quick", is_flag=True, help="Measure for a few seconds only, with more noise.")
@@ -92,7 +92,8 @@ def bench(**values: Any) -> int:
     """Measure time, memory and energy of BUNDLE on this machine, in stages that add up to the whole.
 
     Every configuration runs several times in new processes, interleaved with the others, and every timed result is
-    checked. With --compare, the exit code is 1 if anything became slower by more than --fail-over and the noise.
+    checked. With --compare, the exit code is 1 if anything became slower by more than --fail-over and
+    by more than the noise.
     """
     options = BenchOptions(**values)
     outlet = _checked_outlet(options)

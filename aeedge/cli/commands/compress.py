@@ -9,41 +9,40 @@ import click
 from aeedge.cli.batch import report, run_batch
 from aeedge.cli.options import CompressOptions, codec_options
 from aeedge.cli.outputs import OutputGuard, compressed_name, plan
-from aeedge.cli.parameters import Number
+from aeedge.cli.parameters import QUALITY, Number, Whole
 from aeedge.sources import find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 
 @click.command()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="OUT", help="Output file, folder if there are several images, or - for stdout.")
+@click.option("-o", "--output", metavar="OUT", help="Output file or folder, or - for stdout.")
 @click.option(
-    "--pack", metavar="OUT.aee", help="Write all images, which must have one size, to one stream with their names."
+    "--pack", metavar="OUT.aee", help="Write all images, of one size, to a single stream that keeps their names."
 )
 @click.option(
     "-q",
     "--quality",
     metavar="1..100",
-    type=click.IntRange(1, 100),
+    type=QUALITY,
     help="Quality, 1 (smallest) to 100 (best).  [default: 50]",
 )
-@click.option(
-    "--max-bytes", metavar="N", type=click.IntRange(min=1), help="Use the highest quality that fits in N bytes."
-)
+@click.option("--max-bytes", metavar="N", type=Whole(), help="Use the highest quality that fits in N bytes.")
 @click.option(
     "--target-bpp",
     metavar="BPP",
-    type=Number(min=0, min_open=True),
+    type=Number(),
     help="Use the highest quality that fits in BPP bits per pixel.",
 )
 @click.option(
     "--target-psnr",
     metavar="DB",
-    type=Number(min=0, min_open=True),
+    type=Number(),
     help="Use the lowest quality that reaches a PSNR of DB decibels.",
 )
 @click.option("--verify", is_flag=True, help="Decode each stream and read the file back before reporting success.")
 @click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
+@click.option("--no-stored-tiles", is_flag=True, help="Leave everything to the network, also text and drawings.")
 @click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
 @codec_options
 def compress(**values: Any) -> int:

@@ -44,7 +44,7 @@ class DecompressOptions(BatchOptions):
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="OUT", help="Output file (.png, .jpg, .webp ...), folder, or - for stdout.")
+@click.option("-o", "--output", metavar="OUT", help="Output file (.png, .jpg, .webp ...) or folder, or - for stdout.")
 @codec_options
 def decompress(**values: Any) -> int:
     """Decompress .aee streams to images.

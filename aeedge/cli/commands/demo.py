@@ -1,5 +1,6 @@
-"""`aeedge demo`: the main job in about a minute, and what it gave."""
+"""`aeedge demo`: shows the main job in about a minute."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import click
 
 from aeedge.cli.console import note, print_json, say
 from aeedge.cli.options import force_option, json_option
+from aeedge.cli.parameters import PATH, QUALITY
 from aeedge.figures import count, printable, table
 from aeedge.training.openmp import wait_briefly
 from aeedge_runtime.errors import AeedgeError
@@ -17,27 +19,49 @@ if TYPE_CHECKING:
     from aeedge.cli.demo import Demonstration
 
 
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """Options of `aeedge demo`.
+
+    Attributes:
+        output: folder for everything that is made.
+        data_dir: folder with MNIST's files; None for drawn digits.
+        quality: 1..100.
+        force: replace what is in the folder.
+        as_json: print one JSON object.
+    """
+
+    output: Path
+    data_dir: Path | None
+    quality: int
+    force: bool
+    as_json: bool
+
+
 @click.command()
-@click.option("--out", metavar="DIR", default="aeedge-demo", show_default=True, help="Where everything is written.")
-@click.option("--data-dir", metavar="DIR", help="Where MNIST lies; without it, digits are drawn.")
-@click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), default=50, show_default=True)
+@click.option(
+    "-o", "--output", metavar="DIR", type=PATH, default="aeedge-demo", show_default=True, help="Output folder."
+)
+@click.option("--data-dir", metavar="DIR", type=PATH, help="Folder with MNIST; without it, digits are drawn.")
+@click.option("--quality", metavar="1..100", type=QUALITY, default=50, show_default=True, help="Quality of the stream.")
 @force_option
 @json_option
-def demo(out: str, data_dir: str | None, quality: int, force: bool, as_json: bool) -> None:
-    """Train a small network, export it, compress 1,000 images to one file, restore them, compare with classic codecs.
+def demo(**values: Any) -> None:
+    """Train a small network, export it, compress 1,000 images with it and compare the result with classic codecs.
 
     Takes about a minute on two cores and needs no network connection.
     """
-    folder = Path(out)
-    if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise AeedgeError(f"{printable(folder)} exists; --force replaces what is in it, --out names another place")
+    options = DemoOptions(**values)
+    folder = options.output
+    if folder.is_dir() and any(folder.iterdir()) and not options.force:
+        raise AeedgeError(f"{printable(folder)} exists; --force replaces what is in it, -o names another folder")
     require_writable(folder / "run")
 
     wait_briefly()
     from aeedge.cli.demo import demonstrate
 
-    result = demonstrate(folder, Path(data_dir) if data_dir else None, quality, note)
-    if as_json:
+    result = demonstrate(folder, options.data_dir, options.quality, note)
+    if options.as_json:
         print_json({"command": "demo", **_facts(result)})
     else:
         _show(result)

@@ -1,4 +1,4 @@
-"""`aeedge doctor`: what of aeedge works on this machine, and what to do about the rest."""
+"""`aeedge doctor`: shows what works on this machine, and what to do about the rest."""
 
 import importlib.util
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from aeedge_runtime import Diagnosis
 
 UNHEALTHY = 5
-"""Exit code where not even the CPU works; a device is unavailable."""
+"""Exit code if not even the CPU works: that of an unavailable device."""
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> int:
-    """Show versions, try every device with a small graph, and name what is missing."""
+    """Show versions, test every device with a small graph, and name what is missing."""
     from aeedge_runtime import diagnose
 
     diagnosis = diagnose()

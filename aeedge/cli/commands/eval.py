@@ -1,14 +1,16 @@
-"""`aeedge eval`: a bundle against the classic codecs, with a report and a verdict."""
+"""`aeedge eval`: compares a bundle with the classic codecs, with a report and a verdict."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aeedge.cli.console import note, print_json, say, warn
-from aeedge.cli.options import device_option, force_option, json_option, threads_option
+from aeedge.cli.options import DeviceOptions, device_option, force_option, json_option, threads_option
+from aeedge.cli.outlet import Outlet
+from aeedge.cli.parameters import PATH, PSNR_RANGE, QUALITIES, Whole
 from aeedge.cli.progress import Progress
 from aeedge.extras import require_report
 from aeedge.figures import count, printable
@@ -18,87 +20,106 @@ from aeedge_runtime.files import require_writable
 if TYPE_CHECKING:
     from aeedge.evaluation.evaluate import Evaluation
 
-QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+DEFAULT_QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 SMALL_LIMIT = 1000
 FILES = ("report.html", "summary.json", "results.csv")
 NEEDED = ("scipy", "bjontegaard")
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """Qualities with commas between them."""
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(DeviceOptions):
+    """Options of `aeedge eval`.
 
-    name = "numbers"
+    Attributes:
+        bundle: folder, .aeb file or name.
+        data: folder of images, MNIST's folder, or an .npz file.
+        output: folder for the report.
+        limit: largest number of images, or None.
+        qualities: qualities of the bundle, or None.
+        against: classic codecs, separated by commas; None for all that are available.
+        psnr_range: range of the BD-rate in dB, or None.
+        no_ms_ssim: leave out MS-SSIM.
+        examples: number of images to show.
+        jobs: images at once.
+        force: replace existing files.
+        as_json: print one JSON object.
+    """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the numbers in ascending order, each once."""
-        try:
-            found = sorted({int(word) for word in value.split(",")})
-        except ValueError:
-            found = []
-        if len(found) < 2 or not 1 <= found[0] <= found[-1] <= 100:
-            self.fail(f"found {value}, expected at least two qualities in 1..100, as 10,30,50,70", param, ctx)
-        return tuple(found)
-
-
-class Span(click.ParamType):  # type: ignore[type-arg]
-    """A range of PSNR, as 28.5:36."""
-
-    name = "range"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        """Return both ends in dB."""
-        low, _, high = value.partition(":")
-        try:
-            found = float(low), float(high)
-        except ValueError:
-            found = (0.0, 0.0)
-        if not 0 < found[0] < found[1] < 100:
-            self.fail(f"found {value}, expected LOW:HIGH in dB, as 28.5:36", param, ctx)
-        return found
+    bundle: str
+    data: Path
+    output: Path
+    limit: int | None
+    qualities: tuple[int, ...] | None
+    against: str | None
+    psnr_range: tuple[float, float] | None
+    no_ms_ssim: bool
+    examples: int
+    jobs: int
+    force: bool
+    as_json: bool
 
 
 @click.command("eval")
 @click.argument("bundle", metavar="BUNDLE")
-@click.option("--data", metavar="D", required=True, help="A folder of images, MNIST's folder, or an .npz.")
-@click.option("-o", "--output", metavar="DIR", default="evaluation", show_default=True, help="Where the report goes.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N images, spread over all.")
-@click.option("--qualities", metavar="Q,Q,...", type=Numbers(), help="Of the bundle.  [default: 1,10,20,...,100]")
-@click.option("--against", metavar="C,C,...", help="jpeg, webp4, webp6, avif6, avif9, jxl.  [default: all there are]")
-@click.option("--psnr-range", "span", metavar="LOW:HIGH", type=Span(), help="Of the BD-rate.  [default: 28.5:36 dB]")
-@click.option("--no-ms-ssim", is_flag=True, help="Leave out MS-SSIM, which takes time.")
-@click.option("--examples", metavar="N", type=click.IntRange(0, 50), default=4, show_default=True, help="Pictures.")
-@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once.")
+@click.option(
+    "--data",
+    metavar="PATH",
+    type=PATH,
+    required=True,
+    help="Folder of images, folder with MNIST's files, or an .npz file.",
+)
+@click.option(
+    "-o", "--output", metavar="DIR", type=PATH, default="evaluation", show_default=True, help="Folder for the report."
+)
+@click.option("--limit", metavar="N", type=Whole(), help="Use at most N images, spread evenly over all.")
+@click.option("--qualities", metavar="Q,Q,...", type=QUALITIES, help="Qualities of BUNDLE.  [default: 1,10,20,...,100]")
+@click.option(
+    "--against",
+    metavar="NAME,...",
+    help="Codecs to compare with: jpeg, webp4, webp6, avif6, avif9, jxl.  [default: all available]",
+)
+@click.option("--psnr-range", metavar="LOW:HIGH", type=PSNR_RANGE, help="Range of the BD-rate.  [default: 28.5:36 dB]")
+@click.option("--no-ms-ssim", is_flag=True, help="Skip MS-SSIM, which takes time.")
+@click.option(
+    "--examples",
+    metavar="N",
+    type=Whole(0, 50),
+    default=4,
+    show_default=True,
+    help="Images to show in the report.",
+)
+@click.option("--jobs", metavar="N", type=Whole(), default=1, show_default=True, help="Images to process at once.")
 @device_option
 @threads_option
 @force_option
 @json_option
-def evaluate(bundle: str, data: str, output: str, force: bool, as_json: bool, **options: Any) -> int:
-    """Measure a bundle against JPEG, WebP, AVIF (and JPEG XL) on the same images, and say which one to use.
+def evaluate(**values: Any) -> int:
+    """Compare BUNDLE with JPEG, WebP, AVIF and JPEG XL on the same images, and say which codec to use.
 
-    Writes report.html, summary.json and results.csv. Small images of one size (28x28, 32x32) are evaluated as a set.
+    Writes report.html, summary.json and results.csv. Small images of one size, such as 28x28, are compared as a set.
     """
+    options = EvalOptions(**values)
     require_report(NEEDED, "the evaluation needs")
-    folder = _check_output(Path(output), force)
-    evaluation, report = _run(bundle, Path(data), options)
+    _check_output(options.output, options.force)
+    evaluation, report = _run(options)
 
     from aeedge.evaluation.results import to_csv, to_json, to_summary
     from aeedge.evaluation.verdict import verdict
-    from aeedge_runtime.files import atomic_write
 
-    folder.mkdir(parents=True, exist_ok=True)
+    outlet = Outlet((), force=options.force)
     for name, content in zip(FILES, (report, to_json(evaluation), to_csv(evaluation)), strict=True):
-        atomic_write(folder / name, content, overwrite=force)
-    if as_json:
-        files = {name.partition(".")[0]: str(folder / name) for name in FILES}
+        outlet.write(options.output / name, content)
+    if options.as_json:
+        files = {name.partition(".")[0]: str(options.output / name) for name in FILES}
         print_json({"command": "eval", **to_summary(evaluation), "files": files})
     else:
         for sentence in verdict(evaluation):
             say(f"{sentence.kind:5} {sentence.text}")
-        say(f"report {printable(folder / FILES[0])}")
+        say(f"report {printable(options.output / FILES[0])}")
     return 1 if evaluation.data["left_out"] else 0
 
 
-def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation, bytes]":
+def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
     from aeedge.classic import choose_classics
     from aeedge.evaluation.data import is_small_set, open_images
     from aeedge.evaluation.evaluate import evaluate_images, evaluate_set
@@ -110,30 +131,30 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.backend import default_threads
 
-    classics = choose_classics(options["against"].split(",") if options["against"] else None)
-    codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
+    classics = choose_classics(options.against.split(",") if options.against else None)
+    codec = Codec.load(options.bundle, device=options.device, threads=options.threads)
     for half in ("encoder", "decoder"):
         codec.bundle.require(half, "evaluate")
     report = ReadingReport()
-    images = open_images(data, codec.bundle.manifest.image.channels, options["limit"], report)
-    threads = options["threads"] or default_threads()
-    plan = Plan(options["qualities"] or QUALITIES, classics, threads, ms_ssim=not options["no_ms_ssim"])
-    place, span = printable(data), options["span"]
+    images = open_images(options.data, codec.bundle.manifest.image.channels, options.limit, report)
+    threads = options.threads or default_threads()
+    plan = Plan(options.qualities or DEFAULT_QUALITIES, classics, threads, ms_ssim=not options.no_ms_ssim)
+    place, span = printable(options.data), options.psnr_range
     small = is_small_set(images)
-    if small and options["limit"] is None:
+    if small and options.limit is None:
         images = [images[index] for index in spread(len(images), SMALL_LIMIT)]
     note(f"{count(len(images), 'image')}, {len(plan.qualities)} qualities, against {_names(classics)}")
-    if small and options["jobs"] > 1:
-        warn("--jobs: small images are measured as a set, all at once; left aside")
+    if small and options.jobs > 1:
+        warn("--jobs has no effect: small images are measured as a set")
     with Progress() as shown:
         if small:
             evaluation = evaluate_set(codec, images, plan, span=span, place=place, progress=shown.report)
         else:
-            jobs = options["jobs"]
+            jobs = options.jobs
             evaluation = evaluate_images(codec, images, plan, span=span, jobs=jobs, place=place, progress=shown.report)
     evaluation = replace(evaluation, data={**evaluation.data, "left_out": list(report.failures.values())})
     example = next((classic for classic in classics if classic.key.startswith("webp")), classics[0])
-    examples = choose_examples(codec, images, evaluation, example, options["examples"])
+    examples = choose_examples(codec, images, evaluation, example, options.examples)
     return evaluation, to_html(evaluation, examples)
 
 
@@ -141,12 +162,11 @@ def _names(classics: Sequence[Any]) -> str:
     return ", ".join(classic.title for classic in classics)
 
 
-def _check_output(folder: Path, force: bool) -> Path:
+def _check_output(folder: Path, force: bool) -> None:
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not force:
         raise AeedgeError(f"{printable(folder / existing[0])} exists; --force replaces it, -o names another folder")
     require_writable(folder / FILES[0])
-    return folder
 
 
 eval = evaluate  # noqa: A001  the command line looks for the command's own name

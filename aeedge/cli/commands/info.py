@@ -1,4 +1,4 @@
-"""`aeedge info`: what is in a bundle or a stream, without running it."""
+"""`aeedge info`: shows what is in a bundle or a stream, without running it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,22 +8,25 @@ import click
 
 from aeedge.cli.console import print_json, say
 from aeedge.cli.options import json_option
-from aeedge.figures import count, printable, size
+from aeedge.figures import count, printable, size, stored_tiles
 from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import InputError
 
 SIGNATURE = b"\xaeED"
-"""How a stream starts."""
+"""First bytes of a stream."""
 
 ZIP_SIGNATURE = b"PK"
-"""How a bundle in one file starts."""
+"""First bytes of a bundle in one file."""
 
 
 @click.command()
 @click.argument("thing", metavar="BUNDLE|FILE")
 @json_option
 def info(thing: str, as_json: bool) -> None:
-    """Show what is in a bundle (folder, .aeb file, shipped name) or a stream (.aee file, or - for standard input)."""
+    """Show what is in a bundle or a stream.
+
+    A bundle is a folder, an .aeb file or a shipped name; a stream is an .aee file, or - for standard input.
+    """
     stream = _read_stream(thing)
     facts = _bundle_facts(thing) if stream is None else _stream_facts(thing, stream)
     if as_json:
@@ -79,6 +82,8 @@ def _show_stream(facts: Mapping[str, Any]) -> None:
     say(
         f"           {facts['payload_bytes']:,} payload in {count(facts['chunks'], 'chunk')}, {overhead} header, checks"
     )
+    if facts["stored_tiles"]:
+        say(f"tiles      {stored_tiles(facts['stored_tiles'], facts['tiles'], facts['max_error'])}")
     for name, octets in facts["section_bytes"].items():
         say(f"           {octets:,} bytes of {name}")
 

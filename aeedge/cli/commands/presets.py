@@ -1,4 +1,4 @@
-"""`aeedge presets`: the named networks, or the whole config of one."""
+"""`aeedge presets`: lists the named networks, or prints the config of one."""
 
 import json
 
@@ -12,9 +12,13 @@ from aeedge.cli.options import json_option
 @click.argument("name", required=False)
 @json_option
 def presets(name: str | None, as_json: bool) -> None:
-    """List the presets, or print the config of NAME.
+    r"""List the presets, or print the config of NAME.
 
-    The config can be saved, edited and trained: aeedge presets NAME > my.json; aeedge train --config my.json --out RUN
+    To train a config of your own, save and edit one:
+
+    \b
+    aeedge presets NAME > my.json
+    aeedge train --config my.json -o RUN
     """
     from aeedge.presets import PRESETS, find_preset
 
@@ -34,7 +38,7 @@ def presets(name: str | None, as_json: bool) -> None:
         macs = f"{encoder:,} + {decoder:,}"
         line = f"{preset.name:18}{preset.parameters:>12,}  {macs:>16}  {preset.input_size:18}{preset.latent_size:14}"
         say(f"{line.rstrip()}\n    {preset.purpose}")
-    say("MACs: multiply-accumulates of encoder + decoder. The whole config of one: aeedge presets NAME")
+    say("MACs: multiply-accumulates of encoder + decoder. Print the config of one with: aeedge presets NAME")
 
 
 def _entry(preset: object) -> dict[str, object]:

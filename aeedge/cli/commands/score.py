@@ -1,7 +1,10 @@
-"""`aeedge score`: how unlike the training images each image is."""
+"""`aeedge score`: measures how unlike the training images each image is."""
+
+from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +14,8 @@ from aeedge.cli.console import note, print_json, say
 from aeedge.cli.options import device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
 from aeedge.cli.outputs import Job, distinct
-from aeedge.cli.parameters import Number
-from aeedge.cli.selection import Selection, data_options
+from aeedge.cli.parameters import PATH, Number
+from aeedge.cli.selection import Selection, SelectionOptions, data_options
 from aeedge.figures import count, printable
 from aeedge.sources import STDIN
 
@@ -20,83 +23,115 @@ if TYPE_CHECKING:
     from aeedge.applications.anomaly import Scored
     from aeedge_runtime.bundle.manifest import AnomalyFacts
 
-PATH = click.Path(path_type=Path)
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(SelectionOptions):
+    """Options of `aeedge score`.
+
+    Attributes:
+        output: CSV file; None for standard output.
+        threshold: score from which an image is anomalous; None for the one in the bundle.
+        heat_maps: folder for pictures of the differences.
+        normal: class to compare with all others.
+    """
+
+    output: Path | None
+    threshold: float | None
+    heat_maps: Path | None
+    normal: str | None
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            click.UsageError: they do.
+        """
+        super().__post_init__()
+        if self.as_json and self.output:
+            raise click.UsageError("--json cannot be combined with -o, which writes CSV")
+        if self.output == Path(STDIN):
+            raise click.UsageError("-o needs the name of a file; without -o, scores go to stdout")
 
 
 @click.command()
 @click.argument("bundle")
-@click.argument("images", metavar="[IMG]...", nargs=-1)
+@click.argument("images", metavar="[IMAGE]...", nargs=-1)
 @data_options
-@click.option("-o", "--output", metavar="FILE.csv", type=PATH, help="Instead of standard output.")
-@click.option("--threshold", type=Number(min=0), help="Instead of the one calibrated at export.")
+@click.option("-o", "--output", metavar="FILE.csv", type=PATH, help="Write the CSV to a file instead of stdout.")
+@click.option(
+    "--threshold", metavar="T", type=Number(or_equal=True), help="Threshold to use.  [default: the one set at export]"
+)
 @click.option("--heat-maps", metavar="DIR", type=PATH, help="Write a picture of the differences for each image.")
-@click.option("--normal", metavar="CLASS", help="Tell how well scores separate this class from the others (AUROC).")
+@click.option("--normal", metavar="CLASS", help="Report how well scores separate CLASS from the others (AUROC).")
 @device_option
 @threads_option
 @force_option
 @json_option
-def score(bundle: str, images: tuple[str, ...], as_json: bool, **options: Any) -> int:
-    """Give every image a score: the mean squared error, samples in 0..1, of what the model in BUNDLE makes of it.
+def score(**values: Any) -> int:
+    """Score how poorly the model in BUNDLE reproduces each image: the higher, the more unusual.
 
-    Prints CSV: name, class, score, and whether the score lies above the threshold.
+    The score is the mean squared error, with samples in 0..1. Prints CSV: name, class, score, and whether the score
+    exceeds the threshold.
     """
-    output, maps = options["output"], options["heat_maps"]
-    if as_json and output:
-        raise click.UsageError("found --json and -o, expected one of them")
-    if output == Path(STDIN):
-        raise click.UsageError("found -o -, expected a file; without -o the scores go to stdout")
-    selection = Selection(images, options)
-    outlet = Outlet(selection.sources, force=options["force"])
-    if output:
-        outlet.check(output)
-    if maps:
-        jobs = distinct([Job(source, _map_place(maps, source.relative)) for source in selection.sources])
-        for place in (job.output for job in jobs if job.output):
-            outlet.check(place)
+    options = ScoreOptions(**values)
+    selection = Selection(options)
+    outlet = _checked_outlet(options, selection)
 
     from aeedge.applications.anomaly import score_images
     from aeedge_runtime import Codec
 
-    codec = Codec.load(bundle, device=options["device"], threads=options["threads"])
+    codec = Codec.load(options.bundle, device=options.device, threads=options.threads)
     for half in ("encoder", "decoder"):
         codec.bundle.require(half, "score")
-    facts = codec.bundle.manifest.anomaly
-    threshold = options["threshold"] if options["threshold"] is not None else facts.threshold if facts else None
+    facts = codec.bundle.manifest.anomaly if options.threshold is None else None
+    threshold = facts.threshold if facts else options.threshold
     rows = []
     for scored in score_images(codec, selection.images(codec.bundle.manifest.image.channels)):
         rows.append(_row(scored, threshold))
-        if maps:
-            _write_map(outlet, maps, scored)
-    if not rows and selection.failures and not as_json:
-        return selection.exit_code  # none could be read, and each was named
-    summary = _summary(rows, threshold, facts if options["threshold"] is None else None, options["normal"])
-    if as_json:
+        if options.heat_maps:
+            _write_map(outlet, options.heat_maps, scored)
+    if not rows and selection.failures and not options.as_json:
+        return selection.exit_code  # none could be read, and each was reported
+    summary = _summary(rows, threshold, facts, options.normal)
+    if options.as_json:
         print_json({"command": "score", "summary": summary, "results": rows, "failures": selection.failures})
     else:
-        _print(rows, summary, output, outlet)
+        _print(rows, summary, options.output, outlet)
     return selection.exit_code
 
 
-def _row(scored: "Scored", threshold: float | None) -> dict[str, Any]:
+def _checked_outlet(options: ScoreOptions, selection: Selection) -> Outlet:
+    """Return what writes the outputs, after a check that they can be written."""
+    outlet = Outlet(selection.sources, force=options.force)
+    if options.output:
+        outlet.check(options.output)
+    if folder := options.heat_maps:
+        jobs = distinct([Job(source, _map_path(folder, source.relative)) for source in selection.sources])
+        for path in (job.output for job in jobs if job.output):
+            outlet.check(path)
+    return outlet
+
+
+def _row(scored: Scored, threshold: float | None) -> dict[str, Any]:
     anomalous = None if threshold is None else scored.score > threshold
     return {"name": scored.image.name, "label": scored.image.label, "score": scored.score, "anomalous": anomalous}
 
 
-def _write_map(outlet: Outlet, folder: Path, scored: "Scored") -> None:
+def _write_map(outlet: Outlet, folder: Path, scored: Scored) -> None:
     from aeedge.applications.anomaly import heat_map
     from aeedge_runtime import Picture
     from aeedge_runtime.images.save import picture_bytes
 
     data, _ = picture_bytes(Picture(heat_map(scored.image.pixels, scored.restored)), ".png")
-    outlet.write(_map_place(folder, PurePosixPath(scored.image.name)), data)
+    outlet.write(_map_path(folder, PurePosixPath(scored.image.name)), data)
 
 
-def _map_place(folder: Path, name: PurePath) -> Path:
+def _map_path(folder: Path, name: PurePath) -> Path:
     return folder / name.with_name(f"{name.name}.png")
 
 
 def _summary(
-    rows: list[dict[str, Any]], threshold: float | None, facts: "AnomalyFacts | None", normal: str | None
+    rows: list[dict[str, Any]], threshold: float | None, facts: AnomalyFacts | None, normal: str | None
 ) -> dict[str, Any]:
     summary: dict[str, Any] = {"images": len(rows), "threshold": threshold}
     if threshold is not None:
@@ -129,7 +164,7 @@ def _print(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path | N
     else:
         click.echo(text, nl=False)
     if summary["threshold"] is None:
-        note("no threshold: the bundle was exported without one; give one with --threshold")
+        note("no threshold: the bundle has none; set one with --threshold")
     else:
         rate = summary.get("false_positive_rate")
         source = f"calibrated for a false-positive rate of {rate:.3g}" if rate else "as given"

@@ -12,7 +12,7 @@ import click
 
 from aeedge.cli.console import note, say
 from aeedge.cli.errors import SIGNALLED
-from aeedge.cli.parameters import PATH, Number
+from aeedge.cli.parameters import PATH, Number, Whole
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:
@@ -123,16 +123,16 @@ class TrainOptions:
     "--config", metavar="FILE", type=PATH, help="Train a config, in the form that `aeedge presets NAME` prints."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the config; repeatable.")
-@click.option("--epochs", metavar="N", type=click.IntRange(1), help="Passes over the images.")
-@click.option("--max-steps", metavar="N", type=click.IntRange(1), help="Optimizer steps, instead of epochs.")
+@click.option("--epochs", metavar="N", type=Whole(), help="Passes over the images.")
+@click.option("--max-steps", metavar="N", type=Whole(), help="Optimizer steps, instead of epochs.")
 @click.option(
     "--max-minutes",
     metavar="M",
-    type=Number(0, min_open=True),
+    type=Number(),
     help="Stop after M minutes; --resume continues the run.",
 )
-@click.option("--batch-size", metavar="N", type=click.IntRange(1), help="Images per step, over all devices.")
-@click.option("--learning-rate", metavar="X", type=Number(0, min_open=True), help="Peak learning rate.")
+@click.option("--batch-size", metavar="N", type=Whole(), help="Images per step, over all devices.")
+@click.option("--learning-rate", metavar="X", type=Number(), help="Peak learning rate.")
 @click.option(
     "--seed", metavar="N", type=int, help="Random seed for the data split, initial weights, batches and noise."
 )
@@ -158,9 +158,9 @@ class TrainOptions:
 @click.option("--force", is_flag=True, help="Replace the run in the output folder.")
 @click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--devices", metavar="N", default="1", show_default=True, help="Devices per machine, or auto.")
-@click.option("--nodes", metavar="N", default=1, show_default=True, type=click.IntRange(1), help="Machines.")
+@click.option("--nodes", metavar="N", default=1, show_default=True, type=Whole(), help="Machines.")
 @click.option("--strategy", metavar="NAME", default="auto", show_default=True, help="auto, ddp or ddp_spawn.")
-@click.option("--threads", metavar="N", type=click.IntRange(1, 1024), help="CPU threads of PyTorch.")
+@click.option("--threads", metavar="N", type=Whole(1, 1024), help="CPU threads of PyTorch.")
 @click.option("--compile", is_flag=True, help="Use torch.compile: a slower start, faster steps.")
 def train(**values: Any) -> None:
     """Train PRESET on images and write a run folder.

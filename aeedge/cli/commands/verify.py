@@ -1,4 +1,4 @@
-"""`aeedge verify`: does a bundle work here as it did where it was exported?"""
+"""`aeedge verify`: checks that a bundle works here as it did where it was exported."""
 
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @threads_option
 @json_option
 def verify(bundle: str, device: str, threads: int | None, as_json: bool) -> int:
-    """Check every file of BUNDLE, and replay its golden streams on this machine.
+    """Check the files of BUNDLE, and reproduce its golden streams on this machine.
 
-    The symbols must be the same; pixels may differ by 1 at most. BUNDLE is a folder, an .aeb file or a shipped name.
+    Symbols must be identical and pixels may differ by at most 1. BUNDLE is a folder, an .aeb file or a shipped name.
     """
     from aeedge_runtime import verify_bundle
 

@@ -44,24 +44,26 @@ def adapt_onnx(
     """
     if sum(option is not None for option in (size, tile, whole)) > 1:
         raise ArgumentError("size, tile and whole cannot be combined; give one of them")
-    halves = [
-        OnnxHalf(read_onnx(source, _name(source, role)), _name(source, role), choice)
-        for source, role, choice in ((encoder, "encoder", latent), (decoder, "decoder", output))
-    ]
-    scale, shape = pixel_range(pixels), halves[0].takes[1]
+    first, second = _half(encoder, "encoder", latent), _half(decoder, "decoder", output)
+    scale, shape = pixel_range(pixels), first.takes[1]
     layouts = _layouts(shape)
     if not layouts:
         raise ExportError(
-            f"{halves[0].name}: takes {list(shape)}, expected [N, C, H, W] or [N, H, W, C] with 1 or 3 channels"
+            f"{first.name}: takes {list(shape)}, expected [N, C, H, W] or [N, H, W, C] with 1 or 3 channels"
         )
-    probe = OnnxAutoencoder(*halves, Geometry(3, (1, 1), 1), scale)
+    probe = OnnxAutoencoder(first, second, Geometry(3, (1, 1), 1), scale)
     sides = [shape[1:3] if last else shape[2:4] for last in layouts]
     fixed = next((side for side in sides if all(isinstance(length, int) for length in side)), None)
     channels = [count for last in layouts if isinstance(count := shape[3 if last else 1], int)] or [3, 1]
     with torch.no_grad():
         geometry = find_geometry(raw_run(probe), channels, layouts=layouts, patch=size or tile or fixed)
-    model = OnnxAutoencoder(*halves, geometry, scale).eval()
+    model = OnnxAutoencoder(first, second, geometry, scale).eval()
     return finished(model, whole)  # type: ignore[return-value]
+
+
+def _half(source: Path | str | bytes, role: str, choice: str | int | None) -> OnnxHalf:
+    name = _name(source, role)
+    return OnnxHalf(read_onnx(source, name), name, choice)
 
 
 def _layouts(shape: tuple[int | str | None, ...]) -> list[bool]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.compose
 import onnx_ir
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper

@@ -5,6 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 import onnx
+import onnx.inliner
+import onnx.version_converter
 import onnxruntime
 import torch
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,24 +34,23 @@ class PixelRange:
         """Return images `[N, C, H, W]` in 0..1 in the network's numbers."""
         if (self.low, self.high) == (0.0, 1.0):
             return image
-        low, span = self._low_and_span(image)
-        return image * span + low
+        low, high = self._bounds(image)
+        return image * (high - low) + low
 
     def from_network(self, image: Tensor) -> Tensor:
         """Return the network's images `[N, C, H, W]` in 0..1."""
         if (self.low, self.high) == (0.0, 1.0):
             return image
-        low, span = self._low_and_span(image)
-        return (image - low) / span
+        low, high = self._bounds(image)
+        return (image - low) / (high - low)
 
-    def _low_and_span(self, image: Tensor) -> tuple[Any, Any]:
-        if isinstance(self.low, tuple) and isinstance(self.high, tuple):
-            low, high = (
-                torch.tensor(bound, dtype=image.dtype, device=image.device).reshape(1, -1, 1, 1)
-                for bound in (self.low, self.high)
-            )
-            return low, high - low
-        return self.low, self.high - self.low  # type: ignore[operator]
+    def _bounds(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return low and high, `[1, C or 1, 1, 1]`, in the precision of the images."""
+        low, high = (
+            torch.tensor(bound, dtype=image.dtype, device=image.device).reshape(1, -1, 1, 1)
+            for bound in (self.low, self.high)
+        )
+        return low, high
 
 
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class NetworkFile:
         module = self._run()
         if not hasattr(module, self.name):
             raise ArgumentError(f"{self.path}: there is no {self.name} in it")
-        found = getattr(module, self.name)
+        found: Any = getattr(module, self.name)
         if not isinstance(found, nn.Module | tuple) and callable(found):
             try:
                 found = found()
@@ -63,7 +63,7 @@ class NetworkFile:
         halves = found if isinstance(found, tuple) else (found,)
         if not all(isinstance(half, nn.Module) for half in halves) or len(halves) > 2:
             raise ArgumentError(f"{self.path}:{self.name}: expected a torch module, or a tuple of encoder and decoder")
-        return found
+        return cast(Network, found)
 
     def _run(self) -> Any:
         """Import the file as a module of its own; files next to it can be imported."""

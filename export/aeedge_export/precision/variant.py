@@ -20,7 +20,6 @@ from aeedge_export.draft import GRAPH_HALVES, Progress, belongs
 from aeedge_export.golden import golden_files
 from aeedge_export.graphs.canonical import IR_VERSION, manifest_bytes, zip_bytes
 from aeedge_export.graphs.half_storage import narrow, round_weights, widen
-from aeedge_export.latents import cut_patches, pad_to_stride
 from aeedge_export.precision.cost import GraphPrice, Price, check_rates, measure_rates, price_of, time_graphs
 from aeedge_export.precision.equalize import Feeds
 from aeedge_export.precision.float16 import halve
@@ -29,7 +28,9 @@ from aeedge_export.precision.request import Request
 from aeedge_runtime._version import __version__
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.bundle.manifest import HALVES
+from aeedge_runtime.bundle.quantizer import dequantize, to_steps
 from aeedge_runtime.codec import Codec
+from aeedge_runtime.coding.tiling import cut_patches, pad_to_stride
 from aeedge_runtime.errors import ArgumentError
 from aeedge_runtime.inference.backend import default_threads
 from aeedge_runtime.inference.session import SessionOptions, open_session
@@ -151,8 +152,7 @@ class Feeding:
         tables, turns = self._bundle.tables, (place + np.arange(len(latent))) % len(FEED_QUALITIES)
         step = tables.steps[np.array(FEED_QUALITIES)[turns] - 1][:, :, None, None]
         offset = tables.offsets[:, None, None]
-        restored: NDArray[np.float32] = (np.rint((latent - offset) / step) * step + offset).astype(np.float32)
-        return restored
+        return dequantize(np.rint(to_steps(latent, step, offset)), step, offset, np.zeros(1, np.float32))
 
 
 def _check(bundle: Bundle, calibration: Sequence[Pixels], held_out: Sequence[Pixels]) -> None:

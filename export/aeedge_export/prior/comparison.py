@@ -27,18 +27,18 @@ class _Side:
     decompress_ms: float
 
 
-def compare_bundles(before: Bundle, after: Bundle, images: Sequence[NDArray[np.uint8]]) -> dict[str, str]:
+def compare_bundles(old_bundle: Bundle, new_bundle: Bundle, images: Sequence[NDArray[np.uint8]]) -> dict[str, str]:
     """Return in words what a prior gains and costs, measured on real streams of held-out images."""
-    old, new = (_measure(Codec.load(bundle), images[:IMAGES]) for bundle in (before, after))
+    old, new = (_measure(Codec.load(bundle), images[:IMAGES]) for bundle in (old_bundle, new_bundle))
     low, high = max(min(old.psnr_db), min(new.psnr_db)), min(max(old.psnr_db), max(new.psnr_db))
-    curves = [(side.stream_bytes, side.psnr_db) for side in (new, old)]
-    found = compare_curves(*curves, (low, high), ("fitted", "before")) if low < high else None
+    ours, theirs = ((side.stream_bytes, side.psnr_db) for side in (new, old))
+    found = compare_curves(ours, theirs, (low, high), ("fitted", "before")) if low < high else None
     shown = "no common range" if found is None or found.percent is None else f"{found.percent:+.1f} %"
     return {
         "bytes_at_equal_psnr": f"{shown} ({low:.1f} to {high:.1f} dB)",
         "bytes_by_quality": ", ".join(
-            f"{quality}: {ours:.0f} ({theirs:.0f} before)"
-            for quality, ours, theirs in zip(QUALITIES, new.stream_bytes, old.stream_bytes, strict=True)
+            f"{quality}: {after:.0f} ({before:.0f} before)"
+            for quality, after, before in zip(QUALITIES, new.stream_bytes, old.stream_bytes, strict=True)
         ),
         "compress_ms": f"{new.compress_ms:.1f} ({old.compress_ms:.1f} before)",
         "decompress_ms": f"{new.decompress_ms:.1f} ({old.decompress_ms:.1f} before)",

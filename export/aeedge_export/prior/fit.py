@@ -126,4 +126,5 @@ def _loss(
     symbols = round_through(hyper.clamp(-HYPER_LIMIT, HYPER_LIMIT))
     noise = torch.rand(latent.shape, generator=generator) - 0.5
     bits = bits + code_latent(prior.prior, symbols, latent, noise)[1]
-    return (bits / (latent.shape[2] * latent.shape[3]) / expected[row]).mean()
+    share: Tensor = bits / (latent.shape[2] * latent.shape[3]) / expected[row]
+    return share.mean()

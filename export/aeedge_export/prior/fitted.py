@@ -34,6 +34,8 @@ class FittedAutoencoder(Autoencoder):
     """
 
     config: Geometry
+    encoder: OnnxHalf
+    decoder: OnnxHalf
 
     def __init__(
         self,

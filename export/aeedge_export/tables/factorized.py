@@ -17,6 +17,7 @@ from aeedge_export.tables.fit import (
     pack,
     symbol_bits,
 )
+from aeedge_runtime.bundle.quantizer import dequantize, to_steps
 from aeedge_runtime.bundle.tables import QUALITIES
 
 CERTAIN_SHARE = 0.9995
@@ -120,8 +121,8 @@ def restore(
     )
     restored = []
     for latent in latents:
-        symbols = np.rint((latent - offset) / step)
-        restored.append((offset + (symbols - share * shrink * np.sign(symbols)) * step).astype(np.float32))
+        symbols = np.rint(to_steps(latent.astype(np.float64), step, offset))
+        restored.append(dequantize(symbols, step, offset, share * shrink).astype(np.float32))
     return restored
 
 

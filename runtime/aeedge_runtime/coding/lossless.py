@@ -50,8 +50,20 @@ def encode_blob(pixels: Pixels, *, png: bool = False) -> bytes:
     efforts = EFFORTS if pixels.shape[0] * pixels.shape[1] <= THOROUGH_PIXELS else EFFORTS[:1]
     found = [_encode_vp8l(pixels, effort) for effort in efforts] if has_webp() else []
     if png or not found:
-        found.append(_encode_zlib(pixels))
+        found.append(encode_zlib(pixels))
     return min(found, key=len)
+
+
+def encode_zlib(pixels: Pixels) -> bytes:
+    """Return pixels, uint8 [H, W, C], in PNG's way."""
+    file = _saved(pixels, "PNG", optimize=True)
+    data, position = b"", len(PNG_SIGNATURE)
+    while position < len(file):
+        size, kind = struct.unpack_from(">I4s", file, position)
+        if kind == b"IDAT":
+            data += file[position + 8 : position + 8 + size]
+        position += size + 12
+    return data
 
 
 def decode_blob(blob: bytes, height: int, width: int, channels: int) -> Pixels:
@@ -86,17 +98,6 @@ def _encode_vp8l(pixels: Pixels, effort: int) -> bytes:
     if planes.shape[2] == 4:
         blob[4] |= _ALPHA_BIT  # libwebp says that there is no alpha where all of it is 255
     return bytes(blob)
-
-
-def _encode_zlib(pixels: Pixels) -> bytes:
-    file = _saved(pixels, "PNG", optimize=True)
-    data, position = b"", len(PNG_SIGNATURE)
-    while position < len(file):
-        size, kind = struct.unpack_from(">I4s", file, position)
-        if kind == b"IDAT":
-            data += file[position + 8 : position + 8 + size]
-        position += size + 12
-    return data
 
 
 def _saved(pixels: Pixels, kind: str, **options: Any) -> bytes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Pixels
 from ..stream.tile_grid import Rectangle
-from ..stream.tile_sections import TileBlobs
+from ..stream.tile_sections import Bound, TileBlobs
 from .blocks import Canvas
 from .lossless import decode_blob
 
@@ -32,6 +32,14 @@ def paste_tiles(tiles: TileBlobs, canvas: Canvas, alpha: Pixels | None = None) -
         canvas.paste(part.top, part.left, pixels[..., :channels])
         if tiles.alpha and tall is not None:
             tall[part.top : part.bottom, part.left : part.right] = pixels[..., channels]
+
+
+def add_residual(bound: Bound, canvas: Canvas) -> None:
+    """Add the residual of a bound, if there is one, to decoded images; errors as `paste_tiles`."""
+    if bound.residual is None:
+        return
+    for part, samples in _pieces(bound.residual, canvas.shape[3]):
+        canvas.add(part.top, part.left, samples.view(np.int8).astype(np.int32) * bound.step)
 
 
 def _pieces(tiles: TileBlobs, channels: int) -> Iterator[tuple[Rectangle, Pixels]]:

@@ -1,4 +1,4 @@
-"""What a stream says about itself without its model."""
+"""Facts of a stream that need no model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from ..errors import ArgumentError, StreamError
 from ..files import read_regular
 from ..limits import MAX_STREAM_BYTES
-from .container import ALPHA, EXIF, ICC, NAMES, StreamHeader, read_header
+from .container import ALPHA, BOUND, EXIF, ICC, NAMES, TILES, StreamHeader, read_header
 from .sections import unpack_names
+from .tile_grid import TileGrid
+from .tile_sections import count_tiles
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 
-_SECTIONS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names"}
+_SECTIONS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names", TILES: "stored tiles", BOUND: "bound"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class StreamInfo:
     """Facts of a stream.
 
     Attributes:
-        stream_id: 16 hex digits, the latent space it was written in.
+        stream_id: 16 hex digits, the latent space of its symbols.
         quality: 1..100.
         count: images.
         width: columns of each in pixels.
@@ -33,6 +35,10 @@ class StreamInfo:
         section_bytes: bytes of each optional section by name.
         chunks: independent pieces of the payload.
         bits_per_pixel: all bits of the stream per pixel of all images.
+        tiles: tiles of all images, 64 pixels square but at the ends.
+        stored_tiles: those that are stored exactly, or, under a bound, within it.
+        max_error: no sample of color is off by more: what the writer vouches for, 0 where all tiles are stored exactly;
+            None where there is no bound.
     """
 
     stream_id: str
@@ -46,10 +52,13 @@ class StreamInfo:
     section_bytes: Mapping[str, int]
     chunks: int
     bits_per_pixel: float
+    tiles: int
+    stored_tiles: int
+    max_error: int | None
 
 
 def stream_info(data: Data) -> StreamInfo:
-    """Facts of a stream, given as bytes or as the path of a file.
+    """Return the facts of a stream, given as bytes or as the path of a file.
 
     Raises:
         StreamError: damaged, forged or not a stream.
@@ -57,6 +66,9 @@ def stream_info(data: Data) -> StreamInfo:
     """
     data = stream_bytes(data)
     header = read_header(data)
+    grid = TileGrid(header.count, header.height, header.width)
+    stored = count_tiles(_section(data, header, TILES), grid) if TILES in header.section_bytes else 0
+    bound = _section(data, header, BOUND)[0] if BOUND in header.section_bytes else None
     return StreamInfo(
         stream_id=header.stream_id.hex(),
         quality=header.quality,
@@ -69,11 +81,14 @@ def stream_info(data: Data) -> StreamInfo:
         section_bytes={_SECTIONS.get(key, f"section {key}"): size for key, size in header.section_bytes.items()},
         chunks=len(header.chunk_bytes),
         bits_per_pixel=8 * len(data) / (header.count * header.width * header.height),
+        tiles=grid.tiles,
+        stored_tiles=stored,
+        max_error=0 if bound is None and stored == grid.tiles else bound,
     )
 
 
 def stream_names(data: Data) -> list[str] | None:
-    """Names of a stream's images, or None where it keeps none; undecodable bytes as `os.fsdecode` gives them.
+    """Return the names of a stream's images, or None if it keeps none; bytes are decoded as by `os.fsdecode`.
 
     Raises:
         StreamError: damaged, forged or not a stream.
@@ -87,7 +102,7 @@ def stream_names(data: Data) -> list[str] | None:
 
 
 def stream_bytes(data: Data) -> bytes:
-    """Bytes of a stream that came as bytes or as a path.
+    """Return the bytes of a stream given as bytes or as a path.
 
     Raises:
         StreamError: the file cannot be read, or is not a regular file (read a pipe yourself and pass its bytes).

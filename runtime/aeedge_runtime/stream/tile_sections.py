@@ -97,13 +97,21 @@ def unpack_tiles(data: bytes, grid: TileGrid) -> TileBlobs:
         UnsupportedStreamError: a flag or a kind of blob that this reader does not know.
         StreamError: damaged or forged.
     """
-    flags = data[0]
-    if flags & ~_FLAG_ALPHA:
-        raise UnsupportedStreamError(f"stored tiles with unknown flags 0x{flags:02x}; update aeedge")
-    tiles = _unpacked(Cursor(data, 1, len(data)), grid, bool(flags), "stored tiles")
+    alpha = _has_alpha(data)
+    tiles = _unpacked(Cursor(data, 1, len(data)), grid, alpha, "stored tiles")
     if tiles.alpha and not tiles.whole:
         raise StreamError(f"stored tiles: alpha in the blobs of {tiles.tiles} of {grid.tiles} tiles; {_DAMAGED}")
     return tiles
+
+
+def count_tiles(data: bytes, grid: TileGrid) -> int:
+    """Return how many tiles section 5 stores, of a stream of any size: no map of them is made.
+
+    Raises:
+        UnsupportedStreamError, StreamError: as `unpack_tiles`, but for what is in blobs.
+    """
+    _has_alpha(data)
+    return sum(_read_runs(Cursor(data, 1, len(data)), grid, "stored tiles")[1::2])
 
 
 def unpack_bound(data: bytes, grid: TileGrid, stored: TileBlobs | None) -> Bound:
@@ -131,13 +139,19 @@ def unpack_bound(data: bytes, grid: TileGrid, stored: TileBlobs | None) -> Bound
     return Bound(error, step, residual)
 
 
+def _has_alpha(data: bytes) -> bool:
+    if data[0] & ~_FLAG_ALPHA:
+        raise UnsupportedStreamError(f"stored tiles with unknown flags 0x{data[0]:02x}; update aeedge")
+    return bool(data[0])
+
+
 def _packed(tiles: TileBlobs) -> bytes:
     numbers = [*_runs(tiles.held), *(len(blob) for blob in tiles.blobs[:-1])]
     return b"".join([*map(write_varint, numbers), *tiles.blobs])
 
 
 def _unpacked(cursor: Cursor, grid: TileGrid, alpha: bool, what: str) -> TileBlobs:
-    held = _read_runs(cursor, grid, what)
+    held = _marked(list(accumulate(_read_runs(cursor, grid, what))), grid)
     boxes = list(grid.boxes(held))
     lengths = [cursor.varint("length of a blob") for _ in boxes[1:]]
     lengths.append(cursor.left() - sum(lengths))
@@ -157,7 +171,7 @@ def _runs(held: Map) -> list[int]:
     return [0, *runs] if flat[0] else runs
 
 
-def _read_runs(cursor: Cursor, grid: TileGrid, what: str) -> Map:
+def _read_runs(cursor: Cursor, grid: TileGrid, what: str) -> list[int]:
     runs: list[int] = []
     left = grid.tiles
     while left:
@@ -168,7 +182,7 @@ def _read_runs(cursor: Cursor, grid: TileGrid, what: str) -> Map:
         left -= run
     if len(runs) < 2:
         raise StreamError(f"{what}: of {grid.tiles} tiles none is held; {_DAMAGED}")
-    return _marked(list(accumulate(runs)), grid)
+    return runs
 
 
 def _marked(ends: Sequence[int], grid: TileGrid) -> Map:

@@ -85,6 +85,13 @@ export class Bundle {
     return data;
   }
 
+  /** Names of the golden streams, the smallest first. */
+  goldenStreams() {
+    const { files } = this.manifest;
+    const names = Object.keys(files).filter((name) => /^golden\/.*\.aee$/.test(name));
+    return names.sort((a, b) => files[a].bytes - files[b].bytes);
+  }
+
   /**
    * @param {Half} half
    * @param {string} action

@@ -4,7 +4,6 @@ import { decodePictures } from "./decoder.js";
 import { encodePictures } from "./encoder.js";
 import { ArgumentError } from "./errors.js";
 import { MAX_PIXELS, QUALITIES } from "./limits.js";
-import { filesOfHalf } from "./manifest.js";
 import { Networks } from "./networks.js";
 import { OpenStream } from "./open-stream.js";
 import { pictureOf } from "./picture.js";
@@ -108,14 +107,13 @@ export class Codec {
   }
 
   /**
-   * Open the sessions of a half ahead of the first call.
-   *
-   * @param {import("./manifest.js").Half} half
+   * Make the first decode fast: open the decoder's sessions and decode the bundle's smallest golden stream, for which
+   * engines compile what they run.
    */
-  async open(half) {
-    this.bundle.require(half, "open");
-    const graphs = filesOfHalf(this.bundle.manifest, half).filter((name) => name.endsWith(".onnx"));
-    for (const name of graphs) await this.sessions.open(name);
+  async warmUp() {
+    this.bundle.require("decoder", "warmUp");
+    const [smallest] = this.bundle.goldenStreams();
+    if (smallest) await this.decompressBatch(await this.bundle.read(smallest));
   }
 
   /** Free the memory of all sessions; the next call opens them again. */

@@ -58,7 +58,7 @@ async function hasGpu() {
 async function onGpu(codec, ort) {
   const { bundle } = codec;
   bundle.require("decoder", "WebGPU's check");
-  const golden = Object.keys(bundle.manifest.files).filter((name) => /^golden\/.*\.aee$/.test(name));
+  const golden = bundle.goldenStreams();
   if (!golden.length) throw new DeviceError(`${bundle} has no golden stream to check WebGPU with; use "wasm"`);
   const moved = new Codec(bundle, new Sessions(bundle, ort, "webgpu"));
   for (const name of golden) {

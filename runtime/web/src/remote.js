@@ -74,9 +74,9 @@ export class RemoteCodec {
     return this.call("compressBatch", [images.map(plain), quality], options);
   }
 
-  /** @param {import("./manifest.js").Half} half @returns {Promise<void>} */
-  open(half) {
-    return this.call("open", [half], {});
+  /** @returns {Promise<void>} */
+  warmUp() {
+    return this.call("warmUp", [], {});
   }
 
   /** @returns {Promise<void>} */

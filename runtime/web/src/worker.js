@@ -8,7 +8,7 @@ import { load } from "./load.js";
  */
 /** @typedef {{id: number, abort: true}} Abort */
 
-const METHODS = ["compress", "compressBatch", "decompress", "decompressBatch", "decompressSymbols", "open", "release"];
+const METHODS = ["compress", "compressBatch", "decompress", "decompressBatch", "decompressSymbols", "warmUp", "release"];
 
 /** @type {Promise<import("./codec.js").Codec> | null} */
 let codec = null;

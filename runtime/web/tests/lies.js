@@ -11,6 +11,7 @@ export const LIES = {
   "NaN": (manifest) => JSON.stringify({ ...manifest, training: { loss: 12345 } }).replace("12345", "NaN"),
   "a number beyond a float": (manifest) => JSON.stringify({ ...manifest, training: { loss: 12345 } }).replace("12345", "1e999"),
   "no JSON": () => "{",
+  "a byte order mark": (manifest) => `\ufeff${JSON.stringify(manifest)}`,
   "a long text": (manifest) => void (manifest.name = "x".repeat(1001)),
   "a name that is no text": (manifest) => void (manifest.name = 5),
   "another family": (manifest) => void (manifest.family = "gan"),

@@ -10,12 +10,18 @@ const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-E
 const NOT_FOUND = { status: 404, headers: {}, body: "" };
 
 /**
- * @param {{isolated?: boolean}} [options] isolated: with the headers that let pages use threads
+ * @param {object} [options]
+ * @param {boolean} [options.isolated] with the headers that let pages use threads
+ * @param {Record<string, string>} [options.pages] text of further pages by path
+ * @param {Record<string, URL>} [options.places] folders and files outside the repository's root, by the start of paths
  * @returns {Promise<{base: string, close: () => void}>}
  */
-export async function serve({ isolated = false } = {}) {
+export async function serve({ isolated = false, pages = {}, places = {} } = {}) {
   const server = createServer(async (request, response) => {
-    const { status, headers, body } = await answer(new URL(request.url ?? "/", "http://localhost").pathname);
+    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    const start = Object.keys(places).find((place) => path.startsWith(place));
+    const file = start ? new URL(path.slice(start.length), places[start]) : new URL(`.${path}`, ROOT);
+    const { status, headers, body } = path in pages ? { status: 200, headers: { "Content-Type": TYPES.html }, body: pages[path] } : await answer(file);
     response.writeHead(status, { ...headers, ...(isolated ? ISOLATION : {}) }).end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
@@ -23,9 +29,10 @@ export async function serve({ isolated = false } = {}) {
   return { base: `http://127.0.0.1:${port}/`, close: () => void server.close() };
 }
 
-/** @param {string} path */
-async function answer(path) {
-  const file = new URL(`.${path.endsWith("/") ? `${path}index.html` : path}`, ROOT);
+/** @param {URL} url */
+async function answer(url) {
+  const file = url.pathname.endsWith("/") ? new URL("index.html", url) : url;
   const body = file.href.startsWith(ROOT.href) ? await readFile(file).catch(() => null) : null;
-  return body ? { status: 200, headers: { "Content-Type": TYPES[path.split(".").at(-1) ?? ""] ?? (path.endsWith("/") ? TYPES.html : "application/octet-stream") }, body } : NOT_FOUND;
+  const type = TYPES[file.pathname.split(".").at(-1) ?? ""] ?? "application/octet-stream";
+  return body ? { status: 200, headers: { "Content-Type": type }, body } : NOT_FOUND;
 }

@@ -8,6 +8,7 @@ import { ChunkDecoder, encodeChunk } from "../src/chunk.js";
 import { crc16, crc32, sha256 } from "../src/checksums.js";
 import * as face from "../src/index.js";
 import { errorOfName } from "../src/errors.js";
+import { tablesHash } from "../src/identity.js";
 import { canonical, parseStrictly } from "../src/json.js";
 import { Layout } from "../src/layout.js";
 import { rint } from "../src/quantizer.js";
@@ -41,6 +42,13 @@ test("checksums have their published check values", async () => {
   assert.equal(crc32(digits.subarray(4), crc32(digits.subarray(0, 4))), 0xcbf43926);
   assert.equal(crc16(digits), 0x29b1);
   assert.match(await sha256(digits), /^15e2b0d3c33891eb/);
+});
+
+test("the hash of tables is that of the example in FORMAT.md", async () => {
+  const kind = { dtype: "|u1", shape: [1], values: Uint8Array.of(2), bytes: Uint8Array.of(2) };
+  const offsets = { dtype: "<f4", shape: [2], values: Float32Array.of(0, 1), bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0x80, 0x3f) };
+  const hash = await tablesHash(new Map(Object.entries({ offsets, bank_kind: kind })));
+  assert.ok((await readFile(new URL("runtime/FORMAT.md", ROOT), "utf-8")).includes(hash));
 });
 
 test("rint rounds half to even", () => {

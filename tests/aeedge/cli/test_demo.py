@@ -27,28 +27,28 @@ def test_the_demo_shows_what_it_made(aeedge, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "EPOCHS", 1)
     monkeypatch.setattr(demonstration, "TRAINING_IMAGES", 640)
     monkeypatch.setattr(demonstration, "TEST_IMAGES", 40)
-    done = aeedge("demo", "--out", tmp_path / "demo")
+    done = aeedge("demo", "-o", tmp_path / "demo")
     assert done.code == 0, done.stderr
     for name in ("run", "bundle", "digits.aee", "side-by-side.png"):
         assert str(tmp_path / "demo" / name) in done.text
         assert (tmp_path / "demo" / name).exists()
     for codec in ("aeedge, one stream", "aeedge, a stream each", "PNG, lossless", "JPEG, quality", "WebP, quality"):
         assert codec in done.text
-    assert aeedge("demo", "--out", tmp_path / "demo").code == 1
-    facts = aeedge("demo", "--out", tmp_path / "demo", "--force", "--json").json
+    assert aeedge("demo", "-o", tmp_path / "demo").code == 1
+    facts = aeedge("demo", "-o", tmp_path / "demo", "--force", "--json").json
     assert facts["results"][0]["image_bytes"] == (tmp_path / "demo/digits.aee").stat().st_size / 40
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(aeedge, tmp_path):
     (tmp_path / "file").touch()
-    done = aeedge("demo", "--out", tmp_path / "file")
+    done = aeedge("demo", "-o", tmp_path / "file")
     assert done.code == 2
     assert done.stderr.splitlines() == done.errors
     assert f"{tmp_path / 'file'} is a file" in done.stderr
 
 
 def test_a_data_dir_without_mnist_is_refused(aeedge, tmp_path):
-    done = aeedge("demo", "--out", tmp_path / "demo", "--data-dir", tmp_path)
+    done = aeedge("demo", "-o", tmp_path / "demo", "--data-dir", tmp_path)
     assert done.code == 2
     assert "found no MNIST" in done.stderr
     assert not (tmp_path / "demo").exists()

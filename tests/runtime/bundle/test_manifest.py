@@ -2,12 +2,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny import BUNDLES
 
 from aeedge_runtime import BundleError
 from aeedge_runtime.bundle.manifest import MAX_MANIFEST_BYTES, AnomalyFacts, Manifest
-from aeedge_runtime.bundle.stream_id import canonical_json, geometry_hash, stream_id
+from aeedge_runtime.bundle.stream_id import arrays_hash, canonical_json, geometry_hash, stream_id
 
 SECTIONS = ("image", "latent", "prior", "limits", "stream_id_parts")
 
@@ -173,6 +174,17 @@ def test_a_number_beyond_a_float_is_refused() -> None:
 def test_what_is_not_a_manifest(data: bytes) -> None:
     with pytest.raises(BundleError):
         Manifest.from_bytes(data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_manifest_is_plain_utf8(encoding: str) -> None:
+    with pytest.raises(BundleError, match=r"^manifest\.json is not JSON"):
+        Manifest.from_bytes(json.dumps(values_of()).encode(encoding))
+
+
+def test_the_hash_of_tables_is_that_of_the_example() -> None:
+    found = arrays_hash({"offsets": np.array([0, 1], np.float32), "bank_kind": np.array([2], np.uint8)})
+    assert found in (BUNDLES.parents[2] / "runtime" / "FORMAT.md").read_text(encoding="utf-8")
 
 
 def test_canonical_json_is_pinned() -> None:

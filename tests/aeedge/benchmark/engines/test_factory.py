@@ -9,6 +9,6 @@ def case(engine, operation):
     return Case(engine, operation, "cpu", 1, 1, 64, 48, 50, "png")
 
 
-def test_a_classic_codec_needs_a_psnr():
+def test_a_classic_codec_needs_a_psnr_to_match():
     with pytest.raises(ArgumentError, match="found no PSNR to match"):
         open_engine(case("jpeg", "encode"), "photo", None, None)
