@@ -52,31 +52,9 @@ def check(**values: Any) -> None:
     options = CheckOptions(**values)
     wait_briefly()
     from aeedge_export.network_check import check_network
-<<<<<<< HEAD
 
     facts = check_network(_adapted(options), options.data)
     if options.as_json:
-=======
-    from aeedge_export.networks.adapted import AdaptedAutoencoder
-    from aeedge_export.networks.user_code import NetworkFile, load_weights
-
-    pair = onnx_pair(encoder, decoder)
-    model: AdaptedAutoencoder
-    if (pair is None) == (network is None):
-        raise click.UsageError("expected either FILE.py:NAME or --encoder and --decoder")
-    if pair is not None:
-        model = adapt_onnx(*pair, **adaptation(options, onnx=True))
-    else:
-        file = NetworkFile.parse(network or "")
-        if file is None:
-            raise click.UsageError(f"found {network}, expected FILE.py:NAME")
-        loaded = file.load()
-        if options["weights"] is not None:
-            load_weights(loaded, options["weights"])
-        model = adapt(loaded, **adaptation(options, onnx=False))
-    facts = check_network(model, data)
-    if as_json:
->>>>>>> refs/heads/export
         print_json({"command": "check", **facts})
         return
     for name, value in facts.items():

@@ -237,7 +237,7 @@ def _refuse_file(source: str) -> None:
         raise click.UsageError(f"{name} is one ONNX file; name both with --encoder and --decoder")
     if suffix in WEIGHTS:
         raise click.UsageError(
-            f"{name} holds weights; name the folder of their run, or their network as FILE.py:NAME and them with --weights"
+            f"{name} holds weights; name their run folder, or their network as FILE.py:NAME and them with --weights"
         )
     if suffix == ".py":
         raise click.UsageError(f"{name} may hold several networks; name one as {name}:NAME")

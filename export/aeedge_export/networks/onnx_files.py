@@ -58,16 +58,7 @@ def adapt_onnx(
     with torch.no_grad():
         geometry = find_geometry(raw_run(probe), channels, layouts=layouts, patch=size or tile or fixed)
     model = OnnxAutoencoder(first, second, geometry, scale).eval()
-<<<<<<< HEAD
-    return finished(model, whole)  # type: ignore[return-value]
-=======
     return finished(model, whole)
-
-
-def _half(source: Path | str | bytes, role: str, output: int | str | None) -> OnnxHalf:
-    name = f"the {role}" if isinstance(source, bytes) else str(source)
-    return OnnxHalf(read_onnx(source, name), name, output)
->>>>>>> refs/heads/export
 
 
 def _half(source: Path | str | bytes, role: str, choice: str | int | None) -> OnnxHalf:
