@@ -62,7 +62,7 @@ def adapt_onnx(
 
 
 def _half(source: Path | str | bytes, role: str, choice: str | int | None) -> OnnxHalf:
-    name = _name(source, role)
+    name = f"the {role}" if isinstance(source, bytes) else str(source)
     return OnnxHalf(read_onnx(source, name), name, choice)
 
 
