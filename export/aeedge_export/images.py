@@ -24,9 +24,7 @@ Image = NDArray[np.uint8]
 Data = Path | str | Sequence[Image]
 
 
-def split_images(
-    model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGES
-) -> tuple[list[Image], list[Image]]:
+def split_images(model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGES) -> tuple[list[Image], list[Image]]:
     """Return images to calibrate on and others to check with, uint8 `[H, W, C]`.
 
     Args:
