@@ -62,7 +62,7 @@ class CompressOptions(BatchOptions):
         target_psnr: PSNR in dB that has to be reached.
         verify: decode each stream, and read back what was written.
         all_frames: keep every frame of an animation or multi-page file.
-        no_stored_tiles: keep no tile losslessly.
+        no_stored_tiles: store no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
     """
 
