@@ -29,9 +29,9 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Models": {
         "presets": "List the presets, or print the config of one.",
         "train": "Train a network on images.",
-        "export": "Export a run or a network of your own as a bundle, and check it.",
+        "export": "Export a run, or a network of your own, as a bundle.",
         "check": "Check whether a network of your own can be exported.",
-        "fit-prior": "Make streams smaller with a prior fitted to a bundle.",
+        "fit-prior": "Make the streams of a bundle smaller.",
         "verify": "Check that a bundle works on this machine.",
         "eval": "Compare a bundle with JPEG, WebP and AVIF on your images.",
         "bench": "Measure the speed and memory use of a bundle.",

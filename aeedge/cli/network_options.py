@@ -1,93 +1,143 @@
-"""Options for networks from elsewhere: Python files and ONNX pairs."""
+"""Options for networks from elsewhere: Python files and pairs of ONNX files."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from aeedge.cli.parameters import PATH
+from aeedge.cli.parameters import PATH, Parsed, Whole, positive
+from aeedge.figures import printable
+
+if TYPE_CHECKING:
+    from aeedge_export.networks.user_code import NetworkFile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Size(click.ParamType):
-    """Rows and columns, as in 256x256."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Return two numbers above 0, or fail as click does."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-            self.fail(f"found {value}, expected ROWSxCOLUMNS, as in 256x256", param, ctx)
-        return int(parts[0]), int(parts[1])
+def rows_and_columns(text: str) -> tuple[int, int]:
+    """Parse ROWSxCOLUMNS."""
+    rows, _, columns = text.lower().partition("x")
+    return positive(rows), positive(columns)
 
 
-OF_TORCH = ("weights", "encode", "decode")
-"""Options that only a network in a Python file has."""
+def name_or_number(text: str) -> int | str:
+    """Parse the name or position of an output."""
+    return int(text) if text.isdecimal() else text
 
-OF_NETWORKS = (*OF_TORCH, "pixels", "latent", "size", "tile", "whole")
-"""Options that runs and bundles do not have."""
+
+SIZE = Parsed(rows_and_columns, "ROWSxCOLUMNS, such as 256x256")
+CHOICE = Parsed(name_or_number, "a name or a number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """How to use a network that aeedge did not train.
+
+    Attributes:
+        encoder: ONNX graph from image to latent.
+        decoder: ONNX graph from latent to image.
+        weights: weights for a network in a Python file.
+        encode: attribute or method that encodes.
+        decode: attribute or method that decodes.
+        pixels: numbers for black and white; None for unit.
+        latent: output of the encoder to use.
+        size: the only size that the network takes, rows and columns.
+        tile: size of independent tiles, rows and columns.
+        whole: largest number of pixels, for a network that is never tiled.
+    """
+
+    encoder: Path | None
+    decoder: Path | None
+    weights: Path | None
+    encode: str | None
+    decode: str | None
+    pixels: str | None
+    latent: int | str | None
+    size: tuple[int, int] | None
+    tile: tuple[int, int] | None
+    whole: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            click.UsageError: one graph of a pair is missing, or a pair has options of Python files.
+        """
+        if bool(self.encoder) != bool(self.decoder):
+            raise click.UsageError("--encoder and --decoder need each other")
+        if self.onnx_pair:
+            for flag, value in self.of_python_files.items():
+                if value is not None:
+                    raise click.UsageError(f"{flag} needs FILE.py:NAME and cannot be combined with --encoder")
+
+    @property
+    def onnx_pair(self) -> tuple[Path, Path] | None:
+        """The two ONNX files, if they are given."""
+        return (self.encoder, self.decoder) if self.encoder and self.decoder else None
+
+    @property
+    def of_python_files(self) -> dict[str, object]:
+        """Flags that apply only to a network in a Python file, with their values."""
+        return {"--weights": self.weights, "--encode": self.encode, "--decode": self.decode}
+
+    @property
+    def of_networks(self) -> dict[str, object]:
+        """Flags that apply only to networks from elsewhere, with their values."""
+        adapted = {"--pixels": self.pixels, "--latent": self.latent, "--size": self.size}
+        return self.of_python_files | adapted | {"--tile": self.tile, "--whole": self.whole}
+
+    @property
+    def adaptation(self) -> dict[str, Any]:
+        """Keyword arguments of `adapt` or, for a pair, `adapt_onnx`."""
+        found = {"pixels": self.pixels or "unit", "latent": self.latent, "size": self.size}
+        found |= {"tile": self.tile, "whole": self.whole}
+        return found if self.onnx_pair else found | {"encode": self.encode, "decode": self.decode}
+
+
+def is_network_file(source: str) -> bool:
+    """Whether a source has the form FILE.py:NAME."""
+    return source.rpartition(":")[0].endswith(".py")
+
+
+def network_file(source: str) -> NetworkFile:
+    """Return the network that FILE.py:NAME names, not loaded yet.
+
+    Raises:
+        click.UsageError: the source has another form.
+    """
+    from aeedge_export.networks.user_code import NetworkFile
+
+    file = NetworkFile.parse(source)
+    if file is None:
+        raise click.UsageError(f"found {printable(source)}, expected FILE.py:NAME")
+    return file
+
 
 NETWORK_OPTIONS = (
-    click.option("--encoder", metavar="E.onnx", type=PATH, help="ONNX graph from image to latent, with --decoder."),
+    click.option("--encoder", metavar="E.onnx", type=PATH, help="ONNX graph from image to latent; needs --decoder."),
     click.option("--decoder", metavar="D.onnx", type=PATH, help="ONNX graph from latent to image."),
     click.option("--weights", metavar="FILE", type=PATH, help="Weights of FILE.py:NAME: .safetensors or a state_dict."),
     click.option(
         "--pixels",
         metavar="RANGE",
-        default="unit",
-        show_default=True,
-        help="Numbers for black and white: unit (0..1), signed (-1..1), bytes (0..255), imagenet or LOW..HIGH.",
+        help="Numbers for black and white: unit (0..1), signed (-1..1), bytes (0..255), imagenet or LOW..HIGH.  "
+        "[default: unit]",
     ),
-    click.option("--encode", metavar="NAME", help="Attribute or method that encodes.  [default: found]"),
-    click.option("--decode", metavar="NAME", help="Attribute or method that decodes.  [default: found]"),
-    click.option("--latent", metavar="NAME|N", help="Output of the encoder to use.  [default: found]"),
-    click.option("--size", metavar="RxC", type=Size(), help="The only image size that the network takes."),
-    click.option("--tile", metavar="RxC", type=Size(), help="Run on independent tiles of this size."),
-    click.option("--whole", metavar="N", type=click.IntRange(min=1), help="Never tile; refuse images above N pixels."),
+    click.option("--encode", metavar="NAME", help="Attribute or method that encodes.  [default: detected]"),
+    click.option("--decode", metavar="NAME", help="Attribute or method that decodes.  [default: detected]"),
+    click.option("--latent", metavar="NAME|N", type=CHOICE, help="Output of the encoder to use.  [default: detected]"),
+    click.option("--size", metavar="RxC", type=SIZE, help="The only image size that the network takes."),
+    click.option("--tile", metavar="RxC", type=SIZE, help="Run on independent tiles of this size."),
+    click.option("--whole", metavar="N", type=Whole(), help="Never tile; refuse images with more than N pixels."),
 )
 
 
 def network_options(function: Function) -> Function:
-    """Add the options of a network from elsewhere."""
+    """Add the options of a network from elsewhere; see NetworkOptions."""
     for option in reversed(NETWORK_OPTIONS):
         function = option(function)
     return function
-
-
-def latent_choice(text: str | None) -> int | str | None:
-    """Return which output is the latent: a position or a name."""
-    return int(text) if text is not None and text.isdecimal() else text
-
-
-def adaptation(options: dict[str, Any], *, onnx: bool) -> dict[str, Any]:
-    """Return the options that adapt a network, as `adapt` or `adapt_onnx` take them.
-
-    Raises:
-        click.UsageError: an option for the other kind of network.
-    """
-    found = {name: options[name] for name in OF_NETWORKS if name != "weights"}
-    found["latent"] = latent_choice(found["latent"])
-    if onnx:
-        for name in OF_TORCH:
-            if options[name] is not None:
-                raise click.UsageError(f"--{name} is for FILE.py:NAME and cannot be combined with --encoder")
-            found.pop(name, None)
-    return found
-
-
-def onnx_pair(encoder: Path | None, decoder: Path | None) -> tuple[Path, Path] | None:
-    """Return the two files of an ONNX pair, None if neither is given.
-
-    Raises:
-        click.UsageError: one of the two is missing.
-    """
-    if encoder is not None and decoder is not None:
-        return encoder, decoder
-    if encoder is not None or decoder is not None:
-        raise click.UsageError("--encoder and --decoder go together; give both")
-    return None

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.models import Autoencoder
-from aeedge.training.data.folder import image_paths, read_pixels
+from aeedge.reading import read_pixels
+from aeedge.training.data.folder import image_paths
 from aeedge_export.source import CHECK_IMAGES, CONVOLUTIONAL_IMAGES, PATCHED_IMAGES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 
@@ -23,9 +24,7 @@ Image = NDArray[np.uint8]
 Data = Path | str | Sequence[Image]
 
 
-def split_images(
-    model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGES
-) -> tuple[list[Image], list[Image]]:
+def split_images(model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGES) -> tuple[list[Image], list[Image]]:
     """Return images to calibrate on and others to check with, uint8 `[H, W, C]`.
 
     Args:
@@ -69,7 +68,7 @@ def _read_folder(model: Autoencoder, folder: Path) -> Iterator[Image]:
 
     for path in sorted(image_paths(folder), key=rank):
         try:
-            image = _cropped(read_pixels(path, model.channels))
+            image = _cropped(read_pixels(path, model.channels)[0])
         except InputError as error:
             warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
             continue

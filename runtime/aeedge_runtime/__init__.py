@@ -87,7 +87,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports the module of a public name when the name is first used."""
+    """Import the module of a public name when the name is first used."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(f".{_LAZY[name]}", __name__), name)
@@ -96,5 +96,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Public names, those not yet imported included."""
+    """Return the public names, including those not yet imported."""
     return sorted(__all__)

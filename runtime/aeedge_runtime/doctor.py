@@ -1,4 +1,4 @@
-"""Facts about this machine that decide whether and where a codec runs; every device is really tried."""
+"""Diagnosis of this machine: whether and on which devices a codec runs. Every device is actually tried."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import numpy as np
 from ._version import __version__
 from .bundle.bundle import shipped_bundles
 from .errors import AeedgeError, BackendError
-from .inference.backend import backend_fault, default_threads, installed_backends, load_backend
+from .inference.backend import backend_fault, installed_backends, load_backend
 from .inference.hardware import Gpu, find_gpus, find_libraries
+from .inference.processors import default_threads
 from .inference.session import CPU, CUDA, SessionOptions, open_session
 
 SMOKE_MODEL = base64.b64decode(
@@ -88,12 +89,12 @@ class Diagnosis:
     bundles: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return asdict(self)
 
 
 def diagnose() -> Diagnosis:
-    """Looks at this machine; never raises for what it finds."""
+    """Diagnose this machine; problems are reported, never raised."""
     backends = installed_backends()
     version, providers, fault = _backend(backends)
     devices = ["cpu", "cuda", *(f"provider:{name}" for name in providers if name not in (CPU, CUDA))]

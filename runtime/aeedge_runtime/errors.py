@@ -1,4 +1,4 @@
-"""Every error a caller of aeedge can meet.
+"""The tree of errors that a caller of aeedge can meet.
 
 AeedgeError                      exit code 1
 ├── ArgumentError                exit code 2   a value the caller passed cannot be used
@@ -16,7 +16,7 @@ AeedgeError                      exit code 1
 │   └── BackendError             onnxruntime is missing, installed twice, or does not load
 └── TargetNotReachedError        exit code 1   a rate or quality target that this image and model cannot meet
 
-Messages say what was found, what was expected and what to do.
+Messages say what is wrong, what was expected and what to do.
 """
 
 
@@ -91,4 +91,4 @@ class TargetNotReachedError(AeedgeError):
 
 
 class AeedgeWarning(UserWarning):
-    """Something the user should know though the call succeeded."""
+    """Something the user should know although the call succeeded."""

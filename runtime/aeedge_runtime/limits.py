@@ -1,6 +1,6 @@
-"""Limits of the formats and of this reader, with their reasons; those of one module alone are there.
+"""Limits of the formats and of this reader, with their reasons; limits of a single module are in that module.
 
-A reader checks a value against its limit before it allocates anything on the word of that value.
+A reader checks a value against its limit before it allocates anything because of it.
 """
 
 MAX_DIMENSION = 65_535

@@ -1,4 +1,4 @@
-"""Where the time of compress and decompress goes; without a clock a stage costs one look-up of a context variable."""
+"""Timing of compress and decompress by stage; without a clock, a stage costs one look-up of a context variable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StageClock:
 
     @property
     def times_ns(self) -> dict[str, int]:
-        """Time by stage in ns, `OTHER` included, up to where one began or ended last."""
+        """Time by stage in ns, `OTHER` included, up to the last start or end of a stage."""
         for name, at_ns in self._marks:
             if self._stages:
                 self._times_ns[self._stages[-1]] = self._times_ns.get(self._stages[-1], 0) + at_ns - self._since_ns
@@ -44,7 +44,7 @@ class StageClock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Starts the clock for this context (this thread, this task) and stops it at the end."""
+        """Start the clock for this context (thread or task), and stop it at the end."""
         token = _CLOCK.set(self)
         self.enter(OTHER)
         try:
@@ -54,15 +54,15 @@ class StageClock:
             _CLOCK.reset(token)
 
     def enter(self, name: str) -> None:
-        """Charges the time from now on to a stage."""
+        """Charge the time from now on to a stage."""
         self._marks.append((name, now_ns()))
 
     def leave(self) -> None:
-        """Ends the stage entered last; the one around it goes on."""
+        """End the stage entered last; the one around it continues."""
         self._marks.append((None, now_ns()))
 
     def share_out(self, name: str, times_ns: Mapping[str, int]) -> None:
-        """Divides what a stage was charged among others, in proportion to their times in another clock.
+        """Divide the time of a stage among others, in proportion to their times in another clock.
 
         Args:
             name: the stage; it is gone then.
@@ -99,18 +99,18 @@ _NOTHING = nullcontext()
 
 
 def running_clock() -> StageClock | None:
-    """The clock of this context, if one runs."""
+    """Return the clock of this context, if one is running."""
     return _CLOCK.get()
 
 
 def stage(name: str) -> AbstractContextManager[None]:
-    """A block that belongs to a stage, where a clock runs."""
+    """Measure a block as a stage if a clock is running."""
     clock = _CLOCK.get()
     return _NOTHING if clock is None else _Stage(clock, name)
 
 
 def staged(name: str) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """Decorator for a function that belongs to a stage."""
+    """Return a decorator that measures a function as a stage."""
 
     def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         @wraps(function)

@@ -1,4 +1,4 @@
-"""Replays the golden vectors of a bundle on this machine: the same symbols exactly, the same pixels within 1."""
+"""Replay of a bundle's golden vectors on this machine: the same symbols exactly, the same pixels within 1."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from .images.psnr import psnr_db
 from .stream.info import stream_info
 
 MAX_PIXEL_DIFFERENCE = 1
-"""What float32 decoders of the same symbols may differ by."""
+"""Largest difference allowed between float32 decoders of the same symbols."""
 
 MAX_CHANGED_SHARE = 1e-4
 """Share of symbols that may differ, by 1, between two machines that compress the same image."""
 
 MIN_REDUCED_PSNR_DB = 40.0
-"""What pixels of a decoder in float16 or int8 must have against the exported ones: kernels of another processor round
-otherwise, and a value that lies on the edge of an 8-bit level moves by a whole one."""
+"""Least PSNR of a float16 or int8 decoder's pixels against the exported ones: kernels of another processor round
+differently, and a value on the edge of an 8-bit level then moves by a whole level."""
 
 MAX_REDUCED_CHANGED_SHARE = 0.02
-"""Share of symbols that an encoder in float16 or int8 may write otherwise than at export, by any amount."""
+"""Share of symbols that a float16 or int8 encoder may write differently than at export, by any amount."""
 
 _STREAM = re.compile(r"golden/(?P<case>[^/]+)\.aee")
 
 
 @dataclass(frozen=True)
 class GoldenResult:
-    """What one golden stream showed. A field is None where the bundle lacks the half or the file it needs.
+    """Result of one golden stream. A field is None if the bundle lacks the half or the file it needs.
 
     Attributes:
         name: of the golden case.
@@ -75,10 +75,10 @@ class Verification:
         bundle: name of the bundle.
         stream_id: 16 hex digits.
         device: as asked for.
-        providers: execution provider that really ran each graph.
-        files: files whose hash was checked.
+        providers: execution provider that actually ran each graph.
+        files: number of files whose hash was checked.
         golden: one entry per golden stream.
-        faults: everything that failed, one line each.
+        faults: every failure, one line each.
     """
 
     passed: bool
@@ -91,14 +91,14 @@ class Verification:
     faults: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return asdict(self)
 
 
 def verify_bundle(
     bundle: BundleSource | Bundle | None = None, device: str = "cpu", *, threads: int | None = None, tf32: bool = False
 ) -> Verification:
-    """Checks every file of a bundle and replays its golden vectors on a device.
+    """Check every file of a bundle and replay its golden vectors on a device.
 
     Args:
         bundle: as in `Codec.load`.
@@ -156,7 +156,7 @@ def _is_reduced(codec: Codec, half: str) -> bool:
 
 
 def _replay_decoder(codec: Codec, case: str, stream: bytes) -> dict[str, Any]:
-    codec.decompress_batch(stream)  # opens the sessions, so that the next call is what a call costs
+    codec.decompress_batch(stream)  # opens the sessions, so that the next call is timed without that
     start = time.perf_counter()
     pixels = codec.decompress_batch(stream)[0]
     elapsed = (time.perf_counter() - start) * 1e3
@@ -206,7 +206,7 @@ def _fault(codec: Codec, result: GoldenResult) -> str:
 
 
 def _changed_too_much(golden: tuple[GoldenResult, ...], reduced: bool) -> list[str]:
-    """The share of changed symbols counts over all cases: a small one alone cannot show 1 in 10,000."""
+    """Return a fault if too many symbols changed over all cases; a single small one cannot show 1 in 10,000."""
     measured = [result for result in golden if result.changed_symbols is not None]
     changed = sum(result.changed_symbols or 0 for result in measured)
     share = MAX_REDUCED_CHANGED_SHARE if reduced else MAX_CHANGED_SHARE

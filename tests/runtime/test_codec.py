@@ -144,7 +144,7 @@ def test_alpha_metadata_and_gray_survive(conv: Codec) -> None:
     assert (back.icc, back.exif) == (b"profile", b"MM exif")
     (bare,) = conv.decompress_pictures(conv.compress(facts, metadata=False))
     assert (bare.icc, bare.exif) == (None, None)
-    with pytest.warns(AeedgeWarning, match="gray image in a colour model"):
+    with pytest.warns(AeedgeWarning, match="gray image in a color model"):
         data = conv.compress(pixels[..., 0])
     assert stream_info(data).gray
     assert conv.decompress(data).shape == (11, 13, 1)
@@ -168,7 +168,7 @@ def test_a_pil_image_is_the_picture(codec: Codec) -> None:
         codec.decompress_image(codec.compress_batch([facts.pixels] * 2))
 
 
-def test_colour_in_a_gray_model_says_so() -> None:
+def test_color_in_a_gray_model_says_so() -> None:
     codec = Codec.load(BUNDLES / "tiny-dense", threads=1)
     with pytest.warns(AeedgeWarning, match="reduced to gray"):
         data = codec.compress(picture(11, 13, 3))

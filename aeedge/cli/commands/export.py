@@ -1,13 +1,15 @@
-"""`aeedge export`: a run or a network becomes a bundle, if the bundle computes what they compute."""
+"""`aeedge export`: writes a run or a network as a bundle, if the bundle computes what they compute."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from click.core import ParameterSource
 
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.network_options import OF_NETWORKS, adaptation, network_options, onnx_pair
+from aeedge.cli.network_options import NetworkOptions, is_network_file, network_file, network_options
 from aeedge.cli.options import force_option, json_option
 from aeedge.cli.parameters import PATH, Number
 from aeedge.figures import count, printable, size
@@ -16,165 +18,234 @@ from aeedge.training.openmp import wait_briefly
 if TYPE_CHECKING:
     from aeedge_export import ExportReport
 
-OF_RUNS = ("checkpoint", "store_float16", "tables_from", "data_dir", "false_positive_rate")
-"""Options that only a run has."""
-
-REFUSED = {
-    "RUN": ("calibrate", *OF_NETWORKS),
-    "BUNDLE": (*OF_RUNS, "data", *OF_NETWORKS),
-    "network": (*OF_RUNS, "calibrate"),
-}
-"""What is exported -> options that do not apply to it."""
-
 WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt")
+"""Suffixes of files that hold weights alone."""
 
 MOST_IMAGES = 64
 """Images of --calibrate that are opened: half of them calibrate a graph, 16 at most."""
 
+FALSE_POSITIVE_RATE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(NetworkOptions):
+    """Options of `aeedge export`; those from `checkpoint` to `false_positive_rate` apply to runs only.
+
+    Attributes:
+        source: run folder, bundle or FILE.py:NAME; None for a pair of ONNX files.
+        output: folder or .aeb file.
+        only: half of the bundle to write, or None.
+        precision: fp32, fp16 or int8.
+        quantize: the only graph that the precision is for, or None.
+        target: processor that int8 is for; None for this machine's.
+        calibrate: folder of images, for a bundle.
+        data: folder of images, or data set of a run.
+        checkpoint: best or last; None for best.
+        store_float16: round weights to float16.
+        tables_from: bundle whose tables and stream id to keep.
+        data_dir: folder of the data set's files, or None.
+        false_positive_rate: of the threshold for anomaly scores, or None.
+        force: replace an existing bundle.
+        as_json: print one JSON object.
+    """
+
+    source: str | None
+    output: Path
+    only: Literal["encoder", "decoder"] | None
+    precision: str
+    quantize: str | None
+    target: str | None
+    calibrate: Path | None
+    data: str | None
+    checkpoint: Literal["best", "last"] | None
+    store_float16: bool
+    tables_from: str | None
+    data_dir: str | None
+    false_positive_rate: float | None
+    force: bool
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        """Refuse options that do not apply to what is exported.
+
+        Raises:
+            click.UsageError: there are any, nothing is named, or something that cannot be exported.
+        """
+        super().__post_init__()
+        if (self.onnx_pair is None) == (self.source is None):
+            raise click.UsageError("name either RUN, BUNDLE or FILE.py:NAME, or --encoder and --decoder")
+        of_runs: dict[str, object] = {
+            "--checkpoint": self.checkpoint,
+            "--store-float16": self.store_float16,
+            "--tables-from": self.tables_from,
+            "--data-dir": self.data_dir,
+            "--false-positive-rate": self.false_positive_rate,
+        }
+        of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
+        if self.kind == "bundle":
+            self._refuse(of_runs | {"--data": self.data} | self.of_networks)
+            if self.precision == "fp32":
+                raise click.UsageError("a bundle is in float32 already; name a RUN, or use --precision fp16 or int8")
+            if self.calibrate is None:
+                raise click.UsageError("a bundle holds no images; name a folder of typical ones with --calibrate")
+        elif self.kind == "network":
+            self._refuse(of_runs | of_bundles)
+            if self.data is None:
+                raise click.UsageError("a network has no images; name a folder of 36 or more with --data")
+        else:
+            self._refuse(of_bundles | self.of_networks)
+            _refuse_file(self.source or "")
+
+    def _refuse(self, flags: dict[str, object]) -> None:
+        for flag, value in flags.items():
+            if value:
+                raise click.UsageError(f"{flag} does not apply to a {self.kind}")
+
+    @property
+    def kind(self) -> Literal["bundle", "run", "network"]:
+        """What the source is: a bundle is a folder with a manifest, an .aeb file, or one that ships here."""
+        from aeedge_runtime.bundle.bundle import shipped_bundles
+
+        if self.source is None or is_network_file(self.source):
+            return "network"
+        path = Path(self.source)
+        shipped = not path.exists() and self.source in shipped_bundles()
+        return "bundle" if shipped or path.suffix == ".aeb" or (path / "manifest.json").is_file() else "run"
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Keyword arguments that every way of exporting takes."""
+        return {
+            "only": self.only,
+            "precision": self.precision,
+            "quantize": self.quantize,
+            "target": self.target,
+            "force": self.force,
+            "progress": None if self.as_json else note,
+        }
+
 
 @click.command()
 @click.argument("source", metavar="[RUN|BUNDLE|FILE.py:NAME]", required=False)
-@click.option("-o", "--output", "out", metavar="BUNDLE", type=PATH, required=True, help="A folder, or NAME.aeb.")
-@click.option("--only", type=click.Choice(["encoder", "decoder"]), help="Half a bundle, for a device on one side.")
-@click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
-@click.option("--quantize", type=click.Choice(["encoder", "decoder"]), help="The only graph that --precision changes.")
-@click.option("--target", type=click.Choice(["x86-vnni", "x86", "arm64"]), help="Of int8; by default this machine's.")
-@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Images for a BUNDLE in another --precision.")
+@click.option(
+    "-o", "--output", metavar="BUNDLE", type=PATH, required=True, help="Bundle to write: a folder, or NAME.aeb."
+)
+@click.option(
+    "--only", type=click.Choice(["encoder", "decoder"]), help="Write half a bundle, for a device that needs one side."
+)
+@click.option("--checkpoint", type=click.Choice(["best", "last"]), help="Checkpoint of RUN.  [default: best]")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the graphs.",
+)
+@click.option("--quantize", type=click.Choice(["encoder", "decoder"]), help="Apply --precision to this graph only.")
+@click.option(
+    "--target",
+    type=click.Choice(["x86-vnni", "x86", "arm64"]),
+    help="Processor that int8 is for.  [default: this machine's]",
+)
+@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Typical images, to change the precision of a BUNDLE.")
 @click.option(
     "--store-float16",
     is_flag=True,
-    help="Round weights to float16: half the size, float32 arithmetic, a stream id of its own.",
+    help="Store weights as float16: half the size, float32 arithmetic, another stream id.",
 )
-@click.option("--tables-from", metavar="BUNDLE", help="Keep its tables and stream id; its encoder must be the same.")
-@click.option("--data", metavar="NAME|FOLDER", help="Images for FILE.py:NAME or ONNX; of RUN, if they have moved.")
-@click.option("--data-dir", metavar="DIR", help="The same for the files of a data set such as mnist.")
+@click.option(
+    "--tables-from",
+    metavar="BUNDLE",
+    help="Keep the tables and stream id of a bundle with the same encoder.",
+)
+@click.option("--data", metavar="NAME|FOLDER", help="Images for a network; images of RUN, if they have moved.")
+@click.option("--data-dir", metavar="DIR", help="Folder of the data set's files, if they have moved.")
 @click.option(
     "--false-positive-rate",
-    type=Number(0, 1, min_open=True, max_open=True),
-    default=0.01,
-    show_default=True,
-    help="Of the threshold that `aeedge score` uses.",
+    metavar="RATE",
+    type=Number(0, 1),
+    help="False-positive rate of the threshold that `aeedge score` uses.  [default: 0.01]",
 )
 @network_options
 @force_option
 @json_option
-@click.pass_context
-def export(context: click.Context, /, source: str | None, out: Path, as_json: bool, **options: Any) -> None:
-    """Write a bundle from a trained RUN, from a network of your own, or from a BUNDLE in another precision.
+def export(**values: Any) -> None:
+    """Export a trained RUN, a network of your own, or a BUNDLE in another precision, as a bundle.
 
-    NAME is a class, function or object in FILE.py, which this command runs; an ONNX pair is named with --encoder and
-    --decoder. Both need --data. Nothing appears under the name of BUNDLE unless every limit of the parity gate holds.
+    NAME is a class, function or object in FILE.py, which this command runs; name a pair of ONNX files with --encoder
+    and --decoder instead. Both need --data. Nothing is written unless every limit of the parity check holds.
     """
+    options = ExportOptions(**values)
     wait_briefly()
-    options["progress"] = None if as_json else note
-    pair = onnx_pair(options.pop("encoder"), options.pop("decoder"))
-    if (pair is None) == (source is None):
-        raise click.UsageError("expected RUN, BUNDLE or FILE.py:NAME, or --encoder and --decoder instead")
-    if source is not None:
-        _refuse_files(source)
-    if source is not None and _is_bundle(source):
-        report = _from_bundle(context, source, out, options)
-    elif source is not None and not _is_network(source):
-        report = _from_run(context, source, out, options)
-    else:
-        report = _from_network(context, source, pair, out, options)
-    if as_json:
+    report = {"bundle": _from_bundle, "run": _from_run, "network": _from_network}[options.kind](options)
+    if options.as_json:
         print_json({"command": "export", **report.as_dict()})
     else:
         show_report(report)
 
 
-def _from_bundle(context: click.Context, source: str, out: Path, options: dict[str, Any]) -> "ExportReport":
+def _from_bundle(options: ExportOptions) -> ExportReport:
+    from aeedge.evaluation.data import open_images
     from aeedge_export import export_bundle
+    from aeedge_runtime import Bundle
 
-    _refuse(context, "BUNDLE", options)
-    if options["precision"] == "fp32":
-        raise click.UsageError("a BUNDLE is in float32 already; name a RUN, or choose --precision fp16 or int8")
-    return export_bundle(source, out, _images(source, options.pop("calibrate")), **options)
+    bundle = options.source or ""
+    images = open_images(options.calibrate or Path(), Bundle.load(bundle).manifest.image.channels, MOST_IMAGES)
+    return export_bundle(bundle, options.output, [image.pixels for image in images], **options.common)
 
 
-def _from_run(context: click.Context, source: str, out: Path, options: dict[str, Any]) -> "ExportReport":
+def _from_run(options: ExportOptions) -> ExportReport:
     from aeedge_export import export_run
 
-    _refuse(context, "RUN", options)
-    return export_run(source, out, **options)
-
-
-def _from_network(
-    context: click.Context, source: str | None, pair: tuple[Path, Path] | None, out: Path, options: dict[str, Any]
-) -> "ExportReport":
-    from aeedge_export import export_model, export_onnx
-    from aeedge_export.networks.user_code import NetworkFile
-
-    adapted = adaptation(options, onnx=pair is not None)
-    weights = options["weights"]
-    _refuse(context, "network", options)
-    if options["data"] is None:
-        raise click.UsageError("a network has no images; name a folder of 36 or more with --data")
-    for name in OF_NETWORKS:
-        options.pop(name, None)
-    if pair is not None:
-        return export_onnx(pair[0], pair[1], out, **adapted, **options)
-    file = NetworkFile.parse(source or "")
-    if file is None:
-        raise click.UsageError(f"found {source}, expected FILE.py:NAME")
-    network = file.load()
-    origin = {"source": file.name, "sha256": file.sha256()}
-    return export_model(network, out, name=file.name, weights=weights, origin=origin, **adapted, **options)
-
-
-def _is_network(source: str) -> bool:
-    return source.rpartition(":")[0].endswith(".py")
-
-
-def _refuse_files(source: str) -> None:
-    """Refuse a file that is a part of something, and say how the whole is named."""
-    shown, suffix = printable(source), Path(source).suffix
-    if suffix == ".onnx":
-        raise click.UsageError(f"{shown} is one ONNX file; name both with --encoder and --decoder")
-    if suffix in WEIGHTS:
-        raise click.UsageError(
-            f"{shown} holds weights; name the folder of their run, or their network as FILE.py:NAME and them with "
-            "--weights"
-        )
-    if suffix == ".py":
-        raise click.UsageError(f"{shown} may hold several networks; name one as {shown}:NAME")
-    if Path(source).is_file() and suffix != ".aeb":
-        raise click.UsageError(f"{shown} is a file, expected a run folder or a bundle")
-
-
-def _is_bundle(place: str) -> bool:
-    """Whether RUN names a bundle: a folder with a manifest, an .aeb file, or one that came with the package."""
-    from aeedge_runtime.bundle.bundle import shipped_bundles
-
-    path = Path(place)
-    return (
-        path.suffix == ".aeb"
-        or (path / "manifest.json").is_file()
-        or (not path.exists() and place in shipped_bundles())
+    return export_run(
+        options.source or "",
+        options.output,
+        checkpoint=options.checkpoint or "best",
+        store_float16=options.store_float16,
+        tables_from=options.tables_from,
+        data=options.data,
+        data_dir=options.data_dir,
+        false_positive_rate=options.false_positive_rate or FALSE_POSITIVE_RATE,
+        **options.common,
     )
 
 
-def _refuse(context: click.Context, kind: str, options: dict[str, Any]) -> None:
-    """Refuse, and drop, the options that do not apply to what is exported."""
-    for name in REFUSED[kind]:
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name.replace('_', '-')} does not apply to a {kind}")
-        options.pop(name, None)
+def _from_network(options: ExportOptions) -> ExportReport:
+    from aeedge_export import export_model, export_onnx
+
+    data, adaptation = options.data or "", options.adaptation
+    if options.onnx_pair:
+        encoder, decoder = options.onnx_pair
+        return export_onnx(encoder, decoder, options.output, data=data, **adaptation, **options.common)
+    file = network_file(options.source or "")
+    return export_model(
+        file.load(),
+        options.output,
+        data=data,
+        name=file.name,
+        weights=options.weights,
+        origin={"source": file.name, "sha256": file.sha256()},
+        **adaptation,
+        **options.common,
+    )
 
 
-def _images(place: str, folder: Path | None) -> list[Any]:
-    from aeedge.evaluation.data import open_images
-    from aeedge_runtime import Bundle
+def _refuse_file(source: str) -> None:
+    """Refuse a file that is a part of something, and say how to name the whole."""
+    name, suffix = printable(source), Path(source).suffix
+    if suffix == ".onnx":
+        raise click.UsageError(f"{name} is one ONNX file; name both with --encoder and --decoder")
+    if suffix in WEIGHTS:
+        raise click.UsageError(
+            f"{name} holds weights; name their run folder, or their network as FILE.py:NAME and them with --weights"
+        )
+    if suffix == ".py":
+        raise click.UsageError(f"{name} may hold several networks; name one as {name}:NAME")
+    if Path(source).is_file():
+        raise click.UsageError(f"{name} is a file, expected a run folder or a bundle")
 
-    if folder is None:
-        raise click.UsageError("a BUNDLE holds no images; name some like those it is for with --calibrate FOLDER")
-    images = open_images(folder, Bundle.load(place).manifest.image.channels, MOST_IMAGES)
-    return [image.pixels for image in images]
 
-
-def show_report(report: "ExportReport") -> None:
+def show_report(report: ExportReport) -> None:
     """Print what was written, how it compares, and what to run next."""
     say(f"bundle   {report.path}, stream id {report.stream_id}")
     for name, octets in report.files.items():

@@ -61,9 +61,9 @@ def adapt_onnx(
     return finished(model, whole)
 
 
-def _half(source: Path | str | bytes, role: str, output: int | str | None) -> OnnxHalf:
+def _half(source: Path | str | bytes, role: str, choice: str | int | None) -> OnnxHalf:
     name = f"the {role}" if isinstance(source, bytes) else str(source)
-    return OnnxHalf(read_onnx(source, name), name, output)
+    return OnnxHalf(read_onnx(source, name), name, choice)
 
 
 def _layouts(shape: tuple[int | str | None, ...]) -> list[bool]:

@@ -1,4 +1,4 @@
-"""A bundle: one model as files with hashes. Every byte is checked against the manifest before it is used."""
+"""The bundle: one model as files with hashes. Every byte is checked against the manifest before it is used."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .stream_id import arrays_hash
 from .tables import EntropyTables, read_arrays
 
 DEFAULT_BUNDLE = "photo"
-"""The shipped bundle that is used where none is named."""
+"""The shipped bundle that is used when none is named."""
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 
 LARGE_GRAPH = 64 << 20
-"""Bytes above which a graph goes to onnxruntime as a file: of one that it gets as bytes it has three copies at once
-while it opens it, of a file two. Such graphs take seconds to open, and the copy a tenth of that."""
+"""Bytes above which onnxruntime opens a graph from a file: while opening, it holds three copies of bytes but two of a
+file. Such graphs take seconds to open, and writing the file a tenth of that."""
 
 BundleSource = str | os.PathLike[str] | bytes
 
@@ -40,7 +40,7 @@ class Bundle:
         hash: hex sha256 of manifest.json, which holds the hashes of all other files.
         manifest: the facts of the model.
         manifest_bytes: manifest.json as it is.
-        tables: integer tables and quantiser steps.
+        tables: integer tables and quantizer steps.
         geometry: sizes, for the layout of streams.
         stream_id: 8 bytes, the latent space of its streams.
     """
@@ -68,13 +68,13 @@ class Bundle:
 
     @classmethod
     def load(cls, source: BundleSource | None = None) -> Self:
-        """Loads and checks a bundle.
+        """Load and check a bundle.
 
         Args:
             source: a folder, an `.aeb` file, the bytes of one, or the name of a shipped bundle; None for the default.
 
         Raises:
-            ModelNotFoundError: nothing of that name, or at that path.
+            ModelNotFoundError: there is no bundle of that name or at that path.
             BundleError: a file is damaged, forged, missing, or not part of the bundle; or a weight is NaN or infinite.
             ArgumentError: `source` is of another type, or an empty text.
         """
@@ -88,11 +88,11 @@ class Bundle:
             raise ModelNotFoundError(f"no bundle at {where} ({error.strerror}); give another path") from error
 
     def __str__(self) -> str:
-        """Name for messages."""
+        """Name the bundle in messages."""
         return f"bundle {self.manifest.name!r} ({'in memory' if isinstance(self.source, bytes) else self.source})"
 
     def read(self, name: str) -> bytes:
-        """Bytes of a file, equal to what was exported.
+        """Return the bytes of a file, equal to what was exported.
 
         Raises:
             BundleError: the bundle has no such file, or its bytes are not those of the manifest.
@@ -109,9 +109,9 @@ class Bundle:
 
     @contextlib.contextmanager
     def graph(self, role: str) -> Iterator[bytes | Path]:
-        """What to open a graph from: its bytes, or, where it is large, a copy that only this user can reach.
+        """Yield what to open a graph from: its bytes or, for a large one, a copy that only this user can reach.
 
-        The copy is checked like the bytes, lives as long as the context, and is left out where there is no room for it.
+        The copy is checked like the bytes and lives as long as the context. Without room for it, the bytes are used.
 
         Raises:
             BundleError: as for `read`.
@@ -147,7 +147,7 @@ class Bundle:
         return whole("max_pixels", max_pixels)
 
     def require(self, half: str, action: str) -> None:
-        """Checks that the bundle has a half.
+        """Check that the bundle has a half.
 
         Raises:
             MissingHalfError: it has only the other one.
@@ -174,7 +174,7 @@ class Bundle:
 
 
 def find_bundle(source: BundleSource | None) -> Path | bytes:
-    """Absolute path of a bundle, or the bytes as they came.
+    """Return the absolute path of a bundle, or its bytes unchanged.
 
     Raises:
         ModelNotFoundError: a name without a separator that is neither a file, a folder nor a shipped bundle.
@@ -195,12 +195,12 @@ def find_bundle(source: BundleSource | None) -> Path | bytes:
     if not is_name or path.is_file() or (path / "manifest.json").exists():
         return path.absolute()
     if path.is_dir() and path.name not in shipped_bundles():
-        return path.absolute()  # what it lacks can then be said
+        return path.absolute()  # the error can then say what it lacks
     return _shipped(path.name)
 
 
 def shipped_bundles() -> list[str]:
-    """Names of the bundles that came with the package."""
+    """Return the names of the bundles shipped with the package."""
     if not SHIPPED.is_dir():
         return []
     return sorted(

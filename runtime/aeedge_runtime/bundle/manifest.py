@@ -79,7 +79,7 @@ class PriorFacts:
         return (*("prior", "context")[: self.passes], *later)
 
     def pass_channels(self) -> list[slice]:
-        """Latent channels that each pass over the latent codes."""
+        """Return the latent channels that each pass codes."""
         ends = [sum(self.groups[:number]) for number in range(len(self.groups) + 1)]
         channels = [slice(first, end) for first, end in pairwise(ends)]
         return [channels[0]] * (self.passes - 1) + channels
@@ -148,7 +148,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Parses and checks the bytes of manifest.json.
+        """Parse and check the bytes of manifest.json.
 
         Raises:
             BundleError: not JSON, an unknown or missing key, a value out of range, an id or hash that does not add up.
@@ -217,7 +217,7 @@ def _parse(data: bytes) -> object:
 
 
 def _with_precision(value: object) -> object:
-    """The manifest with its one key that may be missing: then both graphs are in float32."""
+    """Return the manifest with its one optional key; by default both graphs are in float32."""
     return {"precision": dict.fromkeys(HALVES, "fp32"), **value} if isinstance(value, dict) else value
 
 
@@ -244,7 +244,7 @@ def _keys_of(cls: type[Manifest]) -> tuple[str, ...]:
 
 
 def _object(value: object, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Returns `value` if it is an object with exactly these keys."""
+    """Return `value` if it is an object with exactly these keys."""
     if not isinstance(value, dict):
         raise BundleError(f"{where}: found {type(value).__name__}, expected an object with {', '.join(keys)}")
     for kind, names in (("unknown", value.keys() - set(keys)), ("missing", set(keys) - value.keys())):

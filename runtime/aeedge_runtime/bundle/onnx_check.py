@@ -1,4 +1,4 @@
-"""What is in an .onnx file before it is handed to onnxruntime: finite weights, all of them inside the file.
+"""Checks of an .onnx file before onnxruntime opens it: finite weights, all of them inside the file.
 
 One NaN among the weights loads and runs, and every image it touches is silently wrong. This walk over the protobuf
 needs no onnx package and costs about as much as the hash of the file.
@@ -39,7 +39,7 @@ _Field = tuple[int, int, int | memoryview]
 
 
 def check_weights(data: bytes, name: str) -> None:
-    """Walks over all tensors of a graph.
+    """Check all tensors of a graph.
 
     Args:
         data: bytes of an .onnx file.
@@ -70,7 +70,7 @@ def _check_tensor(data: memoryview, name: str) -> None:
     kind, title, values = 0, "", list[_Field]()
     for number, wire, value in _fields(data, name):
         if number == _PLACES or (number == _LOCATION and value):
-            raise BundleError(f"{name}: a tensor lies in another file; a bundle's graphs hold all of theirs")
+            raise BundleError(f"{name}: a tensor is stored in another file; the graphs of a bundle hold all of theirs")
         if number == _TYPE and isinstance(value, int):
             kind = value
         elif number == _NAME and not isinstance(value, int):
@@ -90,7 +90,7 @@ def _check_tensor(data: memoryview, name: str) -> None:
 def _bits(
     number: int, wire: int, value: int | memoryview, dtype: np.dtype[np.unsignedinteger], name: str
 ) -> NDArray[np.unsignedinteger]:
-    """The bit patterns of floats, however they are stored."""
+    """Return the bit patterns of floats, however they are stored."""
     if isinstance(value, int):
         return np.array([value & (256**dtype.itemsize - 1)], dtype)
     if number == _INTEGERS:
@@ -101,7 +101,7 @@ def _bits(
 
 
 def _low_halves(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Low 16 bits of varints that follow one another: how 16-bit floats are stored as integers."""
+    """Return the low 16 bits of consecutive varints: how 16-bit floats are stored as integers."""
     last = np.flatnonzero(data < 128)
     first = np.append(0, last[:-1] + 1)[: len(last)]
     low = np.zeros(len(last), np.uint16)
@@ -112,7 +112,7 @@ def _low_halves(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _fields(data: memoryview, name: str) -> Iterator[_Field]:
-    """Number, wire type and value of each field of a message; fixed-size values as integers."""
+    """Yield number, wire type and value of each field of a message; fixed-size values as integers."""
     position = 0
     while position < len(data):
         key, position = _varint(data, position, name)

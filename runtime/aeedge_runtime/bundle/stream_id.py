@@ -1,4 +1,4 @@
-"""What a stream depends on, as hashes: the latent space, the prior, the tables and the padding rule.
+"""The stream id and the hashes it is made of: latent space, prior, tables and padding rule.
 
 Export writes these values and the runtime computes them again, both with this module.
 """
@@ -21,22 +21,22 @@ STREAM_ID_PARTS = ("encoder", "geometry", "prior", "tables")
 
 
 def canonical_json(value: object) -> bytes:
-    """JSON with sorted keys, no spaces and ASCII only: equal values give equal bytes."""
+    """Return JSON with sorted keys, no spaces and ASCII only: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def stream_id(parts: Mapping[str, str]) -> bytes:
-    """Stream id [8 bytes] of the hex hashes `encoder`, `prior` ("" without one), `tables` and `geometry`."""
+    """Return the stream id [8 bytes] of the hex hashes `encoder`, `prior` ("" without one), `tables` and `geometry`."""
     return hashlib.sha256(canonical_json(dict(parts))).digest()[:STREAM_ID_BYTES]
 
 
 def geometry_hash(image: object, latent: object, prior: object) -> str:
-    """Hex sha256 of the manifest's sections `image`, `latent` and `prior`: padding, patching and chunk layout."""
+    """Return the hex sha256 of the manifest's `image`, `latent` and `prior`: padding, patching and chunk layout."""
     return hashlib.sha256(canonical_json({"image": image, "latent": latent, "prior": prior})).hexdigest()
 
 
 def arrays_hash(arrays: Mapping[str, NDArray[np.generic]]) -> str:
-    """Hex sha256 of arrays in name order: name, dtype, shape as JSON, values in C order and little-endian."""
+    """Return the hex sha256 of arrays by name: name, dtype, shape as JSON, little-endian values in C order."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = arrays[name]

@@ -1,4 +1,4 @@
-"""The integer tables and quantiser steps of a bundle (`entropy.npz`), checked array by array."""
+"""The integer tables and quantizer steps of a bundle (`entropy.npz`), checked array by array."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUALITIES = 100
 """Quality runs from 1 to 100; row q - 1 of an array belongs to quality q."""
 
 SCALES = 64
-"""Indices that the prior network can give."""
+"""Number of indices that the prior network can predict."""
 
 _BANK = ("bank_frequencies", "bank_kind", "bank_minimum", "bank_sizes")
 _DIMENSIONS = 4  # none has more than two
@@ -34,14 +34,14 @@ class EntropyTables:
 
     Attributes:
         bank: integer frequency tables.
-        steps: float32 [100, c], quantiser step per quality and channel, > 0.
+        steps: float32 [100, c], quantizer step per quality and channel, > 0.
         offsets: float32 [c], latent of symbol 0.
         shrink: float32 [100, c], pull of a nonzero symbol towards zero, in steps, in [0, 0.5).
         table_index: uint8 [100, c] for a factorized prior, else None.
         hyper_table_index: uint8 [100, cz] for a hyperprior, else None.
         scale_tables: uint8 [64], bank table of each index of the prior network, for a hyperprior, else None.
-        dead_zone: float32 [T] in [0.5, 1): what is nearer to 0, in steps, becomes symbol 0 when compressing under this
-            table; None for 0.5 everywhere, which is plain rounding.
+        dead_zone: float32 [T] in [0.5, 1): under this table, values closer to 0 than this, in steps, are compressed as
+            symbol 0; None for 0.5 everywhere, which is plain rounding.
     """
 
     bank: FrequencyBank
@@ -55,7 +55,7 @@ class EntropyTables:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> EntropyTables:
-        """Checks and takes the arrays of `entropy.npz`.
+        """Check and take the arrays of `entropy.npz`.
 
         Raises:
             BundleError: an array is missing, unknown, of another type or shape, or has a value out of range.
@@ -92,7 +92,7 @@ class EntropyTables:
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays of an uncompressed `.npz` by name; allocates no more than its own bytes and unpickles nothing.
+    """Return the arrays of an uncompressed `.npz` by name, allocating no more than its size and unpickling nothing.
 
     Raises:
         BundleError: not such a file.
@@ -110,7 +110,7 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def read_array(data: bytes) -> NDArray[Any]:
-    """The array of an `.npy` file; allocates nothing and unpickles nothing.
+    """Return the array of an `.npy` file, allocating and unpickling nothing.
 
     Raises:
         BundleError: not such a file.
@@ -158,7 +158,7 @@ def _checked(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tup
 def _check_values(found: Mapping[str, NDArray[Any]], tables: int) -> None:
     if (found["steps"] < np.finfo(np.float32).tiny).any():
         raise BundleError(
-            "entropy.npz: a quantiser step is not above 0, or too small to divide by; export the bundle again"
+            "entropy.npz: a quantizer step is not above 0, or too small to divide by; export the bundle again"
         )
     if (found["shrink"] < 0).any() or (found["shrink"] >= 0.5).any():
         raise BundleError("entropy.npz: a shrink outside [0, 0.5); export the bundle again")

@@ -1,1 +1,1 @@
-"""From image to symbols to stream and back: tiles, blocks, priors and threads."""
+"""Coding: images to latents, symbols and chunks, and back."""

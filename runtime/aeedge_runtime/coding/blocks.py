@@ -1,8 +1,8 @@
-"""Large images in blocks: latents, symbols and activations of a part of the image at a time.
+"""Blocks of large images: latents, symbols and activations of one part of an image at a time.
 
-Chunks do not depend on each other, and the networks see no further than the manifest's `overlap`. So an image, or a
-batch, of more than `band_pixels` is encoded, coded and dropped block by block, each of consecutive chunks, and decoded
-the same way back; only rows within the overlap are kept from one block to the next.
+Chunks are independent of each other, and the networks see no further than the manifest's `overlap`. So an image or
+batch of more than `band_pixels` is encoded and decoded block by block, each block made of consecutive chunks; only rows
+within the overlap are kept from one block to the next.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ BLOCK_SYMBOLS = 1 << 25
 
 
 def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Block]:
-    """Blocks of images of one size: one of all, or, above the bundle's `band_pixels`, several of bounded size.
+    """Return the blocks of images of one size: one or, above the bundle's `band_pixels`, several of bounded size.
 
     Args:
-        bundle: its limits and geometry.
-        count: images.
+        bundle: gives limits and geometry.
+        count: number of images.
         height: rows of each in pixels.
         width: columns of each in pixels.
 
@@ -52,10 +52,10 @@ def plan_blocks(bundle: Bundle, count: int, height: int, width: int) -> list[Blo
 
 
 class BlockLatents:
-    """Latents of images, block by block, as often as they are asked for.
+    """Latents of images, block by block; can be iterated over repeatedly.
 
-    The latents of a single block are kept: a search for a rate codes them at several qualities. Those of several
-    blocks are made anew each time, as keeping them would take the memory that blocks save.
+    The latents of a single block are kept, because a rate search codes them at several qualities. Those of several
+    blocks are computed again each time: keeping them would take the memory that blocks save.
 
     Args:
         bundle: the model.
@@ -72,7 +72,7 @@ class BlockLatents:
         self._single: Floats | None = None
 
     def __iter__(self) -> Iterator[tuple[Block, Floats]]:
-        """Blocks in order, with latents, float32 [images, c, rows, w].
+        """Yield blocks in order with their latents, float32 [images, c, rows, w].
 
         Raises:
             BundleError: the encoder gives NaN or infinity.
@@ -91,7 +91,7 @@ class BlockLatents:
 
 
 def finite(bundle: Bundle, latents: Floats) -> Floats:
-    """Latents as they are.
+    """Return latents unchanged if they are finite.
 
     Raises:
         BundleError: they hold NaN or infinity.
@@ -105,24 +105,24 @@ Differences = NDArray[np.int32]
 
 
 class Canvas(Protocol):
-    """Where decoded pixels go."""
+    """A target for decoded pixels."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Images, rows, columns and channels: those of the model, or one for the luma of a colour model."""
+        """Images, rows, columns and channels: those of the model, or one for the luma of a color model."""
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
-        """Has some rows of some images decoded, uint8 [images, rows, W, C]."""
+        """Have `decode` fill some rows of some images, uint8 [images, rows, W, C]."""
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
-        """Replaces pixels, uint8 [h, w, C]; rows are counted over all images, which lie below one another."""
+        """Replace pixels, uint8 [h, w, C]; rows are counted over all images, stacked from top to bottom."""
 
     def add(self, top: int, left: int, difference: Differences) -> None:
         """Adds to pixels, int32 [h, w, C], and clips them; rows are counted as in `paste`."""
 
 
 class ArrayCanvas:
-    """An array, uint8 [N, H, W, C]; its rows are decoded in place."""
+    """An array, uint8 [N, H, W, C], decoded into directly."""
 
     def __init__(self, pixels: Pixels) -> None:
         self.shape = pixels.shape
@@ -130,11 +130,11 @@ class ArrayCanvas:
         self._tall = pixels.reshape(-1, *pixels.shape[2:])
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
-        """See Canvas."""
+        """Implement Canvas."""
         decode(self._pixels[images.start : images.stop, rows])
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
-        """See Canvas."""
+        """Implement Canvas."""
         height, width, _ = pixels.shape
         self._tall[top : top + height, left : left + width] = pixels
 
@@ -146,14 +146,14 @@ class ArrayCanvas:
 
 
 class ImageCanvas:
-    """A PIL image, gray or RGB, which takes the rows as they come: a large image exists once."""
+    """A gray or RGB PIL image that receives rows as they are decoded, so a large image exists once."""
 
     def __init__(self, image: Image) -> None:
         self.shape = 1, image.height, image.width, len(image.getbands())
         self._image = image
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
-        """See Canvas."""
+        """Implement Canvas."""
         _, height, width, channels = self.shape
         first, stop, _ = rows.indices(height)
         band = np.empty((1, stop - first, width, channels), np.uint8)
@@ -161,7 +161,7 @@ class ImageCanvas:
         self.paste(first, 0, band[0])
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
-        """See Canvas."""
+        """Implement Canvas."""
         step = max(SLAB_PIXELS // pixels.shape[1], 1)  # Pillow's copy of what is pasted stays small
         for first in range(0, len(pixels), step):
             self._image.paste(pillow_image(pixels[first : first + step]), (left, top + first))
@@ -178,16 +178,16 @@ class ImageCanvas:
 
 
 def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas) -> None:
-    """Decodes all chunks of a stream into pixels.
+    """Decode all chunks of a stream into pixels.
 
     Args:
         bundle: the model.
         networks: its graphs.
-        reader: before the first chunk.
+        reader: positioned before the first chunk.
         canvas: filled in.
 
     Raises:
-        StreamError: from `reader`; what was filled in until then is not to be used.
+        StreamError: from `reader`; what was filled in until then must not be used.
     """
     _, height, width, _ = canvas.shape
     h, w = bundle.geometry.latent_size(height, width)
@@ -211,9 +211,9 @@ def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canva
 
 
 def _latent_buffer(bundle: Bundle, plan: Sequence[Block], h: int, w: int) -> Floats:
-    """Room for the latents of any block and for the rows kept from the one before; to get it anew for each takes time.
+    """Return an array for the latents of any block and the rows kept from the one before; allocating per block is slow.
 
-    Rows are kept from `overlap` above those that wait for context, which are `overlap` at most.
+    Rows are kept from `overlap` above those that wait for context, which are at most `overlap` rows.
     """
     images = max(len(block.images) for block in plan)
     rows = max(len(block.rows) for block in plan)

@@ -23,7 +23,7 @@ class FactorizedPrior:
         self._index = tables.table_index
 
     def walk(self, quality: int, span: Span, width: int, latent: Floats | None) -> Walk:
-        """See Prior."""
+        """Visit the passes of a chunk; see Prior."""
         shape = (span.images, self._index.shape[1], span.rows, width)
         index = np.ascontiguousarray(np.broadcast_to(by_channel(self._index[quality - 1]), shape))
         wanted = None

@@ -43,7 +43,7 @@ class HyperPrior:
         self._scale_tables = tables.scale_tables.tobytes().ljust(256, b"\0")  # translate() is twice as fast as take()
 
     def walk(self, quality: int, span: Span, width: int, latent: Floats | None) -> Walk:
-        """See Prior."""
+        """Visit the passes of a chunk; see Prior."""
         target = None if latent is None else latent / by_channel(self._tables.steps[quality - 1])
         hyper = yield from self._hyper_symbols(quality, span, width, target)
         coded, features = yield from self._first_group(hyper, span, width, target)

@@ -1,4 +1,4 @@
-"""Independent parts of one call, side by side in threads."""
+"""Worker threads for the independent parts of one call."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WAITING = "waiting"
 class Workers:
     """Threads for one call, a context manager: the caller's own and helpers, which end with it.
 
-    The helpers are plain threads, as those of `concurrent.futures` refuse work once the main thread has ended. Where
-    the system gives no more threads, the caller does what they would have done.
+    The helpers are plain threads, because those of `concurrent.futures` refuse work once the main thread has ended. If
+    the system cannot start more threads, the caller does their work.
 
     Args:
-        count: how many, the caller's included.
+        count: number of threads, the caller's included.
     """
 
     def __init__(self, count: int) -> None:
@@ -36,13 +36,13 @@ class Workers:
         self._closed = False
 
     def __enter__(self) -> Self:
-        """Itself; helpers start when there is work for them."""
+        """Return itself; helpers start when there is work for them."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Waits for the parts that are at work."""
+        """Wait for the parts in progress."""
         self._closed = True
         with self._changed:
             self._changed.notify_all()
@@ -50,9 +50,9 @@ class Workers:
             helper.join()
 
     def map(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-        """Results of some work on each part, in order; so is the error that is raised, if any.
+        """Yield the results of some work on each part, in order; the first error in that order is raised.
 
-        A clock that runs sees what the caller does, and the time it waits for a part as the stages of that part.
+        A running clock measures the caller's own work, and counts time spent waiting for a part as that part's stages.
         """
         tasks = [_Task(partial(work, part)) for part in parts]
         self._start_helpers(min(self._count, len(tasks)) - 1)
@@ -69,7 +69,7 @@ class Workers:
 
     def _start_helpers(self, count: int) -> None:
         while len(self._helpers) < count:
-            helper = threading.Thread(target=self._help, daemon=True)  # an exit never waits for one
+            helper = threading.Thread(target=self._help, daemon=True)  # never keeps the interpreter from exiting
             try:
                 helper.start()
             except RuntimeError:  # no more threads, or the interpreter is about to end
@@ -88,7 +88,7 @@ class Workers:
                 self._changed.notify_all()
 
     def _finish(self, task: _Task[Any]) -> None:
-        """Has a task done, by the caller where no helper has begun it; and others while a helper is at it."""
+        """Finish a task, in the caller if no helper has started it; do other tasks while a helper works on it."""
         while not task.done:
             with self._changed:
                 own = self._tasks.popleft() if self._tasks else None
@@ -108,7 +108,7 @@ class _Task(Generic[Result]):
 
     Attributes:
         done: whether there is an outcome.
-        times_ns: time by stage, where another thread than the caller's did it.
+        times_ns: time by stage, if a helper did the work.
     """
 
     def __init__(self, work: Callable[[], Result]) -> None:
@@ -119,10 +119,10 @@ class _Task(Generic[Result]):
         self.times_ns: Mapping[str, int] = {}
 
     def run(self, clock: StageClock | None = None) -> None:
-        """Does the work; what it raises waits for its turn, but for a Ctrl-C in the caller's thread.
+        """Do the work, keeping any exception for `outcome`; Ctrl-C in the caller's thread is raised at once.
 
         Args:
-            clock: to be run meanwhile, in a helper.
+            clock: started during the work, in a helper.
         """
         try:
             with nullcontext() if clock is None else clock.running():
@@ -137,7 +137,7 @@ class _Task(Generic[Result]):
             self.done = True
 
     def outcome(self) -> Result:
-        """The result, once.
+        """Return the result, once.
 
         Raises:
             Exception: what the work raised.

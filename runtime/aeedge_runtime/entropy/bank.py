@@ -1,4 +1,4 @@
-"""The bank of integer frequency tables: what the entropy coder knows about symbols, and nothing floating point.
+"""The bank of integer frequency tables: all that the entropy coder knows about symbols, without floating point.
 
 A table gives each of its tokens a frequency out of 16384; the last token is the escape. Its kind says how a token
 becomes a symbol: `offset` (minimum + token), `magnitude` (|symbol|, then a sign) or `certain` (always 0, not coded).
@@ -22,27 +22,27 @@ TOTAL = 1 << PRECISION_BITS
 OFFSET, MAGNITUDE, CERTAIN = 0, 1, 2
 
 ESCAPED = np.int16(-MAX_SYMBOL - 1)
-"""Stands for the escape where symbols are looked up; no symbol has this value."""
+"""Represents the escape in lookups of symbols; no symbol has this value."""
 
 # An encoder's entry: cumulative (bits 0..13), frequency (14..28) and three flags.
 FREQUENCY_MASK = np.uint32(2 * TOTAL - 1)
 SLOT_MASK = np.uint32(TOTAL - 1)
 SIGNED, NEGATIVE, ESCAPE = np.uint32(1 << 29), np.uint32(1 << 30), np.uint32(1 << 31)
 NEUTRAL = np.uint32(TOTAL << PRECISION_BITS)
-"""The entry that leaves a coder state as it is: it fills the last step of a pass."""
+"""The entry that leaves a coder state unchanged: it fills the last step of a pass."""
 
-_WINDOW_BITS = 9  # symbols -255..255 of a magnitude table, or an offset table's 255 and a neighbour on either side
+_WINDOW_BITS = 9  # symbols -255..255 of a magnitude table, or an offset table's 255 and a neighbor on either side
 _WINDOW = 1 << _WINDOW_BITS
 
-_FEW = 16  # certain tables: to compare with each is faster than one lookup
+_FEW = 16  # certain tables: comparing with each is faster than one lookup
 
 
 @dataclass(frozen=True, eq=False)
 class FrequencyBank:
     """Integer frequency tables and their lookups, which are built at first use.
 
-    Safe to share by threads, and without a lock: a child forked while another thread holds one would wait for ever.
-    Two threads may build the same lookup; it is the same, and one of them is kept.
+    Threads may share it. It has no lock, because a child forked while another thread holds one would deadlock. Two
+    threads may build the same lookup; both are equal, and one is kept.
 
     Attributes:
         frequencies: uint16 [T, A]; row t sums to 16384 over its first `sizes[t]` tokens, each at least 1; 0 beyond.
@@ -57,7 +57,7 @@ class FrequencyBank:
     kind: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        """Checks every rule of the tables.
+        """Check every rule of the tables.
 
         Raises:
             BundleError: a rule is broken; the message names the array and the table.
@@ -67,7 +67,7 @@ class FrequencyBank:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> FrequencyBank:
-        """Takes the bank out of the arrays of an `entropy.npz`; other arrays are left alone.
+        """Take the bank from the arrays of an `entropy.npz`, ignoring other arrays.
 
         Raises:
             BundleError: an array is missing, of another type or shape, or breaks a rule of the tables.
@@ -97,14 +97,14 @@ class FrequencyBank:
         return certain
 
     def is_coded(self, tables: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Whether each element is coded; those under certain tables are 0 and are not.
+        """Return whether each element is coded; those under certain tables are 0 and are not.
 
         Raises:
             ArgumentError: a table index outside the bank.
         """
         if tables.size and (highest := int(tables.max())) >= self.tables:
             raise ArgumentError(f"table index {highest} is outside the bank, which has {self.tables} tables")
-        certain = np.flatnonzero(self.certain).tolist()  # Python's numbers: NumPy's would widen what they meet
+        certain = np.flatnonzero(self.certain).tolist()  # Python integers: NumPy's would widen the comparison
         if len(certain) > _FEW:
             return ~self.certain.take(tables)
         coded = np.ones(tables.shape, np.bool_)
@@ -113,7 +113,7 @@ class FrequencyBank:
         return coded
 
     def coded(self, tables: NDArray[np.uint8]) -> NDArray[np.intp]:
-        """Places of the elements that are coded; see `is_coded`."""
+        """Return the indices of the elements that are coded; see `is_coded`."""
         return np.flatnonzero(self.is_coded(tables))
 
     @property
@@ -123,7 +123,7 @@ class FrequencyBank:
         return kept
 
     def decoder_lookup(self, tables: NDArray[np.uint8]) -> DecoderLookup:
-        """Lookup from (table, slot), with at least the rows of `tables` filled."""
+        """Return the lookup from (table, slot), with at least the rows of `tables` filled."""
         lookup: DecoderLookup = self._kept("_decoder", lambda: DecoderLookup(self))
         lookup.fill(tables)
         return lookup
@@ -133,14 +133,14 @@ class FrequencyBank:
         return self.__dict__.setdefault(name, build()) if found is None else found
 
     def cumulative(self, table: int) -> NDArray[np.uint32]:
-        """First slot of each token of a table, uint32 [sizes[table]]."""
+        """Return the first slot of each token of a table, uint32 [sizes[table]]."""
         row = self.frequencies[table, : self.sizes[table]].astype(np.uint32)
         return np.cumsum(row, dtype=np.uint32) - row
 
     def cost_bits(self, table_index: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.float64]:
-        """Model cost of each symbol in bits, raw sign and escape bits included; the same shape as `symbols`.
+        """Return the model cost of each symbol in bits, raw sign and escape bits included, in the shape of `symbols`.
 
-        Nothing that is coded depends on it.
+        Coding does not depend on it.
 
         Raises:
             ArgumentError: a table index outside the bank, or a nonzero symbol under a certain table.
@@ -169,7 +169,7 @@ class EncoderLookup:
         self._entries.flags.writeable = False
 
     def entries(self, tables: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.uint32]:
-        """Entries of symbols, uint32 [n]; those under certain tables are NEUTRAL. Table indices lie in the bank."""
+        """Return the entries of symbols, uint32 [n], NEUTRAL under certain tables. Table indices are not checked."""
         if not len(symbols):
             return np.empty(0, np.uint32)
         if self._shared[0] <= symbols.min() and symbols.max() <= self._shared[1]:
@@ -200,7 +200,7 @@ class DecoderLookup:
         self.symbols[-TOTAL:] = 0
 
     def fill(self, tables: NDArray[np.uint8]) -> None:
-        """Fills the rows of these tables that are still empty. Two threads may fill a row: with the same values."""
+        """Fill the rows of these tables that are still empty; two threads may fill a row, with the same values."""
         if self._ready.all() or self._ready.take(tables).all():
             return
         for table in np.flatnonzero(np.bincount(tables, minlength=self._bank.tables)):
@@ -221,7 +221,7 @@ class DecoderLookup:
 
 
 def check_certain(symbols: NDArray[np.int16], coded: NDArray[np.intp]) -> None:
-    """Raises ArgumentError unless all symbols at other places than `coded` are 0."""
+    """Raise ArgumentError unless all symbols except those at `coded` are 0."""
     if np.count_nonzero(symbols) != np.count_nonzero(symbols.take(coded)):
         raise ArgumentError("a symbol under a certain table is not 0; an encoder must set such symbols to 0")
 

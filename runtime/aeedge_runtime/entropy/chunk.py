@@ -1,6 +1,6 @@
 """Chunks: the symbols of one or more passes as one payload of coder header, words and raw words.
 
-A payload is empty when all its symbols are certain. Otherwise FORMAT.md says where each bit lies. Raw words carry
+A payload is empty when all its symbols are certain. Otherwise FORMAT.md defines each bit. Raw words carry
 escaped symbols and signs; those of the last pass hide in the start states of the lanes, which therefore cost little.
 """
 
@@ -82,7 +82,7 @@ def pop_symbols(requests: Sequence[PopRequest]) -> list[NDArray[np.int16]]:
 
 
 def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
-    """Codes the passes of one chunk.
+    """Code the passes of one chunk.
 
     Args:
         passes: per pass the table index, uint8 [n], and the symbols, int16 [n], in coding order.
@@ -110,7 +110,7 @@ def encode_chunk(passes: Sequence[Pass], bank: FrequencyBank) -> bytes:
 
 
 class ChunkEncoder:
-    """Takes the passes of one chunk, in order, and codes them.
+    """A coder of the passes of one chunk, in order.
 
     Args:
         bank: the tables.
@@ -121,7 +121,7 @@ class ChunkEncoder:
         self._parts: list[_Part] = []
 
     def add(self, tables: NDArray[np.uint8], symbols: NDArray[np.int16]) -> None:
-        """Takes the next pass, without what is certain in it.
+        """Add the next pass, without its certain elements.
 
         Args:
             tables: uint8 [n], tables of the bank that are not certain; n is at most MAX_LANES * MAX_STEPS.
@@ -134,22 +134,22 @@ class ChunkEncoder:
         escaped = symbols.take(np.flatnonzero(entries & ESCAPE)) if (entries >= ESCAPE).any() else symbols[:0]
         if (escaped == ESCAPED).any():
             raise ArgumentError("chunk: a symbol of -32768, expected -32767..32767; clip the symbols")
-        flags = entries.take(np.flatnonzero((entries & SIGNED) != 0))  # of a mask: five times as fast as of numbers
+        flags = entries.take(np.flatnonzero((entries & SIGNED) != 0))  # five times as fast on a mask as on numbers
         signs = np.packbits((flags & NEGATIVE) != 0, bitorder="little").tobytes()
         words = np.frombuffer(signs + bytes(len(signs) % 2), "<u2")
         self._parts.append(_Part(entries, np.concatenate([escaped.astype("<i2").view("<u2"), words]).astype(np.uint16)))
 
     def finish(self) -> bytes:
-        """The payload; empty where nothing was to be coded."""
+        """Return the payload, empty if nothing was coded."""
         return finish_together([self])[0]
 
     def start(self) -> _Payload | None:
-        """The payload before its coder has run; None where nothing is to be coded."""
+        """Return the payload before its coder has run, or None if there is nothing to code."""
         return _Payload(self._parts) if any(len(part.entries) for part in self._parts) else None
 
 
 def finish_together(encoders: Sequence[ChunkEncoder]) -> list[bytes]:
-    """Payloads of several chunks, as `finish` gives them; faster than one after the other."""
+    """Return the payloads of several chunks; faster than `finish` of one after the other."""
     started = [encoder.start() for encoder in encoders]
     coded = [payload for payload in started if payload is not None]
     push_together([payload.coder for payload in coded], [payload.rows() for payload in coded])
@@ -157,7 +157,7 @@ def finish_together(encoders: Sequence[ChunkEncoder]) -> list[bytes]:
 
 
 class ChunkDecoder:
-    """Reads the passes of one chunk, in order.
+    """A reader of the passes of one chunk, in order.
 
     Args:
         data: the payload.
@@ -180,25 +180,25 @@ class ChunkDecoder:
         self._coded = 0
 
     def decode(self, tables: NDArray[np.uint8], last: bool) -> NDArray[np.int16]:
-        """Reads the symbols of the next pass at once; see `decoding`."""
+        """Read the symbols of the next pass in one call; see `decoding`."""
         return run_passes(self.decoding(tables, last), lambda request: pop_symbols([request])[0])
 
     def decoding(self, tables: NDArray[np.uint8], last: bool) -> Decoding[NDArray[np.int16]]:
-        """Reads the symbols of the next pass, int16 [n], by way of the rows it asks for.
+        """Read the symbols of the next pass, int16 [n], yielding requests for them.
 
         Args:
             tables: uint8 [n], table index of every element of the pass.
-            last: whether this is the chunk's last pass; its raw words lie in the start states first.
+            last: whether this is the chunk's last pass; its raw words are in the start states first.
 
         Raises:
             StreamError: the payload breaks a rule of the format.
             ArgumentError: a table index outside the bank, or a pass after the last.
         """
         if self._finished:
-            raise ArgumentError("chunk: a pass was asked for after the last one")
+            raise ArgumentError("chunk: a pass was requested after the last one")
         with stage("entropy_decode"):
-            place = self._bank.coded(tables)
-            coded = tables if len(place) == len(tables) else tables.take(place)
+            positions = self._bank.coded(tables)
+            coded = tables if len(positions) == len(tables) else tables.take(positions)
             request = self._request(coded)
         popped = None if request is None else (yield request)
         with stage("entropy_decode"):
@@ -208,14 +208,14 @@ class ChunkDecoder:
             if len(coded) == len(tables):
                 return found
             symbols = np.zeros(len(tables), np.int16)
-            symbols[place] = found
+            symbols[positions] = found
             return symbols
 
     def finish(self) -> None:
-        """Checks that every pass was read and that every byte of the payload had a use.
+        """Check that every pass was read and every byte of the payload used.
 
         Raises:
-            StreamError: the payload holds symbols that no pass asked for.
+            StreamError: the payload holds symbols that no pass requested.
             ArgumentError: the last pass was not read yet.
         """
         if not self._finished:
@@ -240,7 +240,7 @@ class ChunkDecoder:
         return PopRequest(coder, bases.reshape(-1, lanes), lookup)
 
     def _add_raw(self, found: NDArray[np.int16], tables: NDArray[np.uint8], last: bool) -> None:
-        """Adds to the symbols popped what the raw words of the pass hold: signs and escaped symbols."""
+        """Complete the popped symbols from the raw words of the pass: signs and escaped symbols."""
         if not len(found) and not last:
             return
         escaped = np.flatnonzero(found == ESCAPED)
@@ -256,24 +256,28 @@ class ChunkDecoder:
         found[signed] *= 1 - 2 * bits[: len(signed)].astype(np.int16)
 
     def _add_escapes(
-        self, found: NDArray[np.int16], tables: NDArray[np.uint8], place: NDArray[np.intp], words: NDArray[np.uint32]
+        self,
+        found: NDArray[np.int16],
+        tables: NDArray[np.uint8],
+        escaped: NDArray[np.intp],
+        words: NDArray[np.uint32],
     ) -> None:
-        if not len(place):
+        if not len(escaped):
             return
         symbols = words.astype("<u2").view("<i2").astype(np.int16)
         if (symbols == ESCAPED).any():
             raise StreamError("chunk: an escaped symbol of -32768, expected -32767..32767; the stream is damaged")
-        if ((self._bank.encoder_lookup.entries(tables[place], symbols) & ESCAPE) == 0).any():
+        if ((self._bank.encoder_lookup.entries(tables[escaped], symbols) & ESCAPE) == 0).any():
             raise StreamError("chunk: an escaped symbol that its table holds; the stream is damaged, get it again")
-        found[place] = symbols
+        found[escaped] = symbols
 
     def _raw_words(self, count: int, last: bool) -> NDArray[np.uint32]:
-        """Takes raw words off the back, or, for the last pass, out of the final states and all that is left."""
+        """Take raw words from the end or, for the last pass, from the final states and all that is left."""
         coder = self._coder
         if coder is None:
             return np.empty(0, np.uint32)
         if count and coder.zero_start:
-            raise StreamError("chunk: raw words beside a lane that starts from 0; the stream is damaged, get it again")
+            raise StreamError("chunk: raw words with a lane that starts from 0; the stream is damaged, get it again")
         left = coder.end - coder.position
         if not last:
             if count > left:
@@ -294,7 +298,7 @@ class ChunkDecoder:
 
 
 def hash_symbols(symbols: NDArray[np.int16], value: int = 0) -> int:
-    """Continues the symbol hash of a stream: CRC-32 of the symbols as little-endian int16, in coding order."""
+    """Continue the symbol hash of a stream: CRC-32 of the symbols as little-endian int16, in coding order."""
     return zlib.crc32(np.ascontiguousarray(symbols, "<i2").data, value)
 
 
@@ -313,7 +317,7 @@ class _Payload:
         parts: its passes; at least one element is coded.
 
     Attributes:
-        coder: which codes them.
+        coder: codes them.
     """
 
     def __init__(self, parts: Sequence[_Part]) -> None:
@@ -328,7 +332,7 @@ class _Payload:
         return RansEncoder(start)
 
     def rows(self) -> NDArray[np.uint32]:
-        """Entries of all passes, uint32 [S, L]; each pass begins a row."""
+        """Return the entries of all passes, uint32 [S, L]; each pass begins a row."""
         lanes = len(self.coder.states)
         lengths = [-(-len(part.entries) // lanes) * lanes for part in self._parts]
         entries = np.full(sum(lengths), NEUTRAL, np.uint32)
@@ -339,8 +343,8 @@ class _Payload:
         return entries.reshape(-1, lanes)
 
     def finish(self) -> bytes:
-        """The bytes, after the rows were pushed."""
-        if self._zero_start and self.coder.states[0] < LOWEST_STATE:  # too little to fill a state: a few likely symbols
+        """Return the bytes, after the rows were pushed."""
+        if self._zero_start and self.coder.states[0] < LOWEST_STATE:  # a few likely symbols, too little to fill a state
             self._zero_start = False
             self.coder = self._coder(1)
             self.coder.push(self.rows())

@@ -1,4 +1,4 @@
-"""Lanes of a chunk: how many, and the coder header that carries their states."""
+"""Lanes of a chunk: their number, and the coder header that carries their states."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..limits import MAX_LANES, MAX_STEPS
 from .bank import FREQUENCY_MASK, PRECISION_BITS, SIGNED
 
 ZERO_START = 12
-"""In place of log2(lanes): one lane that starts from state 0, which saves two bytes where nothing is raw."""
+"""Replaces log2(lanes): one lane that starts from state 0, which saves two bytes when there are no raw words."""
 
 _MAX_LOG2_LANES = MAX_LANES.bit_length() - 1
-# What lanes may cost, as a share of the payload, while more steps than so many are left: 4 bits each, and 16 more for
-# each that starts empty. A step takes 2.5 us to encode and 4 to decode, whatever the lanes.
+# Largest cost of lanes as a share of the payload, while more than a number of steps remain: 4 bits per lane, 16 more
+# per lane that starts empty. A step takes 2.5 us to encode and 4 us to decode, whatever the number of lanes.
 _LANE_SHARES = ((1000, 0.0125), (400, 0.0095), (0, 0.0085))
 _LEAST_STEPS = 8  # fewer steps than this gain no time
-_SAMPLE = 4096  # entries of a pass that tell what all of it costs
+_SAMPLE = 4096  # entries of a pass from which its cost is estimated
 
 
 def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
-    """Number of lanes for these passes, a power of two: as many as the payload pays for and its length can use.
+    """Return the number of lanes for these passes, a power of two that payload and length justify.
 
     Args:
         entries: the coder entries of each pass.
-        hidden: raw words of the last pass; so many lanes start for free.
+        hidden: number of raw words of the last pass; each lets one lane start for free.
     """
     longest, together = max(len(part) for part in entries), sum(len(part) for part in entries)
     bits = _estimate_bits(entries)
@@ -43,13 +43,13 @@ def choose_lanes(entries: Sequence[NDArray[np.uint32]], hidden: int) -> int:
 
 
 def _estimate_bits(entries: Sequence[NDArray[np.uint32]]) -> float:
-    """About the bits these entries will take, from at most _SAMPLE of each pass."""
+    """Estimate the bits that these entries take, from at most _SAMPLE of each pass."""
     steps = [max(-(-len(part) // _SAMPLE), 1) for part in entries]
     samples = [part[::step] for part, step in zip(entries, steps, strict=True)]
     sample = np.concatenate(samples)
     frequency = (sample >> PRECISION_BITS) & FREQUENCY_MASK
     bits = PRECISION_BITS - np.log2(frequency.astype(np.float32)) + ((sample & SIGNED) != 0)
-    bits *= np.repeat(np.array(steps, np.float32), [len(few) for few in samples])  # each stands for so many
+    bits *= np.repeat(np.array(steps, np.float32), [len(few) for few in samples])  # each stands for `step` entries
     return float(bits.sum(dtype=np.float64))
 
 
@@ -63,16 +63,16 @@ def write_states(states: NDArray[np.uint32], zero_start: bool) -> bytes:
     high = states >> np.uint32(16)
     exponent = np.frexp(high.astype(np.float64))[1] - 1  # 0..15
     mode = ZERO_START if zero_start else len(states).bit_length() - 1
-    place = np.arange(16)
-    nibbles = (np.concatenate([[mode], exponent])[:, None] >> place[:4]) & 1
-    below = place < exponent[:, None]
-    mantissas = ((high[:, None] >> place.astype(np.uint32)) & 1)[below]
+    position = np.arange(16)
+    nibbles = (np.concatenate([[mode], exponent])[:, None] >> position[:4]) & 1
+    below = position < exponent[:, None]
+    mantissas = ((high[:, None] >> position.astype(np.uint32)) & 1)[below]
     bits = np.concatenate([nibbles.ravel(), mantissas]).astype(np.uint8)
     return np.packbits(bits, bitorder="little").tobytes() + states.astype("<u2").tobytes()
 
 
 def read_states(data: bytes | memoryview) -> tuple[NDArray[np.uint32], bool, int]:
-    """Reads a coder header.
+    """Read a coder header.
 
     Returns:
         States, uint32 [L]; whether the one lane started from state 0; bytes used.
@@ -98,9 +98,9 @@ def read_states(data: bytes | memoryview) -> tuple[NDArray[np.uint32], bool, int
         raise StreamError("chunk: half a word at the end; the stream is damaged, get it again")
     if bits[size : used * 8 - 4 - 4 * lanes].any():
         raise StreamError("chunk: the padding of the coder header is not zero; the stream is damaged, get it again")
-    place = np.arange(16, dtype=np.uint32)
+    position = np.arange(16, dtype=np.uint32)
     mantissa = np.zeros((lanes, 16), np.uint32)
-    mantissa[place < exponent[:, None]] = bits[:size]
-    high = (mantissa << place).sum(axis=1, dtype=np.uint32) + (np.uint32(1) << exponent)
+    mantissa[position < exponent[:, None]] = bits[:size]
+    high = (mantissa << position).sum(axis=1, dtype=np.uint32) + (np.uint32(1) << exponent)
     low = np.frombuffer(data, "<u2", lanes, used).astype(np.uint32)
     return (high << np.uint32(16)) | low, mode == ZERO_START, used + 2 * lanes

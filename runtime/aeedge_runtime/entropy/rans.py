@@ -2,9 +2,9 @@
 
 The coder is a stack: an encoder pushes the last symbols first and a decoder pops the first symbols first. It works in
 steps of one symbol per lane; NumPy does a step in a handful of calls whatever the number of lanes. It knows nothing of
-tables: a push takes frequencies, a pop looks up what lies behind a slot (state modulo 16384).
-A step costs some microseconds whatever it codes, so coders that do not depend on each other go through it together.
-Invariant between steps: every state is in [2^16, 2^32), but see `zero_start`.
+tables: a push takes frequencies, a pop looks up the symbol of a slot (state modulo 16384).
+A step costs some microseconds whatever it codes, so independent coders take each step together.
+Invariant between steps: every state is in [2^16, 2^32), except with `zero_start`.
 (Asymmetric numeral systems, arXiv 1311.2540; interleaved entropy coders, arXiv 1402.3392.)
 """
 
@@ -24,12 +24,12 @@ LOWEST_STATE = 1 << 16
 
 _BLOCK = 1 << 15  # symbols coded at a time: their work arrays stay in the second-level cache
 
-_MOST_LANES = 4096  # of coders that go together: wider steps gain no time
+_MOST_LANES = 4096  # of coders that step together: wider steps gain no time
 
 FEW_LANES = 4
-"""Up to so many lanes Python's own integers are faster: half a microsecond a symbol, against four a step of NumPy."""
+"""Up to this many lanes, Python integers are faster: half a microsecond per symbol, against four per NumPy step."""
 
-# Few lanes make the loops below a matter of microseconds a call: functions are looked up once, outputs go by position.
+# With few lanes, each call in the loops below counts: functions are looked up once, outputs are passed by position.
 add, multiply, floor_divide, copyto = np.add, np.multiply, np.floor_divide, np.copyto
 bitwise_and, right_shift, less, less_equal = np.bitwise_and, np.right_shift, np.less, np.less_equal
 
@@ -42,10 +42,10 @@ _FREQUENCIES = int(FREQUENCY_MASK)
 
 
 class RansEncoder:
-    """Pushes symbols, last ones first.
+    """A coder that pushes symbols, the last ones first.
 
     Args:
-        states: uint32 [L], the start states; they are changed by pushing.
+        states: uint32 [L], the start states, changed by pushing.
     """
 
     def __init__(self, states: NDArray[np.uint32]) -> None:
@@ -53,20 +53,20 @@ class RansEncoder:
         self._words: list[NDArray[np.uint16]] = []
 
     def push(self, entries: NDArray[np.uint32]) -> None:
-        """Pushes rows of symbols; see `push_together`."""
+        """Push rows of symbols; see `push_together`."""
         push_together([self], [entries])
 
     def words(self) -> NDArray[np.uint16]:
-        """All words so far in the order in which a decoder reads them, uint16 [m]."""
+        """Return all words so far in the order in which a decoder reads them, uint16 [m]."""
         return np.concatenate([*reversed(self._words), np.empty(0, np.uint16)])
 
     def add_words(self, words: NDArray[np.uint16]) -> None:
-        """Takes the words of rows that were pushed."""
+        """Add the words of rows that were pushed."""
         self._words.append(words)
 
 
 def push_together(coders: Sequence[RansEncoder], entries: Sequence[NDArray[np.uint32]]) -> None:
-    """Pushes rows of symbols to each of several coders, the last row first, as if to one after the other.
+    """Push rows of symbols to several coders, the last row first; equal to pushing to one after the other.
 
     Args:
         coders: the coders.
@@ -79,27 +79,27 @@ def push_together(coders: Sequence[RansEncoder], entries: Sequence[NDArray[np.ui
         elif len(rows):
             waiting.append((coder, rows))
     while waiting:
-        abreast, count = _extent([rows for _, rows in waiting])
-        active, others = waiting[:abreast], waiting[abreast:]
+        together, count = _extent([rows for _, rows in waiting])
+        active, others = waiting[:together], waiting[together:]
         _push([coder for coder, _ in active], [rows[-count:] for _, rows in active])
         waiting = [(coder, rows[:-count]) for coder, rows in active if len(rows) > count] + others
 
 
 def _extent(waiting: Sequence[NDArray[np.uint32]]) -> tuple[int, int]:
-    """How many of the first coders go together, and how many rows that all of them have."""
+    """Return how many of the first coders step together, and for how many rows that all of them have."""
     lanes = np.cumsum([rows.shape[1] for rows in waiting])
-    abreast = max(int(np.searchsorted(lanes, _MOST_LANES, "right")), 1)
-    return abreast, min(*map(len, waiting[:abreast]), max(_BLOCK // int(lanes[abreast - 1]), 1))
+    together = max(int(np.searchsorted(lanes, _MOST_LANES, "right")), 1)
+    return together, min(*map(len, waiting[:together]), max(_BLOCK // int(lanes[together - 1]), 1))
 
 
 def _push(coders: Sequence[RansEncoder], rows: Sequence[NDArray[np.uint32]]) -> None:
-    """Pushes as many rows to each coder."""
+    """Push the same number of rows to each coder."""
     entries, states = _joined(rows), _joined([coder.states for coder in coders])
     frequency = (entries >> _SLOT_BITS) & FREQUENCY_MASK
     limit = (frequency << np.uint32(32 - PRECISION_BITS)) - np.uint32(1)  # frequency 16384 wraps to 2^32 - 1: never
     gap = np.uint32(TOTAL) - frequency
     cumulative = entries & _SLOTS
-    before = np.empty_like(entries)  # states before their word, if any, is taken off
+    before = np.empty_like(entries)  # states before their word, if any, is removed
     before[-1] = states
     state, quotient = np.empty_like(states), np.empty_like(states)
     keep = np.empty(states.shape, np.bool_)
@@ -116,7 +116,7 @@ def _push(coders: Sequence[RansEncoder], rows: Sequence[NDArray[np.uint32]]) -> 
     for coder, lanes in zip(coders, _lanes_of(coders), strict=True):
         coder.states = states[lanes]
         own = before[:, lanes].ravel()
-        # Places of a mask, and what lies there, are found twice as fast as by indexing with the mask.
+        # Twice as fast as indexing with the mask.
         coder.add_words(own.take(np.flatnonzero(own > limit[:, lanes].ravel())).astype(np.uint16))
 
 
@@ -133,15 +133,15 @@ def _push_few(coder: RansEncoder, rows: NDArray[np.uint32]) -> None:
 
 
 class RansDecoder:
-    """Pops symbols, first ones first.
+    """A coder that pops symbols, the first ones first.
 
     Args:
-        states: uint32 [L], each at least 2^16; they are changed by popping.
+        states: uint32 [L], each at least 2^16; changed by popping.
         words: uint32 [m], values below 2^16.
-        zero_start: the encoder started its one lane from state 0: when no word is left the state may fall below 2^16.
+        zero_start: the encoder started its one lane from state 0: when no word is left, the state may fall below 2^16.
 
     Attributes:
-        position, end: the words not read yet are words[position:end]; a caller may lower `end`.
+        position, end: words[position:end] are not read yet; a caller may lower `end`.
     """
 
     def __init__(self, states: NDArray[np.uint32], words: NDArray[np.uint32], *, zero_start: bool = False) -> None:
@@ -157,13 +157,13 @@ def pop_together(
     steps: NDArray[np.uint32],
     symbols: NDArray[np.int16],
 ) -> list[NDArray[np.int16]]:
-    """Pops rows of symbols of each of several coders, as if of one after the other; int16 [S, L] for each.
+    """Pop rows of symbols of several coders, int16 [S, L] for each; equal to popping from one after the other.
 
     Args:
         coders: the coders.
         bases: uint32 [S, L] for each, where in `steps` the 16384 slots of each symbol's table begin.
         steps: uint32, frequency << 14 | slot - cumulative for every slot of every table.
-        symbols: int16, what lies behind every slot.
+        symbols: int16, the symbol of every slot.
 
     Raises:
         StreamError: the words end too early.
@@ -177,8 +177,8 @@ def pop_together(
         if len(rows):
             waiting.append((coder, rows, found[-1]))
     while waiting:
-        abreast, count = _extent([rows for _, rows, _ in waiting])
-        active, others = waiting[:abreast], waiting[abreast:]
+        together, count = _extent([rows for _, rows, _ in waiting])
+        active, others = waiting[:together], waiting[together:]
         popping = [coder for coder, _, _ in active]
         slots = _pop(popping, _joined([rows[:count] for _, rows, _ in active]), steps)
         for (_, _, into), lanes in zip(active, _lanes_of(popping), strict=True):
@@ -188,7 +188,7 @@ def pop_together(
 
 
 def _pop(coders: Sequence[RansDecoder], bases: NDArray[np.uint32], steps: NDArray[np.uint32]) -> NDArray[np.intp]:
-    """Pops as many rows of each coder and returns base + slot of each symbol, [S, L of all]."""
+    """Pop the same number of rows of each coder; return base + slot of each symbol, [S, L of all]."""
     found = np.empty(bases.shape, np.intp)
     state = _joined([coder.states for coder in coders])
     step, frequency, low = np.empty_like(state), np.empty_like(state), np.empty(state.shape, np.bool_)
@@ -214,16 +214,16 @@ def _pop(coders: Sequence[RansDecoder], bases: NDArray[np.uint32], steps: NDArra
 
 
 class _Feed:
-    """Hands the words of a coder to the lanes that need them."""
+    """The words of one coder, for the lanes that need them."""
 
     def __init__(self, coder: RansDecoder) -> None:
         self._coder = coder
 
     def take(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """The next word for each of some lanes.
+        """Return the next word for each of some lanes.
 
         Raises:
-            StreamError: there are not so many.
+            StreamError: there are too few words.
         """
         coder = self._coder
         first = coder.position
@@ -233,14 +233,14 @@ class _Feed:
         return coder.words[first:stop]
 
     def finish(self) -> None:
-        """Nothing is left to be told."""
+        """Do nothing: `take` counts the words."""
 
 
 class _SharedFeed:
-    """The same for several coders side by side, for at most so many steps."""
+    """The words of several coders, for a bounded number of steps."""
 
     def __init__(self, coders: Sequence[RansDecoder], steps: int) -> None:
-        ends = [min(coder.position + steps * len(coder.states), coder.end) for coder in coders]  # one a lane and step
+        ends = [min(coder.position + steps * len(coder.states), coder.end) for coder in coders]  # one per lane and step
         parts = [coder.words[coder.position : end] for coder, end in zip(coders, ends, strict=True)]
         self._coders = coders
         self._words = np.concatenate([*parts, np.zeros(1, np.uint32)])
@@ -250,20 +250,20 @@ class _SharedFeed:
         self._order = np.arange(self._lanes[-1])
 
     def take(self, hungry: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """The next word for each of some lanes; where a coder has no more, anything, and `finish` tells."""
+        """Return the next word for each of some lanes; if a coder has too few, arbitrary ones, and `finish` raises."""
         bounds = hungry.searchsorted(self._lanes)
         first, stop = bounds[:-1], bounds[1:]
-        place = (self._next - first).repeat(stop - first)
-        place += self._order[: len(place)]
+        position = (self._next - first).repeat(stop - first)
+        position += self._order[: len(position)]
         self._next += stop
         self._next -= first
-        return self._words.take(place, mode="clip")
+        return self._words.take(position, mode="clip")
 
     def finish(self) -> None:
-        """Counts what was read.
+        """Count the words that were read.
 
         Raises:
-            StreamError: that is more than there is.
+            StreamError: there were too few.
         """
         for coder, count in zip(self._coders, (self._next - self._first).tolist(), strict=True):
             coder.position += count
@@ -295,12 +295,12 @@ def _too_short() -> StreamError:
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Parts side by side, lane after lane; a single one as it is."""
+    """Concatenate parts, lane after lane; return a single one unchanged."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def _lanes_of(coders: Sequence[RansEncoder] | Sequence[RansDecoder]) -> Iterator[slice]:
-    """Where the lanes of each coder lie among those of all."""
+    """Yield the slice of each coder's lanes among those of all."""
     first = 0
     for coder in coders:
         yield slice(first, first + len(coder.states))

@@ -1,4 +1,4 @@
-"""Images of one size as one array, the way the networks take them."""
+"""Batches: images of one size as one array, as the networks take them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Stack:
 
 @staged("load_image")
 def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pixels: int) -> Stack:
-    """Loads images and stacks them.
+    """Load images and stack them.
 
     Args:
         images: sources as `load_picture` takes them, or one uint8 array [N, H, W] or [N, H, W, 1 | 2 | 3 | 4].
         channels: 1 or 3, what the model takes.
-        max_pixels: most pixels of all together.
+        max_pixels: most pixels of all images together.
 
     Raises:
         ArgumentError: no image, several sizes, or another type, dtype or shape.
@@ -60,9 +60,9 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
     pictures: list[Picture] = []
     kept = isinstance(images, Sequence)
     for image in images:
-        if not kept:  # what makes them may fill one array again and again
+        if not kept:  # an iterator may reuse one array
             image = _copied(image)
-        # Notes of a Picture are its maker's: they were there to read before it came here.
+        # Notes that a Picture already has were reported by its maker.
         known = len(image.notes) if isinstance(image, Picture) else 0
         picture = load_picture(image, channels, max_pixels=max_pixels)
         pictures.append(replace(picture, notes=picture.notes[known:]) if known else picture)
@@ -82,11 +82,11 @@ def _copied(image: Source) -> Source:
 
 
 NO_SERIES = (str, bytes, bytearray, memoryview, os.PathLike, Picture)
-"""What is one image, though some of it can be iterated over."""
+"""Types that are a single image, although some can be iterated over."""
 
 
 def _is_series(images: object) -> bool:
-    if isinstance(images, list):  # the usual case; the others ask abstract classes, which takes a microsecond
+    if isinstance(images, list):  # the usual case; abstract classes take a microsecond
         return True
     return isinstance(images, Iterable) and not isinstance(images, NO_SERIES)
 
@@ -105,7 +105,7 @@ def _stack_array(array: NDArray[Any], channels: int, max_pixels: int) -> Stack:
     pixels, alpha = split_alpha(planes)
     if pixels.shape[3] == channels:
         return Stack(pixels, alpha, None, None, channels == 1, ())
-    # One tall picture of all rows: conversions are per pixel, so they need not know about images.
+    # One tall picture of all rows: conversions work pixel by pixel.
     tall = match_channels(Picture(pixels.reshape(count * height, width, -1), gray=pixels.shape[3] == 1), channels)
     return Stack(tall.pixels.reshape(count, height, width, channels), alpha, None, None, tall.gray, tall.notes)
 
@@ -154,7 +154,7 @@ def _stack_pictures(pictures: list[Picture]) -> Stack:
 
 
 def _alone(picture: Picture) -> Stack:
-    """A stack of one image, whose pixels are not copied: it may be a large one."""
+    """Return a stack of one image without copying its pixels, which may be many."""
     alpha = None if picture.alpha is None else picture.alpha[None]
     notes = tuple(dict.fromkeys(picture.notes))
     return Stack(picture.pixels[None], alpha, picture.icc, picture.exif, picture.gray, notes)

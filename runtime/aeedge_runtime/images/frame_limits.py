@@ -1,4 +1,4 @@
-"""How many frames a file has, how large they get and what decoding them takes, found before one is decoded."""
+"""Limits of frames, tiles and scans of a file, checked before any of it is decoded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import ImageError, LimitError
-from .metadata import Directories
+from .tiff import Directories
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_FRAMES = 10_000
-"""Frames or pages of a file: Pillow compares the place of each page of a TIFF with those of all before."""
+"""Frames or pages of a file: Pillow compares the offset of each TIFF page with those of all earlier ones."""
 
 MOST_TAGS = 200_000
 """Entries of all directories of a TIFF together: directories may overlap, and Pillow reads each several times."""
-
 
 MOST_TILE_PIXELS = 1 << 24
 """Pixels of a tile, whatever the image's limit: 4096 x 4096."""
@@ -38,32 +37,32 @@ GIF_IMAGE, GIF_EXTENSION, GIF_END = b",!;"
 
 @dataclass(frozen=True)
 class Survey:
-    """What a file says of its frames.
+    """What a file says about its frames.
 
     Attributes:
-        count: of frames.
-        pixels: of all of them; where only the size of the first is written, as if all were as large.
-        places: of the directories of a TIFF file's pages.
+        count: number of frames.
+        pixels: pixels of all frames; if only the size of the first is known, as if all had that size.
+        directories: offsets of the directories of a TIFF file's pages.
     """
 
     count: int
     pixels: int
-    places: tuple[int, ...] = ()
+    directories: tuple[int, ...] = ()
 
 
 def survey(image: Image, file: BinaryIO, name: str) -> Survey:
-    """Return what an opened file says of its frames.
+    """Return what an opened file says about its frames.
 
     Args:
-        image: what Pillow made of the file.
-        file: the file; where it stands is not changed.
-        name: what to call it.
+        image: the file, opened by Pillow.
+        file: open file; its read position is restored.
+        name: name of the file in messages.
 
     Raises:
         LimitError: more frames than MOST_FRAMES, or more tags than MOST_TAGS.
     """
     width, height = image.size
-    stands = file.tell()
+    position = file.tell()
     try:
         if image.format == "TIFF":
             found = _pages(file, name)
@@ -76,39 +75,39 @@ def survey(image: Image, file: BinaryIO, name: str) -> Survey:
             count = int(getattr(image, "n_frames", 1))
             found = Survey(count, count * width * height)
     finally:
-        file.seek(stands)
+        file.seek(position)
     if found.count > MOST_FRAMES:
         raise LimitError(f"{name}: more than {MOST_FRAMES} frames, which is the limit; split the file")
     return found if found.count else Survey(1, width * height)
 
 
 def _pages(file: BinaryIO, name: str) -> Survey:
-    """Pages of a TIFF file, from the widths and heights in their directories."""
-    places: list[int] = []
+    """Survey the pages of a TIFF file by the widths and heights in their directories."""
+    directories: list[int] = []
     tags = pixels = 0
-    with suppress(ValueError):  # cut short: Pillow says so, or takes what is there
+    with suppress(ValueError):  # cut short: Pillow reports it, or reads what is there
         read = Directories(file)
-        for place in islice(read.chain(), MOST_FRAMES + 1):
-            tags += read.count(place)
+        for directory in islice(read.chain(), MOST_FRAMES + 1):
+            tags += read.count(directory)
             if tags > MOST_TAGS:
                 break
-            places.append(place)
-            pixels += _pixels(read, place)
+            directories.append(directory)
+            pixels += _pixels(read, directory)
     if tags > MOST_TAGS:
         raise LimitError(f"{name}: more than {MOST_TAGS} tags, which is the limit; split the file")
-    return Survey(len(places), pixels, tuple(places))
+    return Survey(len(directories), pixels, tuple(directories))
 
 
-def _pixels(read: Directories, place: int) -> int:
-    sides = [read.number(entry) for entry in read.entries(place) if entry.tag in (WIDTH, HEIGHT)]
+def _pixels(read: Directories, directory: int) -> int:
+    sides = [read.number(entry) for entry in read.entries(directory) if entry.tag in (WIDTH, HEIGHT)]
     return sides[0] * sides[1] if len(sides) == 2 else 0
 
 
 def check_tiles(tags: Mapping[int, Any], max_pixels: int, name: str) -> None:
-    """Refuse tiles of a TIFF page that would take more memory than the page: they are made whole.
+    """Refuse tiles of a TIFF page that would take more memory than the page, because tiles are decoded whole.
 
     Raises:
-        LimitError: a tile has more pixels than may be.
+        LimitError: a tile has too many pixels.
     """
     sides = tags.get(TILE_WIDTH, 0), tags.get(TILE_HEIGHT, 0)
     if not all(isinstance(side, int) for side in sides):
@@ -121,46 +120,46 @@ def check_tiles(tags: Mapping[int, Any], max_pixels: int, name: str) -> None:
 
 
 def check_scans(image: Image, file: BinaryIO, name: str) -> None:
-    """Refuse a JPEG file that is decoded over and over: each scan goes through all of the image.
+    """Refuse a JPEG file with very many scans: each one costs a pass over the whole image.
 
     Raises:
         LimitError: more scans than MOST_SCANS for each of its images.
     """
     if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
         return
-    stands, scans, end = file.tell(), 0, b""
+    position, scans, end = file.tell(), 0, b""
     file.seek(0)
     while part := file.read(1 << 20):
         scans += (end + part).count(START_OF_SCAN)
         end = part[-1:]
-    file.seek(stands)
+    file.seek(position)
     most = MOST_SCANS * int(getattr(image, "n_frames", 1))
     if scans > most:
-        raise LimitError(f"{name}: a JPEG of {scans} scans, the limit is {most}; write it as a usual JPEG")
+        raise LimitError(f"{name}: a JPEG of {scans} scans, the limit is {most}; save it as a baseline JPEG")
 
 
 def _gif_corners(data: bytes) -> list[tuple[int, int]]:
-    """Lower right corner of each frame of a GIF file: of its image descriptors, found from block to block."""
+    """Return the lower right corner of each frame of a GIF file, from its image descriptors."""
     corners: list[tuple[int, int]] = []
     try:
-        place = 13 + _colours(data[10])
-        while data[place] != GIF_END and len(corners) <= MOST_FRAMES:
-            kind, place = data[place], place + 1
+        offset = 13 + _colors(data[10])
+        while data[offset] != GIF_END and len(corners) <= MOST_FRAMES:
+            kind, offset = data[offset], offset + 1
             if kind == GIF_IMAGE:
-                left, top, width, height, flags = struct.unpack_from("<HHHHB", data, place)
+                left, top, width, height, flags = struct.unpack_from("<HHHHB", data, offset)
                 corners.append((left + width, top + height))
-                place += 9 + _colours(flags)
+                offset += 9 + _colors(flags)
             elif kind != GIF_EXTENSION:
                 continue  # stray bytes are skipped, as Pillow does
-            place += 1  # the size of a code, or the label
-            while data[place]:
-                place += data[place] + 1
-            place += 1
-    except (IndexError, struct.error):  # cut short: Pillow says so, or takes what is there
+            offset += 1  # the size of a code, or the label
+            while data[offset]:
+                offset += data[offset] + 1
+            offset += 1
+    except (IndexError, struct.error):  # cut short: Pillow reports it, or reads what is there
         pass
     return corners
 
 
-def _colours(flags: int) -> int:
-    """Bytes of a colour table, if there is one."""
+def _colors(flags: int) -> int:
+    """Return the size of a color table in bytes, 0 without one."""
     return 3 << ((flags & 7) + 1) if flags & 128 else 0

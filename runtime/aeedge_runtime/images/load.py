@@ -1,8 +1,8 @@
-"""Pictures in: files, bytes, PIL images and arrays become 8-bit gray or RGB planes, and what changed is said.
+"""Loading of images from files, bytes, PIL or NumPy as 8-bit gray or RGB, with a note on every lossy conversion.
 
 Rules: the EXIF orientation is applied and set to 1; alpha and the ICC profile are kept; deeper samples are scaled, not
-clipped; of a file with several frames the first is taken, or all (`load_pictures`), and of an opened PIL image the one
-that it is at. Every change beyond that is a note in plain words.
+clipped; the first of several frames is taken, or all (`load_pictures`), and the current one of an opened PIL image.
+Every change beyond that is a note in plain words.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ KINDS = (
     "SGI",
     "TGA",
 )
-"""Kinds of files, by Pillow's names. EPS is not among them: it is a program, and Pillow starts Ghostscript on it. Nor
-is ICO: Pillow decodes what is inside before its size can be asked."""
+"""Kinds of files, by Pillow's names. EPS is left out because it is a program on which Pillow starts Ghostscript, ICO
+because Pillow decodes it before its size can be checked."""
 
 _EARLY_KINDS = 6
-"""So many of them come with Pillow's first few plugins; the others are imported when none of those fits."""
+"""The number of kinds in Pillow's first few plugins; the others are imported when none of those fits."""
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[Any] | Picture"
 
 
 def load_picture(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Reads one picture.
+    """Load one image.
 
     Args:
         source: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4] (the last of 2
             or 4 channels is alpha).
-        channels: 1 or 3, what the model takes; None for what the picture is.
+        channels: 1 or 3, what the model takes; None for those of the image.
         max_pixels: most pixels; checked before any pixel is decoded.
 
     Raises:
@@ -86,8 +86,25 @@ def load_picture(source: Source, channels: int | None = None, *, max_pixels: int
     return match_channels(picture, channels)
 
 
+def probe_size(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> tuple[int, int]:
+    """Return rows and columns of the picture that `load_picture` would read, without decoding it.
+
+    Args:
+        source: path, or bytes of a file.
+
+    Raises:
+        ImageError, LimitError: as `load_picture`; damage to the samples is not found.
+    """
+    with _opened(source) as (image, _, name):
+        from .modes import is_sideways
+
+        check_size(*image.size, MAX_PIXELS, name)
+        width, height = image.size
+        return (width, height) if is_sideways(image) else (height, width)
+
+
 def _is_pil(source: object) -> TypeGuard[Image]:
-    """Whether something is an image of Pillow's, or of a plugin's, without an import of it."""
+    """Return whether an object is an image of Pillow or of a plugin, without importing Pillow."""
     names = [(kind.__module__, kind.__name__) for kind in type(source).__mro__]
     return ("PIL.Image", "Image") in names
 
@@ -98,7 +115,7 @@ def load_pictures(
     *,
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Picture]:
-    """Reads every frame of an animation, or every page of a TIFF file, one after the other.
+    """Load every frame of an animation, or every page of a TIFF file, one after the other.
 
     Args:
         source: path, or bytes of a file.
@@ -120,10 +137,10 @@ def load_pictures(
         check_scans(image, file, name)
         for number in range(count):
             image.seek(number)
-            if count > 1:  # not every file says before how large all of its frames are
+            if count > 1:  # not every file tells the sizes of all frames in advance
                 _check_frames(before + image.width * image.height, number + 1, max_pixels, name)
-            place = found.places[number] if found.places else None
-            picture = _from_opened(image, name, max_pixels, place)
+            directory = found.directories[number] if found.directories else None
+            picture = _from_opened(image, name, max_pixels, directory)
             before += picture.pixels[..., 0].size
             yield match_channels(picture, channels)
 
@@ -148,11 +165,11 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
 
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Iterator[tuple[Image, BinaryIO, str]]:
-    """An image of one of KINDS, not decoded yet, its file and its name; what Pillow raises becomes our error."""
+    """Yield an image of one of KINDS, not decoded yet, its file and its name; translate the errors of Pillow."""
     from PIL import UnidentifiedImageError
 
     if isinstance(source, bytes | bytearray | memoryview):
-        file: BinaryIO = BytesIO(bytes(source) if isinstance(source, memoryview) else source)  # it may have gaps
+        file: BinaryIO = BytesIO(bytes(source) if isinstance(source, memoryview) else source)  # it may be strided
         name = "image bytes"
     else:
         file, name = _open_path(Path(source)), os.fspath(source)
@@ -179,7 +196,7 @@ def _open_path(path: Path) -> BinaryIO:
 
 
 def _open(file: BinaryIO, name: str) -> Image:
-    """Opens a file as `PIL.Image.open` does, but KINDS only, and without Pillow's own limit of pixels.
+    """Open a file as `PIL.Image.open` does, but only KINDS, and without Pillow's own limit of pixels.
 
     Raises:
         ImageError: the file is empty.
@@ -194,7 +211,7 @@ def _open(file: BinaryIO, name: str) -> Image:
         if number in (0, _EARLY_KINDS):
             (Image.init if number else Image.preinit)()
         open_kind, accepts = Image.OPEN.get(kind, (None, None))
-        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # how a plugin says "not mine"
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # a plugin refuses the file
             if open_kind and (not accepts or accepts(prefix) is True):
                 file.seek(0)
                 return open_kind(file, "")
@@ -202,7 +219,8 @@ def _open(file: BinaryIO, name: str) -> Image:
 
 
 def _from_opened(image: Image, name: str, max_pixels: int, directory: int | None = None) -> Picture:
-    from .modes import read_plain, tiff_tags
+    from .metadata import tiff_tags
+    from .modes import read_plain
 
     check_size(*image.size, max_pixels, name)
     check_tiles(tiff_tags(image), max_pixels, name)
@@ -217,7 +235,7 @@ def _from_opened(image: Image, name: str, max_pixels: int, directory: int | None
 
 
 def _fault(name: str, error: Exception) -> ImageError | LimitError:
-    """What a caller meets in place of an error of Pillow's."""
+    """Return our error for an error of Pillow."""
     from PIL import Image
 
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):

@@ -1,221 +1,114 @@
-"""EXIF blocks, and the tags of TIFF files that say the same, byte by byte: what is kept is not written anew.
-
-An EXIF block is a small TIFF file: a header (byte order, 42, place of the first directory), and directories of entries
-of 12 bytes: tag, kind, number of values, and the values or, where those have more than four bytes, their place. A
-BigTIFF has 43 there, entries of 20 bytes and places of eight.
-"""
+"""Metadata of an opened image: ICC profile, EXIF block and orientation, from whatever part of the file holds them."""
 
 from __future__ import annotations
 
-import struct
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from io import BytesIO
-from typing import BinaryIO
+import contextlib
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, BinaryIO
+
+from PIL import Image
 
 from ..limits import MAX_SECTION_BYTES
+from .tiff import DESCRIPTIVE, EXIF_PREFIX, FOLDERS, ORIENTATION, Directories, of_tiff, upright
 
-ORIENTATION = 0x0112
-"""How the image is to be turned, 1 (not at all) .. 8."""
-
-DESCRIPTIVE = frozenset((0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298))
-"""Tags of TIFF files that EXIF has too: description, make, model, software, time, artist, copyright."""
-
-FOLDERS = frozenset((0x8769, 0x8825))
-"""Tags that lead to a directory of their own: how the photo was taken, and where."""
-
-POINTERS = FOLDERS | {0xA005, 0x014A}
-"""Tags whose value is a place: what they lead to is copied, or they are left out."""
-
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a value by its kind."""
-
-_WHOLE = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""Kinds of whole numbers, and how they are packed."""
-
-_LONG = 4
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation -> how the image is turned upright."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An entry of a directory: its tag, the kind and number of its values, and where their bytes lie."""
-
-    tag: int
-    kind: int
-    count: int
-    place: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of the values together."""
-        return _SIZES[self.kind] * self.count
+def read_icc(image: Image.Image, notes: list[str]) -> bytes | None:
+    """Return the ICC profile of an image if it is of a plausible size."""
+    icc = image.info.get("icc_profile")
+    if not isinstance(icc, bytes) or not icc:
+        return None
+    if not 128 <= len(icc) <= MAX_SECTION_BYTES:
+        notes.append(f"the ICC profile of {len(icc)} bytes was dropped: expected 128 bytes to 16 MiB")
+        return None
+    return icc
 
 
-class Directories:
-    """The directories of an EXIF block or a TIFF file.
-
-    Args:
-        file: the block or file.
-
-    Raises:
-        ValueError: it is neither.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._left = MAX_SECTION_BYTES
-        header = self._bytes(0, 4)
-        if header not in _HEADERS:
-            raise ValueError("their file is no TIFF")
-        self.order, wide = _HEADERS[header]
-        self._count, self._offset, self._inside, first = ("Q", "Q", 8, 8) if wide else ("H", "I", 4, 4)
-        self._line = struct.Struct(f"{self.order}HH{self._offset}{self._inside}s")
-        (self.first,) = self._numbers(self._offset, first)
-
-    def chain(self) -> Iterator[int]:
-        """Yield the places of the directories of all pages: each leads to the next, until one comes twice or is none.
-
-        Raises:
-            ValueError: the data ends before.
-        """
-        place, seen = self.first, set[int]()
-        while place and place not in seen:
-            seen.add(place)
-            yield place
-            (place,) = self._numbers(self._offset, self._behind(place, self.count(place)))
-
-    def count(self, place: int) -> int:
-        """Return how many entries the directory at a place has."""
-        (count,) = self._numbers(self._count, place)
-        return count
-
-    def entries(self, place: int) -> Iterator[Entry]:
-        """Yield the entries of the directory at a place; those of unknown kinds are left out.
-
-        Raises:
-            ValueError: the data ends before.
-        """
-        count = self.count(place)
-        start = self._behind(place, 0)
-        for tag, kind, number, value in self._line.iter_unpack(self._bytes(start, self._line.size * count)):
-            start += self._line.size
-            if kind in _SIZES:
-                inside = _SIZES[kind] * number <= self._inside
-                yield Entry(tag, kind, number, start - self._inside if inside else self._unpacked(value))
-
-    def values(self, entry: Entry) -> bytes:
-        """Return the bytes of an entry's values.
-
-        Raises:
-            ValueError: they are not there, or with those read before more than an EXIF block may have.
-        """
-        self._left -= entry.size
-        if self._left < 0:
-            raise ValueError("they are more than 16 MiB")
-        return self._bytes(entry.place, entry.size)
-
-    def number(self, entry: Entry) -> int:
-        """Return the value of an entry that has one, a whole number; else ValueError."""
-        if entry.kind not in _WHOLE or entry.count != 1:
-            raise ValueError(f"tag {entry.tag} has values of another kind")
-        (value,) = self._numbers(_WHOLE[entry.kind], entry.place)
-        return value
-
-    def _behind(self, place: int, count: int) -> int:
-        """Where so many entries of the directory at a place end."""
-        return place + struct.calcsize(f"<{self._count}") + self._line.size * count
-
-    def _unpacked(self, value: bytes) -> int:
-        (place,) = struct.unpack(self.order + self._offset, value)
-        return int(place)
-
-    def _numbers(self, kinds: str, place: int) -> tuple[int, ...]:
-        return struct.unpack(self.order + kinds, self._bytes(place, struct.calcsize(self.order + kinds)))
-
-    def _bytes(self, place: int, size: int) -> bytes:
-        if size > MAX_SECTION_BYTES or place > sys.maxsize:
-            raise ValueError("they are cut short, or more than 16 MiB")
-        self._file.seek(place)
-        data = self._file.read(size)
-        if len(data) < size:
-            raise ValueError("they are cut short")
-        return data
+def read_exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
+    """Return the orientation, 1..8, and the EXIF block with orientation 1."""
+    raw = image.info.get("exif") or _text_exif(image.info)
+    raw = raw.removeprefix(EXIF_PREFIX) if isinstance(raw, bytes) else b""
+    try:
+        exif = image.getexif()
+        turn = exif.get(ORIENTATION, 1)
+        if raw and ORIENTATION not in exif:  # Pillow does not read all of those that are text
+            turn = _loaded(raw).get(ORIENTATION, 1)
+        if turn in TURNS and raw:
+            raw = _upright(raw)
+    except Exception:  # a damaged block raises struct.error, KeyError, SyntaxError and others; the pixels are good
+        notes.append("the EXIF block is damaged and was dropped")
+        return 1, None
+    if len(raw) > MAX_SECTION_BYTES:
+        notes.append(f"the EXIF block of {len(raw)} bytes was dropped: more than 16 MiB")
+        return turn, None
+    return turn, raw or None
 
 
-_HEADERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
-"""First bytes -> byte order, and whether places have eight bytes."""
+def _text_exif(info: Mapping[Any, Any]) -> bytes | None:
+    """Return the EXIF block that ImageMagick writes into a PNG: hexadecimal text after three lines of description."""
+    for name in ("Raw profile type exif", "Raw profile type APP1"):
+        text = info.get(name)
+        if isinstance(text, str):
+            with contextlib.suppress(ValueError):
+                raw = bytes.fromhex("".join(text.split("\n")[3:]))
+                if raw.startswith((EXIF_PREFIX, b"II*\0", b"MM\0*")):
+                    return raw
+    return None
 
 
-def upright(block: bytes) -> bytes:
-    """Return an EXIF block whose orientation is 1; nothing else is touched.
-
-    Raises:
-        ValueError: it is damaged, or its orientation is no whole number.
-    """
-    read, changed = Directories(BytesIO(block)), bytearray(block)
-    for entry in read.entries(read.first):
-        if entry.tag == ORIENTATION:
-            read.number(entry)
-            struct.pack_into(read.order + _WHOLE[entry.kind], changed, entry.place, 1)
-    return bytes(changed)
+def _loaded(raw: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(raw)
+    return exif
 
 
-def of_tiff(file: BinaryIO, place: int | None = None) -> bytes | None:
-    """Return as an EXIF block what a page of a TIFF file tells of a photo; None where that is nothing.
-
-    Args:
-        file: the file.
-        place: of the page's directory; None for the first.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    read = Directories(file)
-    entries = list(read.entries(read.first if place is None else place))
-    kept = [(entry, read.values(entry)) for entry in entries if entry.tag in DESCRIPTIVE]
-    inner = {
-        entry.tag: [(found, read.values(found)) for found in read.entries(read.number(entry)) if _is_plain(found)]
-        for entry in entries
-        if entry.tag in FOLDERS
-    }
-    return _written(read.order, kept, inner) if kept or inner else None
+def _upright(raw: bytes) -> bytes:
+    """Return the block with orientation 1: changed in place or, if that is impossible, encoded again by Pillow."""
+    try:
+        return upright(raw)
+    except ValueError:
+        exif = _loaded(raw)
+        if ORIENTATION in exif:
+            del exif[ORIENTATION]
+        return exif.tobytes().removeprefix(EXIF_PREFIX)
 
 
-def _is_plain(entry: Entry) -> bool:
-    """Whether an EXIF block can have an entry: no place in another file, and no kind of a BigTIFF."""
-    return entry.tag not in POINTERS and entry.kind <= 12
+def read_tiff_exif(image: Image.Image, directory: int | None, notes: list[str]) -> bytes | None:
+    """Return the photo tags of a TIFF file as an EXIF block. Call it before loading, which may close the file."""
+    tags = tiff_tags(image)
+    if not any(tag in tags for tag in DESCRIPTIVE | FOLDERS):
+        return None
+    file = image.fp  # type: ignore[attr-defined]  # an image of a file has one until it is closed
+    try:
+        if file is None:
+            raise ValueError("their file is closed")
+        position = file.tell()
+        try:
+            return of_tiff(file, _directory(file, image.tell()) if directory is None else directory)
+        finally:
+            file.seek(position)
+    except (OSError, ValueError) as error:
+        notes.append(f"the EXIF tags were dropped: {error}")
+        return None
 
 
-Filled = tuple[Entry, bytes]
-"""An entry and the bytes of its values."""
+def _directory(file: BinaryIO, page: int) -> int | None:
+    """Return the offset of the directory of a page of a TIFF file."""
+    return next(islice(Directories(file).chain(), page, None), None)
 
 
-def _written(order: str, entries: list[Filled], inner: dict[int, list[Filled]]) -> bytes:
-    """Return a block of a first directory and those that it leads to."""
-
-    def first(places: dict[int, int]) -> bytes:
-        pointers = [(Entry(tag, _LONG, 1, 0), struct.pack(order + "I", place)) for tag, place in places.items()]
-        return _directory(order, sorted([*entries, *pointers], key=lambda filled: filled[0].tag), 8)
-
-    places = dict.fromkeys(inner, 0)
-    start, others = 8 + len(first(places)), b""
-    for tag, found in inner.items():
-        places[tag] = start + len(others)
-        others += _directory(order, found, places[tag])
-    header = b"II*\0" if order == "<" else b"MM\0*"
-    return header + struct.pack(order + "I", 8) + first(places) + others
-
-
-def _directory(order: str, entries: list[Filled], place: int) -> bytes:
-    """Return a directory that will lie at a place, with its values behind it."""
-    lines, values = bytearray(struct.pack(order + "H", len(entries))), bytearray()
-    start = place + 2 + 12 * len(entries) + 4
-    for entry, data in entries:
-        lines += struct.pack(order + "HHI", entry.tag, entry.kind, entry.count)
-        if len(data) <= 4:
-            lines += data.ljust(4, b"\0")
-            continue
-        lines += struct.pack(order + "I", start + len(values))
-        values += data + b"\0" * (len(data) % 2)  # values start at even places
-    return bytes(lines) + bytes(4) + bytes(values)
+def tiff_tags(image: Image.Image) -> Mapping[int, Any]:
+    """Return the tags of a TIFF page; none for other images."""
+    tags: Mapping[int, Any] = image.tag_v2 if image.format == "TIFF" and hasattr(image, "tag_v2") else {}
+    return tags

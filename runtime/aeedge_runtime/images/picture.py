@@ -18,7 +18,7 @@ LUMA = (19595, 38470, 7471)
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture, ready for a codec or a file.
+    """One image, ready for a codec or a file.
 
     Attributes:
         pixels: uint8 [H, W, C], C is 1 or 3.
@@ -26,7 +26,7 @@ class Picture:
         icc: ICC profile that fits the pixels, or None.
         exif: EXIF block (TIFF bytes, orientation 1), or None.
         gray: whether the source was gray, also where `pixels` repeat it as RGB.
-        notes: what was changed or dropped while reading, one sentence each.
+        notes: what loading changed or dropped, one sentence each.
     """
 
     pixels: Pixels
@@ -38,7 +38,7 @@ class Picture:
 
 
 def check_picture(picture: Picture, max_pixels: int = MAX_DIMENSION**2) -> None:
-    """Refuses what a caller has put together wrongly: nothing would open a stream whose alpha is of another size.
+    """Refuse a picture whose parts do not fit: a stream with an alpha plane of another size could not be opened.
 
     Raises:
         ArgumentError: a field of another type or shape.
@@ -62,24 +62,24 @@ def check_picture(picture: Picture, max_pixels: int = MAX_DIMENSION**2) -> None:
 
 
 def match_channels(picture: Picture, channels: int | None) -> Picture:
-    """The same picture with the channels that a model takes, and a note where that changes something."""
+    """Return a picture with the channels that a model takes, and a note if that changes it."""
     found = picture.pixels.shape[2]
     if channels not in (None, 1, 3):
         raise ArgumentError(f"channels: found {channels!r}, expected 1 or 3, or None for what the picture has")
     if channels in (None, found):
         return picture
     if channels == 3:
-        note = "a gray image in a colour model: coded as RGB, written back as gray"
+        note = "a gray image in a color model: coded as RGB, written back as gray"
         repeated = np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3))  # a view, read-only
         return replace(picture, pixels=repeated, gray=True, notes=(*picture.notes, note))
-    notes = (*picture.notes, "colour was reduced to gray: this model takes gray images")
+    notes = (*picture.notes, "color was reduced to gray: this model takes gray images")
     if picture.icc:
-        notes = (*notes, "the ICC profile was dropped: it describes colour, and the image is gray now")
+        notes = (*notes, "the ICC profile was dropped: it describes color, and the image is gray now")
     return replace(picture, pixels=to_gray(picture.pixels), icc=None, gray=True, notes=notes)
 
 
 def to_gray(pixels: Pixels) -> Pixels:
-    """Luma of uint8 [..., 3], uint8 [..., 1]: (19595 R + 38470 G + 7471 B + 32768) >> 16; gray is returned as it is."""
+    """Return the luma, uint8 [..., 1], of uint8 [..., 3], (19595 R + 38470 G + 7471 B + 32768) >> 16; gray is kept."""
     if pixels.shape[-1] == 1:
         return pixels
     flat = pixels.reshape(-1, 3)
@@ -99,7 +99,7 @@ def _luma(pixels: Pixels) -> Pixels:
 
 
 def check_array(array: NDArray[Any], dimensions: str) -> None:
-    """Checks dtype and sizes of an image array.
+    """Check dtype and sizes of an image array.
 
     Raises:
         ArgumentError: the message names what was found.
@@ -111,7 +111,7 @@ def check_array(array: NDArray[Any], dimensions: str) -> None:
 
 
 def check_size(width: int, height: int, max_pixels: int, name: str = "image") -> None:
-    """Refuses an image before its pixels are decoded.
+    """Refuse an image before its pixels are decoded.
 
     Raises:
         ImageError: no pixels.
@@ -129,7 +129,7 @@ def check_size(width: int, height: int, max_pixels: int, name: str = "image") ->
 
 
 def split_alpha(planes: Pixels) -> tuple[Pixels, Pixels | None]:
-    """Colour and alpha of [..., C]: the last of 2 or 4 channels is alpha."""
+    """Return color and alpha of [..., C]: the last of 2 or 4 channels is alpha."""
     if planes.shape[-1] in (2, 4):
         return planes[..., :-1], planes[..., -1]
     return planes, None

@@ -1,4 +1,4 @@
-"""Pictures out: PNG, JPEG or WebP by suffix, with alpha, ICC profile and EXIF where the format has them."""
+"""Saving of images as PNG, JPEG or WebP by suffix, with alpha, ICC profile and EXIF if the format has them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..arrays import Pixels
 from ..errors import ArgumentError, ImageError
 from ..files import atomic_write
 from ..notices import notice
+from .tiff import EXIF_PREFIX
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,19 +28,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True, "quality": 50, "method": 2, "exact": True},
 }
-_MAX_OPTIMISED = 1 << 24  # pixels of a JPEG with Huffman tables of its own, which take all coefficients in memory
+_MAX_OPTIMIZED = 1 << 24  # pixels of a JPEG with Huffman tables of its own, which take all coefficients in memory
 _MAX_JPEG_EXIF = 65_533  # bytes of one APP1 segment, prefix included
 _MAX_PNG_ICC = 1 << 20  # bytes of a profile that Pillow will inflate from a PNG
 
-EXIF_PREFIX = b"Exif\x00\x00"
-"""Stands before the TIFF bytes of an EXIF block where Pillow holds one."""
-
 
 def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Writes a picture under its final name, complete or not at all. What the format cannot hold is warned about.
+    """Save a picture, complete or not at all, with a warning for what the format cannot hold.
 
     Args:
-        picture: what to write.
+        picture: the image.
         path: ends in .png, .jpg, .jpeg (quality 95) or .webp (lossless).
         overwrite: replace an existing file.
 
@@ -56,7 +54,7 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
 
 
 def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]]:
-    """Bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
+    """Return the bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
     from .picture import Picture, check_picture
 
     _check_suffix(suffix)
@@ -68,7 +66,7 @@ def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]
 
 
 def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
-    """Bytes of an image file, and notes on what the format cannot hold.
+    """Return the bytes of an image file, and notes on what the format cannot hold.
 
     Args:
         image: gray or RGB, with alpha or without, as `finished` returns it.
@@ -82,7 +80,7 @@ def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     options: dict[str, Any] = dict(_OPTIONS[kind])
     icc, exif = image.info.get("icc_profile"), image.info.get("exif")
     if kind == "JPEG":
-        options["optimize"] = image.width * image.height <= _MAX_OPTIMISED
+        options["optimize"] = image.width * image.height <= _MAX_OPTIMIZED
         if image.mode in ("LA", "RGBA"):
             image = image.convert(image.mode[:-1])
             notes.append("the alpha plane was dropped: JPEG has none; use .png or .webp")
@@ -92,7 +90,7 @@ def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     if kind == "PNG" and icc and len(icc) > _MAX_PNG_ICC:
         notes.append(f"the ICC profile of {len(icc)} bytes was dropped: Pillow opens a PNG with at most {_MAX_PNG_ICC}")
         icc = None
-    options["icc_profile"] = icc  # none, too: Pillow would take the one in `info`
+    options["icc_profile"] = icc  # None as well, or Pillow would take the one in `info`
     if exif:
         options["exif"] = exif
     buffer = BytesIO()
@@ -104,14 +102,14 @@ def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 def pillow_image(pixels: Pixels) -> Image:
-    """A PIL image of uint8 [H, W, 1 | 3]."""
+    """Return a PIL image of uint8 [H, W, 1 | 3]."""
     from PIL import Image
 
     return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
 
 def finished(image: Image, alpha: Pixels | None, icc: bytes | None, exif: bytes | None) -> Image:
-    """The image with what a picture has beside its pixels: alpha, uint8 [H, W], and in `info` ICC profile and EXIF."""
+    """Add alpha, uint8 [H, W], and the ICC profile and EXIF in `info`, to an image and return it."""
     if alpha is not None:
         image.putalpha(pillow_image(alpha[..., None]))
     if icc:

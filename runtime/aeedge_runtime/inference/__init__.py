@@ -1,1 +1,1 @@
-"""Graphs on a device: ONNX Runtime sessions, CUDA graphs and hardware."""
+"""Inference: ONNX Runtime sessions, CUDA graphs and the hardware."""

@@ -1,4 +1,4 @@
-"""The onnxruntime package: which distribution is installed, and one import of it for all modules."""
+"""The onnxruntime package: its installed distributions, and the one import for all modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module, metadata
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -25,19 +24,19 @@ DISTRIBUTIONS = (
     "onnxruntime-migraphx",
     "onnxruntime-training",
 )
-"""They all install into one folder, `onnxruntime`, and overwrite each other."""
+"""Distributions that all install into one folder, `onnxruntime`, and overwrite each other."""
 
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 _KEPT_BYTES = 1 << 24
-"""Half of what glibc may keep of memory that was freed: a photo's work arrays fit up to some two megapixels."""
+"""Half of the freed memory that glibc may keep: enough for the work arrays of a photo of some two megapixels."""
 
 INSTALL_CPU = 'pip install "aeedge[cpu]"'
 INSTALL_CUDA = 'pip uninstall -y onnxruntime && pip install "aeedge[cuda]"'
 
 
 def installed_backends() -> dict[str, str]:
-    """Installed distributions of onnxruntime and their versions."""
+    """Return the installed distributions of onnxruntime and their versions."""
     found = {}
     for name in DISTRIBUTIONS:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -46,7 +45,7 @@ def installed_backends() -> dict[str, str]:
 
 
 def backend_fault(installed: dict[str, str]) -> str:
-    """One sentence on what is wrong with the installed distributions and the command that mends it, or ""."""
+    """Return what is wrong with the installed distributions and the command that fixes it, or ""."""
     if len(installed) < 2:
         return ""
     wanted = "cpu" if set(installed) <= {"onnxruntime", "onnxruntime-training"} else "cuda"
@@ -60,7 +59,7 @@ def backend_fault(installed: dict[str, str]) -> str:
 
 @lru_cache(maxsize=1)
 def load_backend() -> ModuleType:
-    """The onnxruntime module, imported at first use.
+    """Import onnxruntime at first use and return it.
 
     Raises:
         BackendError: it is missing, broken, or two of its distributions are installed.
@@ -81,20 +80,20 @@ def load_backend() -> ModuleType:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep freed memory, where otherwise each call gives its work arrays back and gets them anew.
+    """Make glibc keep freed memory instead of returning the work arrays of each call to the system.
 
-    That cost 2.5 of the 47 ms in which a 768x512 image was decompressed. glibc learns from the largest block freed so
-    far (mallopt(3), M_MMAP_THRESHOLD), which need not ever be touched. Other allocators do not mind.
+    Returning them cost 2.5 of the 47 ms to decompress a 768x512 image. glibc learns from the largest block freed so far
+    (mallopt(3), M_MMAP_THRESHOLD), which need not be touched. Other allocators are not affected.
     """
     np.empty(_KEPT_BYTES, np.uint8)
 
 
 @contextlib.contextmanager
 def _telemetry_off() -> Iterator[None]:
-    """Keeps onnxruntime from starting its telemetry while it is imported, unless the user has set the variable.
+    """Keep onnxruntime from starting telemetry when it is imported, unless the user has set the variable.
 
-    From 1.29 on it uploads usage data from a thread of its own, on Linux and macOS too. A codec does not phone home;
-    and with that thread a forked child hangs when it exits.
+    From 1.29 on, it uploads usage data from its own thread, on Linux and macOS too. A codec does not phone home, and
+    with that thread a forked child hangs at exit.
     """
     if _NO_TELEMETRY in os.environ:
         yield
@@ -104,29 +103,3 @@ def _telemetry_off() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(_NO_TELEMETRY, None)
-
-
-def default_threads() -> int:
-    """Physical cores that this process may use: hyper-threads and a container's quota are taken into account."""
-    if not hasattr(os, "sched_getaffinity"):
-        return max((os.cpu_count() or 2) // 2, 1)
-    processors = sorted(os.sched_getaffinity(0))
-    cores = {_siblings(processor) for processor in processors}
-    return max(min(len(cores), _quota()), 1)
-
-
-def _siblings(processor: int) -> str:
-    path = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
-    try:
-        return path.read_text()
-    except OSError:
-        return str(processor)
-
-
-def _quota() -> int:
-    """Whole processors that the control group grants, a large number without a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):
-        return 1 << 16

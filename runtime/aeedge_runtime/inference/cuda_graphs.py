@@ -1,7 +1,7 @@
-"""Runs of a session that captures CUDA graphs, which read and write buffers that never move.
+"""Runs of a session that captures CUDA graphs, with input and output buffers that never move.
 
-Without capture a plain run is the faster one: onnxruntime copies into the array that the caller gets, where fetching
-from a device buffer takes two passes over memory (3840x2160 through `photo`'s encoder on an H100: 9 against 29 ms).
+Without capture, a plain run is faster: onnxruntime copies into the array that the caller gets, while fetching from a
+device buffer takes two passes over memory (3840x2160 through `photo`'s encoder on an H100: 9 against 29 ms).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CAPTURED_SHAPES = 8
-"""Shapes whose CUDA graph is kept; runs of further ones are not captured."""
+"""Number of shapes whose CUDA graph is kept; further ones are not captured."""
 
 _GRAPH_ID = "gpu_graph_id"
 
@@ -26,7 +26,7 @@ _Shapes = tuple[tuple[str, tuple[int, ...], str], ...]
 
 @dataclass
 class _Buffers:
-    """Inputs and outputs of one shape; `outputs` are bound from the second run on, when their shapes are known."""
+    """Inputs and outputs of one shape; `outputs` are bound from the second run on, once their shapes are known."""
 
     binding: Any
     inputs: dict[str, Any]
@@ -35,7 +35,7 @@ class _Buffers:
 
 
 class CapturedRunner:
-    """Runs one session with the option `enable_cuda_graph`; threads take turns, as the device does.
+    """Runs one session with the option `enable_cuda_graph`, one thread at a time.
 
     Args:
         runtime: the onnxruntime module.
@@ -46,13 +46,13 @@ class CapturedRunner:
 
     def __init__(self, runtime: ModuleType, inner: Any, device: str, index: int) -> None:
         self._runtime, self._inner = runtime, inner
-        self._place = device, index
+        self._device = device, index
         self._names = [value.name for value in inner.get_outputs()]
         self._lock = threading.Lock()
         self._kept: dict[_Shapes, _Buffers] = {}
 
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
-        """Outputs in the graph's order, as arrays of the caller's own."""
+        """Return the outputs in the order of the graph, as new arrays."""
         with self._lock:
             buffers = self._buffers(feeds)
             for name, values in feeds.items():
@@ -65,12 +65,12 @@ class CapturedRunner:
             return [self._fetched(value) for value in buffers.outputs or ()]
 
     def _fetched(self, value: Any) -> NDArray[Any]:
-        """A copy in main memory; of a value that lies there, `numpy` is a view."""
+        """Return a copy in main memory; for a value already there, `numpy` is a view."""
         fetched: NDArray[Any] = value.numpy()
-        return fetched.copy() if self._place[0] == "cpu" else fetched
+        return fetched.copy() if self._device[0] == "cpu" else fetched
 
     def _buffers(self, feeds: Feeds) -> _Buffers:
-        """Those of the feeds' shapes. Of shapes that are not captured only the last one's are kept."""
+        """Return the buffers of the feeds' shapes; of shapes that are not captured, only the last one is kept."""
         key = tuple((name, values.shape, values.dtype.str) for name, values in sorted(feeds.items()))
         if key not in self._kept:
             while len(self._kept) > CAPTURED_SHAPES:
@@ -82,10 +82,10 @@ class CapturedRunner:
         binding = self._inner.io_binding()
         inputs = {}
         for name, values in feeds.items():
-            inputs[name] = self._runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), *self._place)
+            inputs[name] = self._runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), *self._device)
             binding.bind_ortvalue_input(name, inputs[name])
         for name in self._names:
-            binding.bind_output(name, *self._place)
+            binding.bind_output(name, *self._device)
         captured = len(self._kept) < CAPTURED_SHAPES
         return _Buffers(binding, inputs, len(self._kept) + 1 if captured else -1)
 
@@ -96,7 +96,7 @@ class CapturedRunner:
             buffers.binding.bind_ortvalue_output(name, value)
 
     def _run_options(self, buffers: _Buffers) -> Any:
-        """Which CUDA graph a run is; -1, also while its outputs still move, is none."""
+        """Return options that name the CUDA graph of a run; -1 is none, also used until the outputs are bound."""
         options = self._runtime.RunOptions()
         options.add_run_config_entry(_GRAPH_ID, str(-1 if buffers.outputs is None else buffers.graph_id))
         return options

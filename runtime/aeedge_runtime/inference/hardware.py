@@ -1,4 +1,4 @@
-"""What of NVIDIA's hardware and software this machine has, found without importing any of it."""
+"""NVIDIA hardware and software of this machine, found without importing any of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Gpu:
 
 
 def find_gpus() -> list[Gpu]:
-    """GPUs that the driver reports; empty without a driver."""
+    """Return the GPUs that the driver reports; none without a driver."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits"]
     try:
         text = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
@@ -36,12 +36,12 @@ def find_gpus() -> list[Gpu]:
 
 
 def find_libraries() -> dict[str, str]:
-    """File name of each library that loads, "" where none does; loaded ones stay loaded."""
+    """Return the file name of each library that loads, "" if none does; loaded ones stay loaded."""
     return {what: _first_loadable(names) for what, names in LIBRARIES.items()}
 
 
 def cuda_fault() -> str:
-    """One sentence on why CUDA does not start here, and what to do."""
+    """Return one sentence on why CUDA does not start here, and what to do."""
     libraries = find_libraries()
     if not libraries["driver"]:
         return "no NVIDIA driver was found (libcuda.so.1); install the driver, or use device='cpu'"

@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime that run where they were told to, or say why not."""
+"""Sessions of onnxruntime that run on the requested device, or report why they cannot."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from numpy.typing import NDArray
 from ..arrays import whole
 from ..errors import ArgumentError, BundleError, DeviceError
 from ..notices import notice
-from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
+from .backend import INSTALL_CUDA, installed_backends, load_backend
 from .cuda_graphs import CapturedRunner
+from .processors import default_threads
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 MOST_THREADS = 1024
 
 FATAL = 4
-"""Severity from which onnxruntime logs once another device than the CPU is asked for. Failures reach us as exceptions;
-in its log are lines for every session ("No registered plugin EP device found") and for every new shape in float16
-("No execution plans support the graph") where all is well."""
+"""Least severity that onnxruntime logs once a device other than the CPU is requested. Failures reach us as exceptions,
+while its log has lines for every session ("No registered plugin EP device found") and every new shape in float16 ("No
+execution plans support the graph") although all is well."""
 
 SPIN_US = 12
-"""Microseconds for which a thread without work waits awake: from one operator to the next, not from call to call.
+"""How long an idle worker thread spins, in microseconds: long enough to reach the next operator, not the next call.
 
-On two cores `photo` is 5 % faster than with threads that fall asleep at once, and no slower beside a busy process. The
-default, tens of milliseconds, is 8 % faster alone, but beside a busy process half as fast, and no core rests between
+On two cores, `photo` is 5 % faster than with threads that sleep at once, and no slower next to a busy process. The
+default, tens of milliseconds, is 8 % faster alone, but half as fast next to a busy process, and no core rests between
 calls.
 """
 
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?|provider:[A-Za-z0-9_]{1,64}")
 _OPENING = threading.RLock()
-"""Held while a session is opened. onnxruntime has a mutex of its own then, which a child forked at that moment would
-wait for for ever (2 of 150 children did); so a fork waits until no session is being opened."""
+"""Held while a session is opened, and by a fork: onnxruntime then holds a mutex of its own, on which a child forked at
+that moment would deadlock (2 of 150 children did)."""
 
 _RECORD = "session.record_ep_graph_assignment_info"
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """The caller's wishes.
+    """Device and threads that the caller asks for.
 
     Attributes:
         device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
@@ -67,7 +68,7 @@ class SessionOptions:
     provider_options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks the values.
+        """Check the values.
 
         Raises:
             ArgumentError: the message names the value.
@@ -79,7 +80,7 @@ class SessionOptions:
         if self.threads is not None:
             object.__setattr__(self, "threads", whole("threads", self.threads, most=MOST_THREADS))
         if not _are_texts(self.provider_options):
-            raise ArgumentError(f"provider_options: found {self.provider_options!r}, expected texts by name, or None")
+            raise ArgumentError(f"provider_options: found {self.provider_options!r}, expected strings by name, or None")
         if self.provider_options and (self.device == "cpu" or provider_name(self.device) == CPU):
             raise ArgumentError(
                 f"provider_options: the device {self.device} takes none; name a provider, as in 'provider:OpenVINO'"
@@ -102,27 +103,26 @@ def _abandon_all() -> None:
 
 @cache
 def _watch_forks() -> None:
-    """Once, before the first session: a forked child must not destroy what it inherits."""
+    """Keep forked children, once for the process, from destroying the sessions they inherit."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_abandon_all)
         os.register_at_fork(before=_OPENING.acquire, after_in_parent=_OPENING.release, after_in_child=_OPENING.release)
 
 
 class Session:
-    """One graph, ready to run; safe to share by threads.
+    """One graph, ready to run; threads may share it.
 
     Attributes:
         provider: the execution provider that runs it, as the session itself reports.
-        nodes: operators that each provider was given; empty where onnxruntime does not tell (before 1.24).
+        nodes: number of operators assigned to each provider; empty before onnxruntime 1.24.
         outputs: names of the graph's outputs.
     """
 
     def __init__(self, inner: Any, runner: CapturedRunner | None = None) -> None:
-        """Takes an open session, and what runs it if it captures CUDA graphs."""
+        """Take an open session, and its runner if it captures CUDA graphs."""
         self._inner = inner
         self._runner = runner
-        # What `InferenceSession` wraps: it asks what the inputs are called before each run, 2 of the 30 microseconds of
-        # a small network.
+        # `InferenceSession` looks up the input names before each run; what it wraps does not. See coding.small_images.
         self._inside = getattr(inner, "_sess", inner)
         self.provider: str = inner.get_providers()[0]
         self.nodes: Mapping[str, int] = _assigned_nodes(inner)
@@ -130,18 +130,18 @@ class Session:
         _OPEN.add(self)
 
     def abandon(self) -> None:
-        """Makes sure that this session is never destroyed, in a process that it did not start in.
+        """Keep this session from ever being destroyed in a process that it did not start in.
 
-        Its threads stayed in the parent: destroying it would wait for them for ever, also when the interpreter exits.
+        Its threads stayed in the parent, so destroying it would never return, not even when the interpreter exits.
         """
         for kept in (self._inner, self._runner):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Outputs of the graph, in its order.
+        """Return the outputs of the graph, in its order.
 
         Raises:
-            DeviceError: onnxruntime failed; out of memory, most often.
+            DeviceError: onnxruntime failed, usually for lack of memory.
         """
         try:
             if self._runner is not None:
@@ -155,17 +155,17 @@ class Session:
 
 
 def open_session(model: bytes | Path, options: SessionOptions, *, role: str) -> Session:
-    """Opens a graph on the device asked for.
+    """Open a graph on the requested device.
 
     Args:
-        model: bytes of an .onnx file, already verified, or a file that holds them and that nobody else can change;
-            weights outside of them are refused.
+        model: bytes of an .onnx file, already verified, or a file of them that only this user can change; external
+            weights are refused.
         options: device and threads.
         role: name of the graph, for messages.
 
     Raises:
         DeviceError: an explicit device cannot be used; the message says what is missing.
-        BackendError: onnxruntime is missing or doubled.
+        BackendError: onnxruntime is missing or installed twice.
         BundleError: onnxruntime does not accept the graph.
     """
     runtime = load_backend()
@@ -188,7 +188,7 @@ def _open(runtime: ModuleType, model: bytes | Path, options: SessionOptions, rol
 
 
 def provider_name(device: str) -> str:
-    """Full name of the execution provider of "provider:NAME"; the suffix ExecutionProvider may be left out."""
+    """Return the full name of the provider of "provider:NAME"; the suffix ExecutionProvider is optional."""
     name = device.partition(":")[2]
     return name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider"
 
@@ -232,12 +232,12 @@ def _create(
         raise BundleError(
             f"{role}: onnxruntime does not accept this graph ({_one_line(error)}); export again"
         ) from error
-    inner._model_bytes = None  # it would keep them as long as it lives, for a restart that we never ask for
+    inner._model_bytes = None  # it would keep them for a restart that never happens
     return Session(inner, _runner(runtime, inner, providers))
 
 
 def _runner(runtime: ModuleType, inner: Any, providers: list[Any]) -> CapturedRunner | None:
-    """What runs a session that captures CUDA graphs; others run plainly, also on a GPU (see `CapturedRunner`)."""
+    """Return the runner of a session that captures CUDA graphs; others run directly, also on a GPU."""
     if inner.get_providers()[0] != CUDA:
         return None
     settings: Mapping[str, str] = providers[0][1]
@@ -247,7 +247,7 @@ def _runner(runtime: ModuleType, inner: Any, providers: list[Any]) -> CapturedRu
 
 
 def _assigned_nodes(inner: Any) -> dict[str, int]:
-    """Operators per provider. A provider may register and then take no operator at all, which get_providers hides."""
+    """Return operators per provider, because a provider may register and then take none, which get_providers hides."""
     if not hasattr(inner, "get_provider_graph_assignment_info") or inner.get_providers() == [CPU]:
         return {}
     nodes: dict[str, int] = {}
@@ -265,7 +265,7 @@ def _cpu_accepts(runtime: ModuleType, model: bytes | Path) -> bool:
 
 
 def _cuda_options(options: SessionOptions) -> dict[str, str]:
-    """EXHAUSTIVE search costs up to a second for every new image size; the arena grows by what is asked for."""
+    """Return CUDA settings: an EXHAUSTIVE algorithm search would cost up to a second for every new image size."""
     return {
         "device_id": options.device[len("cuda:") :] if options.device.startswith("cuda:") else "0",
         "cudnn_conv_algo_search": "HEURISTIC",
@@ -283,7 +283,7 @@ def _missing_provider(runtime: ModuleType, name: str) -> str:
 
 def _what_is_missing(name: str) -> str:
     if name != CUDA:
-        return "a library of that provider is missing, or no such hardware is there; see `aeedge doctor`"
+        return "a library of that provider is missing, or there is no such hardware; see `aeedge doctor`"
     from .hardware import cuda_fault
 
     return cuda_fault()
@@ -291,9 +291,9 @@ def _what_is_missing(name: str) -> str:
 
 @contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Sends what native code and onnxruntime print on stdout to stderr, so that stdout stays the caller's.
+    """Redirect to stderr what native code and onnxruntime print on stdout, which belongs to the caller.
 
-    One thread at a time, as sessions are opened; another thread's prints during these milliseconds also go to stderr.
+    One thread at a time opens a session; what other threads print during these milliseconds also goes to stderr.
     """
     with contextlib.redirect_stdout(sys.stderr):
         try:

@@ -49,7 +49,7 @@ class StreamHeader:
         count: images.
         width: columns of each image in pixels.
         height: rows of each image in pixels.
-        gray: the source was gray; a colour model's pixels are to be written as gray.
+        gray: the source was gray; a color model's pixels are to be written as gray.
         chunk_bytes: length of each chunk payload.
         section_bytes: length of each section by its id.
         header_bytes: length of the header, its check included; what follows is sections, chunks and 8 bytes.

@@ -1,4 +1,4 @@
-"""What a stream says about itself without its model."""
+"""Facts of a stream that need no model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StreamInfo:
     """Facts of a stream.
 
     Attributes:
-        stream_id: 16 hex digits, the latent space it was written in.
+        stream_id: 16 hex digits, the latent space of its symbols.
         quality: 1..100.
         count: images.
         width: columns of each in pixels.
@@ -58,7 +58,7 @@ class StreamInfo:
 
 
 def stream_info(data: Data) -> StreamInfo:
-    """Facts of a stream, given as bytes or as the path of a file.
+    """Return the facts of a stream, given as bytes or as the path of a file.
 
     Raises:
         StreamError: damaged, forged or not a stream.
@@ -88,7 +88,7 @@ def stream_info(data: Data) -> StreamInfo:
 
 
 def stream_names(data: Data) -> list[str] | None:
-    """Names of a stream's images, or None where it keeps none; undecodable bytes as `os.fsdecode` gives them.
+    """Return the names of a stream's images, or None if it keeps none; bytes are decoded as by `os.fsdecode`.
 
     Raises:
         StreamError: damaged, forged or not a stream.
@@ -102,7 +102,7 @@ def stream_names(data: Data) -> list[str] | None:
 
 
 def stream_bytes(data: Data) -> bytes:
-    """Bytes of a stream that came as bytes or as a path.
+    """Return the bytes of a stream given as bytes or as a path.
 
     Raises:
         StreamError: the file cannot be read, or is not a regular file (read a pipe yourself and pass its bytes).

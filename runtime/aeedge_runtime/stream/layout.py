@@ -1,4 +1,4 @@
-"""How the symbols of a stream fall into chunks: a function of the sizes alone, the same in writer and reader."""
+"""The layout of a stream: how symbols form chunks, a function of the sizes alone, the same in writer and reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..limits import CHUNK_SYMBOLS, MAX_CHUNK_SYMBOLS, MAX_PIXELS
 
 @dataclass(frozen=True)
 class Geometry:
-    """Facts of a model that decide sizes.
+    """The facts of a model that determine sizes.
 
     Attributes:
         stride: pixels per latent position, (rows, columns).
@@ -25,13 +25,13 @@ class Geometry:
     hyper_stride: int = 1
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
-        """Latent rows and columns of an image of this size in pixels."""
+        """Return the latent rows and columns of an image of this size in pixels."""
         return -(-height // self.stride[0]), -(-width // self.stride[1])
 
 
 @dataclass(frozen=True)
 class Span:
-    """What one chunk holds: latent rows [first_row, first_row + rows) of images [first_image, first_image + images)."""
+    """One chunk: latent rows [first_row, first_row + rows) of images [first_image, first_image + images)."""
 
     first_image: int
     images: int
@@ -55,14 +55,14 @@ class Block:
 
 
 def check_size(geometry: Geometry, count: int, height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuses a stream that is too much for one decode, before anything is allocated for it.
+    """Refuse a stream that is too large for one decode, before anything is allocated for it.
 
     Args:
         geometry: facts of the model.
         count: images of the stream.
         height: rows of each image in pixels.
         width: columns of each image in pixels.
-        max_pixels: most pixels of one decode, counted as the decoder makes them, padding included.
+        max_pixels: most pixels of one decode, padding included.
 
     Raises:
         LimitError: more pixels than `max_pixels`, or rows too wide for a chunk.
@@ -78,7 +78,7 @@ def check_size(geometry: Geometry, count: int, height: int, width: int, max_pixe
 
 
 def chunk_spans(geometry: Geometry, count: int, h: int, w: int) -> list[Span]:
-    """Chunks of a stream in order: whole images while one fits in a chunk, else rows of one image.
+    """Return the chunks of a stream in order: whole images if one fits in a chunk, else rows of one image.
 
     Args:
         geometry: facts of the model.
@@ -98,14 +98,14 @@ def chunk_spans(geometry: Geometry, count: int, h: int, w: int) -> list[Span]:
 
 
 def blocks(geometry: Geometry, count: int, h: int, w: int, most_symbols: int | None) -> list[Block]:
-    """Chunks of a stream in order, in blocks of at most so many symbols, or of one chunk.
+    """Return the chunks of a stream in order, in blocks of a bounded number of symbols, or of one chunk.
 
     Args:
         geometry: facts of the model.
         count: images of the stream.
         h: latent rows of each image.
         w: latent columns of each image.
-        most_symbols: latent symbols of a block; None for all in one.
+        most_symbols: most latent symbols of a block; None for a single block.
 
     Raises:
         LimitError: rows too wide for a chunk.
@@ -126,7 +126,7 @@ def blocks(geometry: Geometry, count: int, h: int, w: int, most_symbols: int | N
 
 
 def _continues(before: Span, span: Span, h: int) -> bool:
-    """Whether a chunk may be in one block with the chunk before it: both of whole images, or both of one image."""
+    """Return whether a chunk may share a block with the one before it: both of whole images, or of one image."""
     return before.rows == span.rows == h or before.first_image == span.first_image
 
 
@@ -137,7 +137,7 @@ def _block(spans: list[Span]) -> Block:
 
 
 def _rows_per_chunk(geometry: Geometry, h: int, w: int) -> int:
-    """Rows that fit in a chunk, a multiple of the hyper stride and at least that."""
+    """Return how many rows fit in a chunk, a multiple of the hyper stride and at least one such unit."""
     unit, per_row = geometry.hyper_stride, geometry.latent_channels * w
     if min(unit, h) * per_row > MAX_CHUNK_SYMBOLS:
         raise LimitError(

@@ -50,7 +50,7 @@ def test_tags_without_end_are_refused_at_once():
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_corners_and_counts_are_those_of_pillow(kind):
-    frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "lime", "blue", "white")]
+    frames = [Image.new("RGB", (9, 7), color) for color in ("red", "lime", "blue", "white")]
     buffer = BytesIO()
     frames[0].save(
         buffer, kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
@@ -60,7 +60,7 @@ def test_corners_and_counts_are_those_of_pillow(kind):
         assert _gif_corners(buffer.getvalue())[0] == (9, 7)
 
 
-def test_a_gif_with_comments_stray_bytes_and_colour_tables():
+def test_a_gif_with_comments_stray_bytes_and_color_tables():
     comment = b"!\xfe\x05hello\0"
     table = b"," + struct.pack("<HHHHB", 1, 2, 3, 4, 0x80 | 1) + bytes(12) + b"\x02\x02\x44\x01\0"
     data = HEAD + comment + gif_frame() + b"\xee\xee" + comment + table + gif_frame() + b";" + gif_frame()

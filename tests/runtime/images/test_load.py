@@ -99,8 +99,8 @@ MODES = [
 
 @pytest.mark.parametrize(("mode", "plain", "note"), MODES, ids=[mode for mode, _, _ in MODES])
 def test_other_modes_are_converted_and_said(mode: str, plain: str, note: str) -> None:
-    colour = Image.fromarray(picture(12, 10, 3))
-    image = Image.new(mode, (10, 12)) if mode in ("PA", "RGBa", "HSV", "LAB", "RGBX") else colour.convert(mode)
+    color = Image.fromarray(picture(12, 10, 3))
+    image = Image.new(mode, (10, 12)) if mode in ("PA", "RGBa", "HSV", "LAB", "RGBX") else color.convert(mode)
     found = load_picture(image)
     assert found.pixels.shape == (12, 10, 1 if plain == "L" else 3)
     assert (found.alpha is not None) == plain.endswith("A")
@@ -113,8 +113,8 @@ def test_plain_modes_come_as_they_are() -> None:
         found = load_picture(encoded(Image.fromarray(planes[..., 0] if channels == 1 else planes)))
         assert found.notes == ()
         assert found.gray == (channels < 3)
-        colour = planes[..., :-1] if channels in (2, 4) else planes
-        np.testing.assert_array_equal(found.pixels, colour, err_msg=mode)
+        color = planes[..., :-1] if channels in (2, 4) else planes
+        np.testing.assert_array_equal(found.pixels, color, err_msg=mode)
         if channels in (2, 4):
             np.testing.assert_array_equal(found.alpha, planes[..., -1])
 
@@ -154,29 +154,29 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, *more: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+def png(width: int, height: int, depth: int, color: int, rows: bytes, *more: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = b"".join([chunk(b"IHDR", header), *more, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")])
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def test_sixteen_bit_colour_says_so() -> None:
+def test_sixteen_bit_color_says_so() -> None:
     samples = np.array([[0, 32768, 65535]], ">u2").tobytes()
     found = load_picture(png(1, 1, 16, 2, b"\0" + samples))
     assert found.pixels.tolist() == [[[0, 128, 255]]]
     assert found.notes == ("16-bit samples were reduced to 8 bits",)
 
 
-def test_a_transparent_colour_of_sixteen_bits_is_dropped_by_name() -> None:
+def test_a_transparent_color_of_sixteen_bits_is_dropped_by_name() -> None:
     """Not taken for one of eight, which other pixels have, or none."""
     rows = b"\0" + np.array([[0, 32768, 65535], [7, 8, 9]], ">u2").tobytes()
     for key in ([0, 32768, 65535], [0, 128, 255]):
         found = load_picture(png(2, 1, 16, 2, rows, chunk(b"tRNS", np.array(key, ">u2").tobytes())))
         assert (found.pixels.tolist(), found.alpha) == ([[[0, 128, 255], [0, 0, 0]]], None)
-        assert found.notes == ("the transparent colour was dropped", "16-bit samples were reduced to 8 bits")
+        assert found.notes == ("the transparent color was dropped", "16-bit samples were reduced to 8 bits")
 
 
-def test_transparent_colours_become_alpha() -> None:
+def test_transparent_colors_become_alpha() -> None:
     rows = b"\0" + bytes([10, 20, 30, 1, 2, 3])
     found = load_picture(png(2, 1, 8, 2, rows, chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))))
     assert found.alpha is not None
@@ -203,7 +203,7 @@ def test_first_of_several_frames_with_a_note() -> None:
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP"])
 def test_all_frames(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
-    frames = [Image.new("RGB", (5, 6), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (5, 6), color) for color in ("red", "lime", "blue")]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     found = list(load_pictures(data))
     assert [picture.pixels[0, 0].tolist() for picture in found] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
@@ -305,25 +305,25 @@ def test_a_gamma_that_is_not_that_of_srgb_is_said_to_be_dropped() -> None:
     assert load_picture(png(2, 1, 8, 0, row, chunk(b"gAMA", struct.pack(">I", 45_455)))).notes == ()
 
 
-def test_sixteen_bits_of_colour_of_a_ppm_are_said_to_be_reduced() -> None:
+def test_sixteen_bits_of_color_of_a_ppm_are_said_to_be_reduced() -> None:
     found = load_picture(b"P6\n1 1\n65535\n" + struct.pack(">3H", 0, 257 * 100, 65535))
     assert (found.pixels.ravel().tolist(), found.notes) == ([0, 100, 255], ("16-bit samples were reduced to 8 bits",))
     assert load_picture(b"P6\n1 1\n15\n\0\1\x0f").notes == ()
 
 
-def test_profiles_of_another_colour_space_are_dropped() -> None:
+def test_profiles_of_another_color_space_are_dropped() -> None:
     gray = load_picture(encoded(Image.fromarray(picture(4, 4, 1)[..., 0]), icc_profile=SRGB))
     assert gray.icc is None
-    assert "another colour space" in gray.notes[0]
-    colour = load_picture(encoded(Image.fromarray(picture(4, 4, 3)), icc_profile=SRGB))
-    assert (colour.icc, colour.notes) == (SRGB, ())
-    assert load_picture(colour, 1).icc is None
+    assert "another color space" in gray.notes[0]
+    color = load_picture(encoded(Image.fromarray(picture(4, 4, 3)), icc_profile=SRGB))
+    assert (color.icc, color.notes) == (SRGB, ())
+    assert load_picture(color, 1).icc is None
 
 
-def test_gray_model_and_colour_image_and_the_reverse() -> None:
-    colour = load_picture(picture(4, 5, 3), 1)
-    assert colour.pixels.shape == (4, 5, 1)
-    assert "reduced to gray" in colour.notes[0]
+def test_gray_model_and_color_image_and_the_reverse() -> None:
+    color = load_picture(picture(4, 5, 3), 1)
+    assert color.pixels.shape == (4, 5, 1)
+    assert "reduced to gray" in color.notes[0]
     gray = load_picture(picture(4, 5, 1), 3)
     assert gray.pixels.shape == (4, 5, 3)
     assert gray.gray
@@ -482,7 +482,7 @@ def test_gray_sources_are_written_as_gray() -> None:
 def test_a_large_jpeg_is_written_without_the_memory_that_better_tables_take(monkeypatch) -> None:
     saved = Picture(picture(40, 60, 3))
     small = picture_bytes(saved, ".jpg")[0]
-    monkeypatch.setattr("aeedge_runtime.images.save._MAX_OPTIMISED", 40 * 60 - 1)
+    monkeypatch.setattr("aeedge_runtime.images.save._MAX_OPTIMIZED", 40 * 60 - 1)
     large = picture_bytes(saved, ".jpg")[0]
     assert len(small) < len(large)
     assert np.array_equal(np.asarray(Image.open(BytesIO(small))), np.asarray(Image.open(BytesIO(large))))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from aeedge_runtime import ImageError, LimitError, load_picture, load_pictures
-from aeedge_runtime.images.metadata import ORIENTATION, Directories, of_tiff, upright
+from aeedge_runtime.images.tiff import ORIENTATION, Directories, of_tiff, upright
 
 NAME = "café — 名".encode()
 
@@ -60,11 +60,11 @@ def test_a_turned_photo_keeps_its_block(kind):
 
 def test_every_cut_of_a_block_is_refused_or_whole():
     whole = turned("<")
-    with pytest.raises(ValueError, match="their file is no TIFF"):
+    with pytest.raises(ValueError, match="their file is not a TIFF"):
         upright(b"JFIF" + whole[4:])
     directory_ends = 8 + 2 + 3 * 12
     for size in range(directory_ends):
-        with pytest.raises(ValueError, match=r"they are cut short|their file is no TIFF"):
+        with pytest.raises(ValueError, match=r"they are cut short|their file is not a TIFF"):
             upright(whole[:size])
     for size in range(directory_ends, len(whole)):  # values are not looked at
         assert upright(whole[:size]) == upright(whole)[:size]
