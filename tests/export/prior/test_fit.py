@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from aeedge_export.prior.fit import LEARNING_RATE, factorized_bits, learning_rate, sample_side
+from aeedge.models.exact_prior import ExactPrior, PriorConfig
+from aeedge_export.prior.fit import LEARNING_RATE, factorized_bits, fit, learning_rate, sample_side
 
 pytestmark = pytest.mark.torch
 
@@ -28,3 +29,18 @@ def test_bits_of_one_table_per_channel_are_the_entropy():
     bits = factorized_bits([latent], np.ones((100, 2), np.float32))
     assert bits.shape == (100,)
     assert bits[0].item() == pytest.approx(4, abs=0.01)
+
+
+def fitted(seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        prior = ExactPrior(PriorConfig(2, 4, 2, (2,), (4, 4)))
+    latents = [torch.randn(2, 12, 12, generator=torch.Generator().manual_seed(number)) for number in range(3)]
+    fit(prior, latents, np.ones((100, 2), np.float32), 3, seed, lambda line: None)
+    return torch.cat([parameter.detach().flatten() for parameter in prior.parameters()])
+
+
+def test_equal_seeds_give_equal_priors_and_others_do_not():
+    first = fitted(1)
+    assert torch.equal(first, fitted(1))
+    assert not torch.equal(first, fitted(2))
