@@ -74,7 +74,7 @@ def read_plain(
 
 def is_sideways(image: Image.Image) -> bool:
     """Return whether the EXIF orientation of an opened image swaps its rows and columns."""
-    turn, _ = _read_exif(image, [])
+    turn, _ = read_exif(image, [])
     return turn in (5, 6, 7, 8)
 
 
