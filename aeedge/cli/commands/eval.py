@@ -129,7 +129,7 @@ def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
     from aeedge.figures import spread
     from aeedge.reading import ReadingReport
     from aeedge_runtime import Codec
-    from aeedge_runtime.inference.backend import default_threads
+    from aeedge_runtime.inference.processors import default_threads
 
     classics = choose_classics(options.against.split(",") if options.against else None)
     codec = Codec.load(options.bundle, device=options.device, threads=options.threads)
