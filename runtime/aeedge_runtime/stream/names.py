@@ -10,8 +10,9 @@ from ..limits import MAX_NAME_BYTES
 _DEVICES = rb"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)(?:[0-9]|\xc2[\xb9\xb2\xb3]))"
 """Names that Windows takes for a device in any folder, whatever follows the first dot."""
 
-_UNSAFE = re.compile(
-    rb"(?:\A|(?<=[/\0]))(?:[/\0]|%s *[./\0])|[. ][/\0]|[\\:]|[^\0]{%d}" % (_DEVICES, MAX_NAME_BYTES + 1)
+_UNSAFE = rb"(?:\A|(?<=[/\0]))(?:[/\0]|%s *[./\0])|[. ][/\0]|[\\:]|(?:\A|(?<=\0))[^\0]{%d}" % (
+    _DEVICES,
+    MAX_NAME_BYTES + 1,
 )
 """Matches, in NUL-terminated names, what makes one unsafe: an empty component; a device; a component that ends in a dot
 or a space (so also "." and ".."), which Windows strips; a backslash or a colon, which Windows takes for separators,
@@ -29,7 +30,7 @@ def name_fault(plain: bytes, names: Sequence[bytes]) -> str:
         return "a name occurs twice"
     if plain.count(b"\0") != len(names):
         return "a name contains a NUL byte, so it is not a relative path"
-    if found := _UNSAFE.search(plain):
+    if found := re.search(_UNSAFE, plain):
         start = plain.rfind(b"\0", 0, found.start()) + 1
         name = plain[start : plain.index(b"\0", start)]
         return f"{name[:64]!r} is not a relative path of at most {MAX_NAME_BYTES} bytes that is safe on every system"
