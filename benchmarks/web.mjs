@@ -16,7 +16,7 @@ import { PHOTO, ROOT, golden, mostDifference } from "../runtime/web/tests/fixtur
 import { serve } from "../runtime/web/tests/server.js";
 import { Picture, load } from "../runtime/web/src/index.js";
 
-const [WIDTH, HEIGHT, QUALITY, ROUNDS, CALLS] = [768, 512, 50, 3, 7];
+const [WIDTH, HEIGHT, QUALITY, ROUNDS, CALLS] = [768, 512, 50, 3, 3];
 const OUT = new URL("results/web.json", import.meta.url);
 const WEB = new URL("runtime/web/", ROOT);
 const DIST = new URL("node_modules/onnxruntime-web/dist/", WEB);
@@ -43,10 +43,14 @@ print(json.dumps({"ms": found, "onnxruntime": onnxruntime.__version__}))
 
 /** What Node and the page do with a codec. */
 async function timed(codec, picture, stream, quality, calls) {
-  const work = { encode: () => codec.compress(picture, quality), decode: () => codec.decompress(stream), symbols: () => codec.decompressSymbols(stream) };
+  const work = {
+    encode: () => codec.compress(picture, quality),
+    decode: () => codec.decompress(stream),
+    symbols: () => codec.decompressSymbols(stream),
+  };
   const found = {};
   for (const [name, call] of Object.entries(work)) {
-    for (let i = 0; i < 5; i++) await call(); // V8 compiles what runs often
+    for (let i = 0; i < 3; i++) await call(); // V8 compiles what runs often
     found[name] = [];
     for (let i = 0; i < calls; i++) {
       const start = performance.now();
@@ -92,25 +96,42 @@ async function firstPicture(base, stream) {
 
 /** Bytes as they are, and as a server sends them. */
 async function sizes() {
-  const total = { codec: { bytes: 0, gzip: 0 }, onnxruntime: { bytes: 0, gzip: 0 }, decoder_half: { bytes: 0, gzip: 0 } };
+  const total = {
+    codec: { bytes: 0, gzip: 0 },
+    onnxruntime: { bytes: 0, gzip: 0 },
+    decoder_half: { bytes: 0, gzip: 0 },
+  };
   const add = async (what, url) => {
     const data = await readFile(url);
     total[what].bytes += data.length;
     total[what].gzip += gzipSync(data, { level: 9 }).length;
   };
   for (const name of await readdir(new URL("src/", WEB))) await add("codec", new URL(`src/${name}`, WEB));
-  for (const name of ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"]) await add("onnxruntime", new URL(name, DIST));
-  for (const name of ["manifest.json", "entropy.npz", "decoder.onnx", "prior.onnx", "context.onnx", "group_1.onnx", "group_2.onnx", "group_3.onnx"]) {
+  for (const name of ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"])
+    await add("onnxruntime", new URL(name, DIST));
+  for (const name of [
+    "manifest.json",
+    "entropy.npz",
+    "decoder.onnx",
+    "prior.onnx",
+    "context.onnx",
+    "group_1.onnx",
+    "group_2.onnx",
+    "group_3.onnx",
+  ]) {
     await add("decoder_half", new URL(name, PHOTO));
   }
   return total;
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-const summary = (parts) => Object.fromEntries(["encode", "decode", "symbols"].map((name) => {
-  const values = parts.flatMap((part) => part[name]);
-  return [name, { median_ms: median(values), best_ms: Math.min(...values) }];
-}));
+const summary = (parts) =>
+  Object.fromEntries(
+    ["encode", "decode", "symbols"].map((name) => {
+      const values = parts.flatMap((part) => part[name]);
+      return [name, { median_ms: median(values), best_ms: Math.min(...values) }];
+    }),
+  );
 
 async function main() {
   const codec = await load(PHOTO, { threads: 1 });
@@ -136,7 +157,10 @@ async function main() {
   let onnxruntime = "";
   for (let round = 0; round < ROUNDS; round++) {
     const args = ["-c", PYTHON, fileURLToPath(PHOTO), pixels, file, WIDTH, HEIGHT, QUALITY, CALLS].map(String);
-    const { stdout, stderr, status } = spawnSync(process.env.PYTHON ?? "python3", args, { env: { ...process.env, PYTHONPATH: fileURLToPath(new URL("runtime/", ROOT)) }, encoding: "utf-8" });
+    const { stdout, stderr, status } = spawnSync(process.env.PYTHON ?? "python3", args, {
+      env: { ...process.env, PYTHONPATH: fileURLToPath(new URL("runtime/", ROOT)) },
+      encoding: "utf-8",
+    });
     if (status) throw new Error(stderr);
     const answer = JSON.parse(stdout);
     onnxruntime = answer.onnxruntime;
@@ -152,16 +176,28 @@ async function main() {
   server.close();
   await rm(folder, { recursive: true });
   const parts = { python: summary(python), node: summary(node), chromium: summary(chromium) };
-  const ratio = (who) => Object.fromEntries(Object.keys(parts.python).map((name) => [name, parts[who][name].median_ms / parts.python[name].median_ms]));
+  const ratio = (who) =>
+    Object.fromEntries(
+      Object.keys(parts.python).map((name) => [name, parts[who][name].median_ms / parts.python[name].median_ms]),
+    );
   const report = {
     schema: 1,
     date: new Date().toISOString().slice(0, 10),
     machine: { processor: cpus()[0].model, cores: cpus().length, load_average: loadavg()[0] },
-    versions: { node: process.version, chromium: product.product, onnxruntime, "onnxruntime-web": JSON.parse(await readFile(new URL("../package.json", DIST), "utf-8")).version },
+    versions: {
+      node: process.version,
+      chromium: product.product,
+      onnxruntime,
+      "onnxruntime-web": JSON.parse(await readFile(new URL("../package.json", DIST), "utf-8")).version,
+    },
     picture: { width: WIDTH, height: HEIGHT, quality: QUALITY, stream_bytes: stream.length },
-    bytes: await sizes(), cold_page: cold, times: parts, times_python: { node: ratio("node"), chromium: ratio("chromium") },
+    bytes: await sizes(),
+    cold_page: cold,
+    times: parts,
+    times_python: { node: ratio("node"), chromium: ratio("chromium") },
   };
-  const rounded = (key, value) => (typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value);
+  const rounded = (key, value) =>
+    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
   await writeFile(OUT, `${JSON.stringify(report, rounded, 1)}\n`);
   console.log(JSON.stringify(report, rounded, 1));
 }

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from aeedge_export.networks.halves import Name, Network, find_halves
 from aeedge_export.networks.pixels import RANGES, PixelRange, Pixels, pixel_range
 from aeedge_export.networks.tensors import Choice
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+
+Adapted = TypeVar("Adapted", bound=AdaptedAutoencoder)
 
 PIXELS_ON_TRIAL, SIDE = 1 << 19, 256
 """Pixels on which pixel ranges are compared, in crops of at most this side."""
@@ -69,7 +72,7 @@ def adapt(
     return finished(model, whole)
 
 
-def finished(model: AdaptedAutoencoder, whole: int | None) -> AdaptedAutoencoder:
+def finished(model: Adapted, whole: int | None) -> Adapted:
     """Return the model after the last checks, with its pixel limit.
 
     Raises:
@@ -81,7 +84,7 @@ def finished(model: AdaptedAutoencoder, whole: int | None) -> AdaptedAutoencoder
     check_repeatable(model)
     model.whole = whole or 0
     with torch.no_grad():
-        latent = model.encode(torch.rand(1, model.channels, *model.stride))
+        latent = model.encode(torch.zeros(1, model.channels, *model.stride))
         model.differentiable = _is_differentiable(model, latent)
     return model
 

@@ -83,7 +83,10 @@ async function compress(signal) {
   const { image, name } = source;
   const ready = await codec;
   const began = performance.now();
-  const stream = await ready.compress(image, Number(quality.value), { signal, onProgress: (done) => say(`Compressing … ${percent(done)}`) });
+  const stream = await ready.compress(image, Number(quality.value), {
+    signal,
+    onProgress: (done) => say(`Compressing … ${percent(done)}`),
+  });
   await decompress(stream, name, performance.now() - began, signal);
 }
 
@@ -96,13 +99,22 @@ async function compress(signal) {
 async function decompress(stream, name, compressMs, signal) {
   const ready = await codec;
   const began = performance.now();
-  const pictures = await ready.decompressBatch(stream, { signal, onProgress: (done) => say(`Decompressing … ${percent(done)}`) });
+  const pictures = await ready.decompressBatch(stream, {
+    signal,
+    onProgress: (done) => say(`Decompressing … ${percent(done)}`),
+  });
   const times = { compressMs, decompressMs: performance.now() - began };
   const image = pictures[0].toImageData();
   paint(decoded, image);
   decoded.setAttribute("aria-label", `${name}, decompressed`);
   if (source) paint(original, source.image);
-  for (const part of [original, element("bar", HTMLDivElement), element("quality-label", HTMLLabelElement), element("wipe-label", HTMLLabelElement)]) part.hidden = !source;
+  for (const part of [
+    original,
+    element("bar", HTMLDivElement),
+    element("quality-label", HTMLLabelElement),
+    element("wipe-label", HTMLLabelElement),
+  ])
+    part.hidden = !source;
   listFacts(stream, image, times);
   offer(stream, name);
   result.hidden = false;
@@ -124,12 +136,17 @@ function listFacts(stream, image, { compressMs, decompressMs }) {
   const rows = {
     Picture: `${facts.width} × ${facts.height}${facts.count > 1 ? `, the first of ${facts.count}` : ""}${facts.gray ? ", gray" : ""}`,
     Stream: `${facts.totalBytes.toLocaleString()} bytes, ${facts.bitsPerPixel.toFixed(3)} bits per pixel, quality ${facts.quality}`,
-    ...(source && { File: `${source.bytes.toLocaleString()} bytes`, PSNR: `${psnr(source.image.data, image.data).toFixed(2)} dB` }),
+    ...(source && {
+      File: `${source.bytes.toLocaleString()} bytes`,
+      PSNR: `${psnr(source.image.data, image.data).toFixed(2)} dB`,
+    }),
     ...(sections.length && { Beside: sections.join(", ") }),
     Model: facts.streamId,
     Time: `${compressMs === null ? "" : `${Math.round(compressMs)} ms to compress, `}${Math.round(decompressMs)} ms to decompress`,
   };
-  element("facts", HTMLDListElement).replaceChildren(...Object.entries(rows).flatMap(([title, text]) => [item("dt", title), item("dd", text)]));
+  element("facts", HTMLDListElement).replaceChildren(
+    ...Object.entries(rows).flatMap(([title, text]) => [item("dt", title), item("dd", text)]),
+  );
 }
 
 /** @param {"dt" | "dd"} tag @param {string} text */

@@ -18,7 +18,9 @@ export class Bank {
    */
   constructor(frequencies, columns, sizes, minimum, kind) {
     if (sizes.length < 1 || sizes.length > MAX_TABLES || columns < 1 || columns > MAX_TOKENS) {
-      throw new BundleError(`entropy tables: ${sizes.length} tables of ${columns} tokens, expected 1..256 each; export again`);
+      throw new BundleError(
+        `entropy tables: ${sizes.length} tables of ${columns} tokens, expected 1..256 each; export again`,
+      );
     }
     this.tables = sizes.length;
     this.columns = columns;

@@ -45,7 +45,9 @@ export class Bundle {
     const manifest = await readManifest(await store.read("manifest.json", MAX_MANIFEST_BYTES));
     for (const name of store.names() ?? []) {
       if (name !== "manifest.json" && !Object.hasOwn(manifest.files, name)) {
-        throw new BundleError(`${store.place}: the zip holds ${name}, which its manifest does not list; get the bundle again`);
+        throw new BundleError(
+          `${store.place}: the zip holds ${name}, which its manifest does not list; get the bundle again`,
+        );
       }
     }
     const arrays = readArrays(await readChecked(store, manifest, "entropy.npz"));
@@ -98,11 +100,13 @@ export class Bundle {
    * @throws {MissingHalfError} the bundle holds only the other half.
    */
   require(half, action) {
-    if (!this.manifest.halves.includes(half)) throw new MissingHalfError(`${this} holds no ${half}, which ${action} needs; use the whole bundle`);
+    if (!this.manifest.halves.includes(half))
+      throw new MissingHalfError(`${this} holds no ${half}, which ${action} needs; use the whole bundle`);
   }
 
   async #checkFiles() {
-    for (const name of Object.keys(this.manifest.files)) await (name.endsWith(".onnx") ? this.graph(name) : this.read(name));
+    for (const name of Object.keys(this.manifest.files))
+      await (name.endsWith(".onnx") ? this.graph(name) : this.read(name));
   }
 }
 
@@ -116,7 +120,9 @@ async function readChecked(store, manifest, name) {
   const facts = manifest.files[name];
   const data = await store.read(name, facts.bytes);
   if (data.length !== facts.bytes || (await sha256(data)) !== facts.sha256) {
-    throw new BundleError(`${store.place}: ${name} is not the file that was exported (SHA-256 differs); get the bundle again`);
+    throw new BundleError(
+      `${store.place}: ${name} is not the file that was exported (SHA-256 differs); get the bundle again`,
+    );
   }
   return data;
 }

@@ -28,7 +28,8 @@ export class Cursor {
    * @param {string} what
    */
   take(size, what) {
-    if (size > this.left()) throw new StreamError(`stream: ${this.left()} bytes where the ${what} needs ${size}; ${DAMAGED}`);
+    if (size > this.left())
+      throw new StreamError(`stream: ${this.left()} bytes where the ${what} needs ${size}; ${DAMAGED}`);
     this.position += size;
     return this.data.subarray(this.position - size, this.position);
   }

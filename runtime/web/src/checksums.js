@@ -22,9 +22,14 @@ export function crc32(data, start = 0) {
   for (; i + 8 <= data.length; i += 8) {
     crc ^= data[i] | (data[i + 1] << 8) | (data[i + 2] << 16) | (data[i + 3] << 24);
     crc =
-      CRC32[1792 + (crc & 255)] ^ CRC32[1536 + ((crc >>> 8) & 255)] ^
-      CRC32[1280 + ((crc >>> 16) & 255)] ^ CRC32[1024 + (crc >>> 24)] ^
-      CRC32[768 + data[i + 4]] ^ CRC32[512 + data[i + 5]] ^ CRC32[256 + data[i + 6]] ^ CRC32[data[i + 7]];
+      CRC32[1792 + (crc & 255)] ^
+      CRC32[1536 + ((crc >>> 8) & 255)] ^
+      CRC32[1280 + ((crc >>> 16) & 255)] ^
+      CRC32[1024 + (crc >>> 24)] ^
+      CRC32[768 + data[i + 4]] ^
+      CRC32[512 + data[i + 5]] ^
+      CRC32[256 + data[i + 6]] ^
+      CRC32[data[i + 7]];
   }
   for (; i < data.length; i++) crc = (crc >>> 8) ^ CRC32[(crc ^ data[i]) & 255];
   return ~crc >>> 0;

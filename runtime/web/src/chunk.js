@@ -64,7 +64,8 @@ export class ChunkDecoder {
     } else if (tables.some((table) => this.#bank.kind[table] !== CERTAIN)) {
       throw new StreamError(`chunk: an empty payload for coded symbols; ${GET_AGAIN}`);
     }
-    if (last && this.#coder && !this.#coded) throw new StreamError("chunk: a payload where every symbol is certain, expected none; the stream is damaged");
+    if (last && this.#coder && !this.#coded)
+      throw new StreamError("chunk: a payload where every symbol is certain, expected none; the stream is damaged");
     return symbols;
   }
 
@@ -95,7 +96,7 @@ export class ChunkDecoder {
     signed.forEach((i, k) => {
       if ((raw[escaped.length + (k >> 4)] >> (k & 15)) & 1) symbols[i] = -symbols[i];
     });
-    if (signed.length % 16 && raw[raw.length - 1] >> signed.length % 16) {
+    if (signed.length % 16 && raw[raw.length - 1] >> (signed.length % 16)) {
       throw new StreamError(`chunk: the padding of the sign bits is not zero; ${GET_AGAIN}`);
     }
   }
@@ -103,8 +104,10 @@ export class ChunkDecoder {
   /** @param {number} table @param {number} word */
   #escape(table, word) {
     const symbol = (word << 16) >> 16;
-    if (symbol === -32768) throw new StreamError("chunk: an escaped symbol of -32768, expected -32767..32767; the stream is damaged");
-    if (this.#bank.holds(table, symbol)) throw new StreamError(`chunk: an escaped symbol that its table holds; ${GET_AGAIN}`);
+    if (symbol === -32768)
+      throw new StreamError("chunk: an escaped symbol of -32768, expected -32767..32767; the stream is damaged");
+    if (this.#bank.holds(table, symbol))
+      throw new StreamError(`chunk: an escaped symbol that its table holds; ${GET_AGAIN}`);
     return symbol;
   }
 
@@ -117,7 +120,8 @@ export class ChunkDecoder {
   #rawWords(count, last) {
     const coder = this.#coder;
     if (!coder) return NO_WORDS;
-    if (count && coder.zeroStart) throw new StreamError(`chunk: raw words beside a lane that starts from 0; ${GET_AGAIN}`);
+    if (count && coder.zeroStart)
+      throw new StreamError(`chunk: raw words beside a lane that starts from 0; ${GET_AGAIN}`);
     const left = coder.end - coder.position;
     if (!last) {
       if (count > left) throw new StreamError(`chunk: ${left} words left for ${count} raw words; ${GET_AGAIN}`);
@@ -125,7 +129,8 @@ export class ChunkDecoder {
       return coder.words.subarray(coder.end, coder.end + count);
     }
     const hidden = Math.min(count, coder.states.length);
-    if (left !== count - hidden) throw new StreamError(`chunk: ${left} words left, expected ${count - hidden}; ${GET_AGAIN}`);
+    if (left !== count - hidden)
+      throw new StreamError(`chunk: ${left} words left, expected ${count - hidden}; ${GET_AGAIN}`);
     const raw = new Uint16Array(count);
     coder.states.forEach((state, lane) => {
       const word = state - (coder.zeroStart ? 0 : LOWEST_STATE);
@@ -157,7 +162,13 @@ export function encodeChunk(passes, bank) {
   const hidden = coded[coded.length - 1].raw;
   const states = Uint32Array.from({ length: lanes }, (_, lane) => LOWEST_STATE + (hidden[lane] ?? 0));
   const words = pushPasses(states, coded, bank);
-  const raw = [hidden.subarray(lanes), ...coded.slice(0, -1).reverse().map((pass) => pass.raw)];
+  const raw = [
+    hidden.subarray(lanes),
+    ...coded
+      .slice(0, -1)
+      .reverse()
+      .map((pass) => pass.raw),
+  ];
   return concat([writeStates(states, false), ...[words, ...raw].map(bytesOf16)]);
 }
 

@@ -12,7 +12,7 @@ import { Progress } from "./progress.js";
 import { readChunks } from "./symbols.js";
 
 /** @typedef {import("./picture.js").Source} Source */
-/** @typedef {import("./progress.js").CallOptions & {maxPixels?: number}} Options maxPixels: most pixels, padding included */
+/** maxPixels: most pixels, padding included. @typedef {import("./progress.js").CallOptions & {maxPixels?: number}} Options */
 
 export const DEFAULT_QUALITY = 50;
 
@@ -27,7 +27,8 @@ export class Codec {
     this.bundle = bundle;
     this.sessions = sessions;
     this.networks = new Networks(manifest, sessions);
-    this.prior = manifest.prior.kind === "factorized" ? new FactorizedPrior(tables) : new HyperPrior(tables, manifest, sessions);
+    this.prior =
+      manifest.prior.kind === "factorized" ? new FactorizedPrior(tables) : new HyperPrior(tables, manifest, sessions);
   }
 
   /**
@@ -43,7 +44,8 @@ export class Codec {
    */
   async decompress(data, options = {}) {
     const opened = this.#opened(data, options);
-    if (opened.stream.count !== 1) throw new ArgumentError(`the stream holds ${opened.stream.count} pictures; use decompressBatch`);
+    if (opened.stream.count !== 1)
+      throw new ArgumentError(`the stream holds ${opened.stream.count} pictures; use decompressBatch`);
     return (await decodePictures(opened, this, options))[0];
   }
 
@@ -69,7 +71,8 @@ export class Codec {
     const progress = new Progress(stream.count * layout.h, options);
     const found = [];
     for await (const { span, passes } of readChunks(stream, layout, this.bundle.tables, this.prior)) {
-      for (const { buffer, byteOffset, byteLength } of passes) found.push(new Uint8Array(buffer, byteOffset, byteLength));
+      for (const { buffer, byteOffset, byteLength } of passes)
+        found.push(new Uint8Array(buffer, byteOffset, byteLength));
       await progress.advance(span.images * span.rows);
     }
     return new Int16Array(concat(found).buffer);

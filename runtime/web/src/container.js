@@ -2,9 +2,7 @@
 import { Cursor, DAMAGED, concat, pushVarint, viewOf } from "./bytes.js";
 import { crc16, crc32, fromHex, toHex } from "./checksums.js";
 import { StreamError, UnsupportedStreamError } from "./errors.js";
-import {
-  MAX_CHUNKS, MAX_COUNT, MAX_DIMENSION, MAX_SECTION_BYTES, MAX_STREAM_BYTES, QUALITIES,
-} from "./limits.js";
+import { MAX_CHUNKS, MAX_COUNT, MAX_DIMENSION, MAX_SECTION_BYTES, MAX_STREAM_BYTES, QUALITIES } from "./limits.js";
 
 export const [ALPHA, ICC, EXIF, NAMES, TILES, BOUND] = [1, 2, 3, 4, 5, 6];
 
@@ -62,7 +60,9 @@ export class Stream {
     }
     const bytes = [...table.values(), ...this.#lengths].reduce((sum, size) => sum + size, 0);
     if (bytes > cursor.left()) {
-      throw new StreamError(`stream: sections and chunks are longer than the stream by ${bytes - cursor.left()} bytes; ${DAMAGED}`);
+      throw new StreamError(
+        `stream: sections and chunks are longer than the stream by ${bytes - cursor.left()} bytes; ${DAMAGED}`,
+      );
     }
     checkRanges(this);
     /** @type {Map<number, Uint8Array>} By id, ascending. */
@@ -127,7 +127,9 @@ function checkOutside(data) {
     throw new StreamError("not an aeedge stream: it does not start with the signature of an .aee file");
   }
   if (data.length > 3 && data[3] !== VERSION) {
-    throw new UnsupportedStreamError(`stream of version ${data[3]}, this reader knows version ${VERSION}; update aeedge`);
+    throw new UnsupportedStreamError(
+      `stream of version ${data[3]}, this reader knows version ${VERSION}; update aeedge`,
+    );
   }
   if (data.length < LEAST_BYTES || data.length > MAX_STREAM_BYTES) {
     throw new StreamError(`stream: ${data.length} bytes, expected ${LEAST_BYTES}..${MAX_STREAM_BYTES}; ${DAMAGED}`);
@@ -152,11 +154,13 @@ function readSectionTable(cursor) {
   if (count < 1 || count > 255) throw new StreamError(`stream: ${count} sections, expected 1..255; ${DAMAGED}`);
   for (let i = 0, before = -1; i < count; i++) {
     const id = cursor.byte("section id");
-    if (id <= before) throw new StreamError(`stream: section ${id} after section ${before}, expected ascending; ${DAMAGED}`);
+    if (id <= before)
+      throw new StreamError(`stream: section ${id} after section ${before}, expected ascending; ${DAMAGED}`);
     if (!isKnownSection(id)) throw new UnsupportedStreamError(`stream with unknown section ${id}; update aeedge`);
     const size = cursor.varint("section length");
     const most = id === TILES || id === BOUND ? MAX_STREAM_BYTES : MAX_SECTION_BYTES; // pixels take more than metadata
-    if (size < 1 || size > most) throw new StreamError(`stream: section ${id} of ${size} bytes, expected 1..${most}; ${DAMAGED}`);
+    if (size < 1 || size > most)
+      throw new StreamError(`stream: section ${id} of ${size} bytes, expected 1..${most}; ${DAMAGED}`);
     table.set(id, size);
     before = id;
   }
@@ -165,7 +169,12 @@ function readSectionTable(cursor) {
 
 /** @param {Header} header */
 function checkRanges({ quality, count, width, height }) {
-  const limits = { quality: [quality, QUALITIES], count: [count, MAX_COUNT], width: [width, MAX_DIMENSION], height: [height, MAX_DIMENSION] };
+  const limits = {
+    quality: [quality, QUALITIES],
+    count: [count, MAX_COUNT],
+    width: [width, MAX_DIMENSION],
+    height: [height, MAX_DIMENSION],
+  };
   for (const [name, [value, most]] of Object.entries(limits)) {
     if (value < 1 || value > most) throw new StreamError(`stream: ${name} ${value}, expected 1..${most}; ${DAMAGED}`);
   }

@@ -34,17 +34,30 @@ export async function decodePictures(opened, model, options) {
   const channels = stream.gray ? 1 : model.bundle.manifest.image.channels;
   const size = height * width;
   const section = sections.get(ALPHA);
-  const alpha = section ? unpackAlpha(section, count, height, width) : tiles?.alpha ? new Uint8Array(count * size) : null;
+  const alpha = section
+    ? unpackAlpha(section, count, height, width)
+    : tiles?.alpha
+      ? new Uint8Array(count * size)
+      : null;
   const images = { pixels: new Uint8Array(count * size * channels), count, height, width, channels };
-  if (opened.hasSymbols) await decodeImages(opened, model, images, new Progress(count * opened.layout.h * opened.layout.w, options));
+  if (opened.hasSymbols)
+    await decodeImages(opened, model, images, new Progress(count * opened.layout.h * opened.layout.w, options));
   if (bound?.residual) addResidual(bound.residual, bound.step, images);
   if (tiles) pasteTiles(tiles, images, alpha);
-  return Array.from({ length: count }, (_, i) => new Picture({
-    pixels: images.pixels.subarray(i * size * channels, (i + 1) * size * channels),
-    width, height, channels,
-    alpha: alpha && alpha.subarray(i * size, (i + 1) * size),
-    icc: sections.get(ICC), exif: sections.get(EXIF), name: names?.[i],
-  }));
+  return Array.from(
+    { length: count },
+    (_, i) =>
+      new Picture({
+        pixels: images.pixels.subarray(i * size * channels, (i + 1) * size * channels),
+        width,
+        height,
+        channels,
+        alpha: alpha && alpha.subarray(i * size, (i + 1) * size),
+        icc: sections.get(ICC),
+        exif: sections.get(EXIF),
+        name: names?.[i],
+      }),
+  );
 }
 
 /**
@@ -69,7 +82,10 @@ async function decodeImages({ stream, layout }, { bundle, networks, prior }, int
     if (span.firstRow + span.rows < h) continue;
     const images = { ...into, pixels: new Uint8Array(span.images * size * channels), count: span.images, channels };
     await networks.decode(latents, images, (positions) => progress.advance((1 - SYMBOLS_SHARE) * positions));
-    into.pixels.set(into.channels === channels ? images.pixels : toGray(images.pixels), span.firstImage * size * into.channels);
+    into.pixels.set(
+      into.channels === channels ? images.pixels : toGray(images.pixels),
+      span.firstImage * size * into.channels,
+    );
   }
 }
 

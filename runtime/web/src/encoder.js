@@ -27,7 +27,8 @@ export async function encodePictures(pictures, quality, { bundle, networks, prio
   const writer = new ChunkWriter(bundle.tables, prior, quality);
   let latents = new Float32Array(0);
   for (const span of layout.spans()) {
-    if (span.firstRow === 0) latents = await networks.encode(stacked(pictures, span), (positions) => progress.advance(positions));
+    if (span.firstRow === 0)
+      latents = await networks.encode(stacked(pictures, span), (positions) => progress.advance(positions));
     await writer.write(rowsOf(latents, bundle.geometry.channels, h, w, span), span, w);
     await progress.advance(span.images * span.rows * w);
   }
@@ -45,9 +46,12 @@ function checkTogether(pictures, names) {
   const { height, width } = pictures[0];
   const other = pictures.find((picture) => picture.height !== height || picture.width !== width);
   if (other) {
-    throw new ArgumentError(`images: one is ${other.width}x${other.height}, the first is ${width}x${height}; one stream holds images of one size`);
+    throw new ArgumentError(
+      `images: one is ${other.width}x${other.height}, the first is ${width}x${height}; one stream holds images of one size`,
+    );
   }
-  if (names && names.length !== pictures.length) throw new ArgumentError(`names: found ${names.length}, expected one for each of ${pictures.length} images`);
+  if (names && names.length !== pictures.length)
+    throw new ArgumentError(`names: found ${names.length}, expected one for each of ${pictures.length} images`);
   return { count: pictures.length, height, width };
 }
 
@@ -58,13 +62,17 @@ function checkTogether(pictures, names) {
 async function sectionsOf(pictures, names) {
   /** @type {Map<number, Uint8Array>} */
   const sections = new Map();
-  if (pictures.some(({ alpha }) => alpha)) sections.set(ALPHA, await packAlpha(alphaOf(pictures), pictures[0].height, pictures[0].width));
+  if (pictures.some(({ alpha }) => alpha))
+    sections.set(ALPHA, await packAlpha(alphaOf(pictures), pictures[0].height, pictures[0].width));
   const [{ icc, exif }] = pictures;
   if (icc?.length && pictures.every((picture) => same(picture.icc, icc))) sections.set(ICC, icc);
   if (exif?.length && pictures.every((picture) => same(picture.exif, exif))) sections.set(EXIF, exif);
   if (names) sections.set(NAMES, await packNames(names));
   for (const [id, data] of sections) {
-    if (data.length > MAX_SECTION_BYTES) throw new LimitError(`section ${id} takes ${data.length} bytes, a stream holds at most ${MAX_SECTION_BYTES}; leave it out`);
+    if (data.length > MAX_SECTION_BYTES)
+      throw new LimitError(
+        `section ${id} takes ${data.length} bytes, a stream holds at most ${MAX_SECTION_BYTES}; leave it out`,
+      );
   }
   return sections;
 }

@@ -76,8 +76,20 @@ export class BackendError extends DeviceError {
 }
 
 const CLASSES = [
-  AeedgeError, ArgumentError, InputError, ImageError, StreamError, UnsupportedStreamError, BundleError, LimitError,
-  ModelError, WrongModelError, MissingHalfError, ModelNotFoundError, DeviceError, BackendError,
+  AeedgeError,
+  ArgumentError,
+  InputError,
+  ImageError,
+  StreamError,
+  UnsupportedStreamError,
+  BundleError,
+  LimitError,
+  ModelError,
+  WrongModelError,
+  MissingHalfError,
+  ModelNotFoundError,
+  DeviceError,
+  BackendError,
 ];
 
 /**

@@ -27,7 +27,7 @@ export function inflate(data, most) {
   if ((data[0] & 15) !== 8 || data[0] >> 4 > 7 || header % 31 || data[1] & 32) throw new RangeError("not zlib data");
   const input = new Bits(data, 2);
   const output = new Output(most);
-  for (let last = 0; !last; ) {
+  for (let last = 0; !last;) {
     last = input.take(1);
     const type = input.take(2);
     if (type === 0) copyStored(input, output);
@@ -117,7 +117,8 @@ class Output {
   repeat(distance, length) {
     if (distance > this.size) throw new RangeError("not zlib data");
     this.reserve(length);
-    for (const end = this.size + length; this.size < end; this.size++) this.data[this.size] = this.data[this.size - distance];
+    for (const end = this.size + length; this.size < end; this.size++)
+      this.data[this.size] = this.data[this.size - distance];
   }
 
   bytes() {
@@ -237,7 +238,7 @@ function fill(count, value) {
 /** @param {Uint8Array} data */
 function adler32(data) {
   let [low, high] = [1, 0];
-  for (let i = 0; i < data.length; ) {
+  for (let i = 0; i < data.length;) {
     for (const stop = Math.min(data.length, i + 3800); i < stop; i++) high += low += data[i];
     low %= 65521;
     high %= 65521;

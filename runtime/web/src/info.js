@@ -3,7 +3,14 @@ import { ALPHA, BOUND, EXIF, ICC, NAMES, Stream, TILES } from "./container.js";
 import { unpackNames } from "./sections.js";
 
 /** @type {Record<number, string>} */
-const TITLES = { [ALPHA]: "alpha", [ICC]: "icc", [EXIF]: "exif", [NAMES]: "names", [TILES]: "stored tiles", [BOUND]: "bound" };
+const TITLES = {
+  [ALPHA]: "alpha",
+  [ICC]: "icc",
+  [EXIF]: "exif",
+  [NAMES]: "names",
+  [TILES]: "stored tiles",
+  [BOUND]: "bound",
+};
 
 /**
  * Facts of a stream.
@@ -33,7 +40,15 @@ export function info(data) {
   const { streamId, quality, count, width, height, gray, totalBytes, payloadBytes, chunks, sections } = stream;
   const names = sections.get(NAMES);
   return {
-    streamId, quality, count, width, height, gray, totalBytes, payloadBytes, chunks,
+    streamId,
+    quality,
+    count,
+    width,
+    height,
+    gray,
+    totalBytes,
+    payloadBytes,
+    chunks,
     sectionBytes: Object.fromEntries([...sections].map(([id, part]) => [TITLES[id] ?? `section ${id}`, part.length])),
     bitsPerPixel: (8 * totalBytes) / (count * width * height),
     names: names ? unpackNames(names, count) : null,

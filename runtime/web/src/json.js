@@ -27,7 +27,8 @@ export function parseStrictly(text) {
     else if (mark === "}" || mark === "]") open.pop();
     else if (mark === ":") path = addKey(open[open.length - 1], key);
     else if (string) key = JSON.parse(string);
-    else if (number && !Number.isFinite(Number(number))) throw new SyntaxError(`${number.slice(0, 60)} is beyond a float`);
+    else if (number && !Number.isFinite(Number(number)))
+      throw new SyntaxError(`${number.slice(0, 60)} is beyond a float`);
     else if (fraction || exponent) fractions.push(path);
   }
   return { value, fractions };
@@ -52,5 +53,8 @@ export function canonical(value) {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
     return `{${entries.map(([key, part]) => `${canonical(key)}:${canonical(part)}`).join(",")}}`;
   }
-  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -7,7 +7,11 @@ import { MAX_LANES, MAX_STEPS } from "./limits.js";
 /** In place of log2(lanes): one lane that starts from state 0. */
 const ZERO_START = 12;
 /** What lanes may cost, as a share of the payload, while more steps than so many are left. */
-const LANE_SHARES = [[1000, 0.0125], [400, 0.0095], [0, 0.0085]];
+const LANE_SHARES = [
+  [1000, 0.0125],
+  [400, 0.0095],
+  [0, 0.0085],
+];
 /** Fewer steps than this gain no time in a decoder that works in steps of all lanes. */
 const LEAST_STEPS = 8;
 /** Entries of a pass that are looked at to estimate what all of it costs. */
@@ -20,7 +24,8 @@ const SAMPLE = 4096;
  */
 export function readStates(payload) {
   const mode = payload[0] & 15;
-  if (mode > ZERO_START) throw new StreamError(`chunk: lane code ${mode}, expected 0..${ZERO_START}; the stream is damaged, get it again`);
+  if (mode > ZERO_START)
+    throw new StreamError(`chunk: lane code ${mode}, expected 0..${ZERO_START}; the stream is damaged, get it again`);
   const lanes = mode === ZERO_START ? 1 : 1 << mode;
   const tooShort = `chunk: ${payload.length} bytes cannot hold ${lanes} lanes; the stream is cut short, get it again`;
   if (payload.length < Math.ceil((4 + 4 * lanes) / 8) + 2 * lanes) throw new StreamError(tooShort);
@@ -34,9 +39,11 @@ export function readStates(payload) {
   const exponents = Uint8Array.from({ length: lanes }, () => take(4));
   const used = Math.ceil((bit + exponents.reduce((sum, exponent) => sum + exponent, 0)) / 8);
   if (used + 2 * lanes > payload.length) throw new StreamError(tooShort);
-  if ((payload.length - used) % 2) throw new StreamError("chunk: half a word at the end; the stream is damaged, get it again");
+  if ((payload.length - used) % 2)
+    throw new StreamError("chunk: half a word at the end; the stream is damaged, get it again");
   const high = Uint32Array.from(exponents, (exponent) => 2 ** exponent + take(exponent));
-  if (take(8 * used - bit)) throw new StreamError("chunk: the padding of the coder header is not zero; the stream is damaged, get it again");
+  if (take(8 * used - bit))
+    throw new StreamError("chunk: the padding of the coder header is not zero; the stream is damaged, get it again");
   const words = wordsOf(payload.subarray(used));
   const states = high.map((value, lane) => value * 65536 + words[lane]);
   return { states, zeroStart: mode === ZERO_START, words: words.subarray(lanes) };

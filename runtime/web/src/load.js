@@ -65,7 +65,8 @@ async function onGpu(codec, ort) {
     const stream = await bundle.read(name);
     const [right, found] = [await codec.decompressBatch(stream), await moved.decompressBatch(stream)];
     const difference = Math.max(...right.map(({ pixels }, i) => mostDifference(pixels, found[i].pixels)));
-    if (difference > 1) throw new DeviceError(`WebGPU decodes ${name} with pixels that differ by up to ${difference}; use "wasm"`);
+    if (difference > 1)
+      throw new DeviceError(`WebGPU decodes ${name} with pixels that differ by up to ${difference}; use "wasm"`);
   }
   await codec.release();
   return moved;

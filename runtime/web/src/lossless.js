@@ -19,7 +19,10 @@ export function decodeBlob(blob, height, width, samples) {
   try {
     return blob[0] === ZLIB ? decodePng(blob, height, width, samples) : fromArgb(decodeVp8l(blob), samples);
   } catch (error) {
-    if (error instanceof RangeError) throw new StreamError(`stored tiles: a blob that does not decode (${messageOf(error)}); the stream is damaged or forged, get it again`);
+    if (error instanceof RangeError)
+      throw new StreamError(
+        `stored tiles: a blob that does not decode (${messageOf(error)}); the stream is damaged or forged, get it again`,
+      );
     throw error;
   }
 }
@@ -38,13 +41,20 @@ function fromArgb(argb, samples) {
 function decodePng(blob, height, width, samples) {
   const bytes = width * samples;
   const rows = inflate(blob, height * (1 + bytes));
-  if (rows.length !== height * (1 + bytes)) throw new RangeError(`${rows.length} bytes, expected ${height * (1 + bytes)}`);
+  if (rows.length !== height * (1 + bytes))
+    throw new RangeError(`${rows.length} bytes, expected ${height * (1 + bytes)}`);
   const pixels = new Uint8Array(height * bytes);
   for (let row = 0; row < height; row++) {
     const filter = rows[row * (1 + bytes)];
     if (filter > 4) throw new RangeError(`a row with filter ${filter}, expected 0..4`);
     const above = row ? pixels.subarray((row - 1) * bytes, row * bytes) : new Uint8Array(bytes);
-    unfilter(filter, rows.subarray(row * (1 + bytes) + 1, (row + 1) * (1 + bytes)), above, pixels.subarray(row * bytes), samples);
+    unfilter(
+      filter,
+      rows.subarray(row * (1 + bytes) + 1, (row + 1) * (1 + bytes)),
+      above,
+      pixels.subarray(row * bytes),
+      samples,
+    );
   }
   return pixels;
 }

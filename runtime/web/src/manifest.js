@@ -1,9 +1,15 @@
 /** The manifest of a bundle (FORMAT.md, Bundle): every field is checked before it is used. */
 import { BundleError, messageOf } from "./errors.js";
 import { geometryHash, streamId } from "./identity.js";
+import { checkChoice, checkHash, checkInteger, checkKeys, checkObject, checkText, shown } from "./json-checks.js";
 import { parseStrictly } from "./json.js";
 import {
-  MAX_CHANNELS, MAX_DIMENSION, MAX_FILE_BYTES, MAX_GROUPS, MAX_HYPER_STRIDE, MAX_MANIFEST_BYTES,
+  MAX_CHANNELS,
+  MAX_DIMENSION,
+  MAX_FILE_BYTES,
+  MAX_GROUPS,
+  MAX_HYPER_STRIDE,
+  MAX_MANIFEST_BYTES,
 } from "./limits.js";
 
 /** @typedef {"encoder" | "decoder"} Half */
@@ -35,11 +41,23 @@ import {
  */
 
 const KEYS = [
-  "schema", "name", "preset", "created_by", "family", "image", "latent", "prior", "halves", "files", "limits", "anomaly",
-  "training", "stream_id", "stream_id_parts",
+  "schema",
+  "name",
+  "preset",
+  "created_by",
+  "family",
+  "image",
+  "latent",
+  "prior",
+  "halves",
+  "files",
+  "limits",
+  "anomaly",
+  "training",
+  "stream_id",
+  "stream_id_parts",
 ];
 const FILE_NAME = /^(golden\/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$/;
-const HASH = /^[0-9a-f]{64}$/;
 const MAY_BE_FRACTION = /^\/(training(\/|$)|anomaly\/(threshold|false_positive_rate)$)/;
 const MOST_PIXELS = MAX_DIMENSION ** 2;
 
@@ -49,7 +67,8 @@ const MOST_PIXELS = MAX_DIMENSION ** 2;
  * @throws {BundleError} a rule of the manifest is broken, or an id does not add up.
  */
 export async function readManifest(data) {
-  if (data.length > MAX_MANIFEST_BYTES) throw new BundleError(`manifest.json has ${data.length} bytes, at most ${MAX_MANIFEST_BYTES} are read`);
+  if (data.length > MAX_MANIFEST_BYTES)
+    throw new BundleError(`manifest.json has ${data.length} bytes, at most ${MAX_MANIFEST_BYTES} are read`);
   const value = parse(data);
   const manifest = checkManifest(value);
   if ((await geometryHash(manifest)) !== manifest.stream_id_parts.geometry) {
@@ -78,7 +97,9 @@ export function groupsOf({ latent, prior }) {
 export function priorGraphs(manifest) {
   const { prior } = manifest;
   if (prior.kind === "factorized") return [];
-  const later = groupsOf(manifest).slice(1).map((_, i) => `group_${i + 1}.onnx`);
+  const later = groupsOf(manifest)
+    .slice(1)
+    .map((_, i) => `group_${i + 1}.onnx`);
   return [...["prior.onnx", "context.onnx"].slice(0, prior.passes), ...later];
 }
 
@@ -111,14 +132,17 @@ function parse(data) {
  */
 function checkManifest(value) {
   const found = checkKeys(value, "manifest", KEYS, ["precision"]);
-  if (found.schema !== 1) throw new BundleError(`manifest: schema is ${shown(found.schema)}, this reader knows 1; update aeedge`);
+  if (found.schema !== 1)
+    throw new BundleError(`manifest: schema is ${shown(found.schema)}, this reader knows 1; update aeedge`);
   for (const key of ["name", "preset", "created_by", "stream_id"]) checkText(found[key], key);
   checkChoice(found.family, "family", ["dense", "conv", "vae", "hyperprior"]);
   checkImage(found.image);
   checkInteger(checkKeys(found.latent, "latent", ["channels"]).channels, "latent.channels", 1, MAX_CHANNELS);
   checkPrior(found.prior, found.latent.channels);
   if (!["encoder", "decoder", "encoder,decoder"].includes(String(found.halves)) || !Array.isArray(found.halves)) {
-    throw new BundleError(`manifest: halves is ${shown(found.halves)}, expected encoder, decoder or both in this order`);
+    throw new BundleError(
+      `manifest: halves is ${shown(found.halves)}, expected encoder, decoder or both in this order`,
+    );
   }
   checkFiles(found.files);
   checkLimits(found.limits);
@@ -134,19 +158,24 @@ function checkManifest(value) {
 /** Rules that concern several fields. @param {Manifest} manifest */
 function checkTogether(manifest) {
   const { family, prior, image, files, halves } = manifest;
-  if ((family === "hyperprior") !== (prior.kind === "hyperprior")) throw new BundleError(`manifest: family ${family} cannot have a ${prior.kind} prior`);
+  if ((family === "hyperprior") !== (prior.kind === "hyperprior"))
+    throw new BundleError(`manifest: family ${family} cannot have a ${prior.kind} prior`);
   if (family === "dense" && !image.patched) throw new BundleError("manifest: family dense needs image.patched true");
   const missing = halves.flatMap((half) => filesOfHalf(manifest, half)).filter((name) => !Object.hasOwn(files, name));
-  if (missing.length) throw new BundleError(`manifest: files lacks ${missing.join(", ")}, which this bundle needs; export it again`);
+  if (missing.length)
+    throw new BundleError(`manifest: files lacks ${missing.join(", ")}, which this bundle needs; export it again`);
 }
 
 /** @param {unknown} value */
 function checkImage(value) {
   const { channels, stride, patched } = checkKeys(value, "image", ["channels", "stride", "patched"]);
-  if (channels !== 1 && channels !== 3) throw new BundleError(`manifest: image.channels is ${shown(channels)}, expected 1 or 3`);
-  if (!Array.isArray(stride) || stride.length !== 2) throw new BundleError(`manifest: image.stride is ${shown(stride)}, expected two integers`);
+  if (channels !== 1 && channels !== 3)
+    throw new BundleError(`manifest: image.channels is ${shown(channels)}, expected 1 or 3`);
+  if (!Array.isArray(stride) || stride.length !== 2)
+    throw new BundleError(`manifest: image.stride is ${shown(stride)}, expected two integers`);
   for (const item of stride) checkInteger(item, "image.stride", 1, MAX_DIMENSION);
-  if (typeof patched !== "boolean") throw new BundleError(`manifest: image.patched is ${shown(patched)}, expected true or false`);
+  if (typeof patched !== "boolean")
+    throw new BundleError(`manifest: image.patched is ${shown(patched)}, expected true or false`);
 }
 
 /** @param {unknown} value @param {number} channels of the latent */
@@ -173,7 +202,8 @@ function checkPrior(value, channels) {
 /** @param {unknown} value */
 function checkFiles(value) {
   for (const [name, facts] of Object.entries(checkObject(value, "files"))) {
-    if (!FILE_NAME.test(name) || name === "manifest.json") throw new BundleError(`manifest: file name ${shown(name)} is not allowed`);
+    if (!FILE_NAME.test(name) || name === "manifest.json")
+      throw new BundleError(`manifest: file name ${shown(name)} is not allowed`);
     const { sha256, bytes } = checkKeys(facts, `files[${name}]`, ["sha256", "bytes"]);
     checkHash(sha256, `files[${name}].sha256`);
     checkInteger(bytes, `files[${name}].bytes`, 0, MAX_FILE_BYTES);
@@ -203,7 +233,8 @@ function checkAnomaly(value) {
 /** @param {unknown} value */
 function checkPrecision(value) {
   const precision = checkKeys(value, "precision", ["encoder", "decoder"]);
-  for (const half of ["encoder", "decoder"]) checkChoice(precision[half], `precision.${half}`, ["fp32", "fp16", "int8"]);
+  for (const half of ["encoder", "decoder"])
+    checkChoice(precision[half], `precision.${half}`, ["fp32", "fp16", "int8"]);
 }
 
 /** @param {unknown} value */
@@ -212,58 +243,4 @@ function checkParts(value) {
   for (const [key, part] of Object.entries(parts)) {
     if (key !== "prior" || part !== "") checkHash(part, `stream_id_parts.${key}`);
   }
-}
-
-/**
- * @param {unknown} value
- * @param {string} where
- * @returns {Record<string, any>}
- */
-function checkObject(value, where) {
-  if (!value || typeof value !== "object" || Array.isArray(value)) throw new BundleError(`${where}: found ${shown(value)}, expected an object`);
-  return value;
-}
-
-/**
- * @param {unknown} value
- * @param {string} where
- * @param {readonly string[]} required
- * @param {readonly string[]} [optional]
- */
-function checkKeys(value, where, required, optional = []) {
-  const found = checkObject(value, where);
-  for (const key of required) if (!Object.hasOwn(found, key)) throw new BundleError(`${where}: missing key ${key}`);
-  for (const key of Object.keys(found)) {
-    if (!required.includes(key) && !optional.includes(key)) throw new BundleError(`${where}: unknown key ${shown(key)}`);
-  }
-  return found;
-}
-
-/** @param {unknown} value @param {string} where @param {number} low @param {number} high */
-function checkInteger(value, where, low, high) {
-  if (!Number.isInteger(value) || Number(value) < low || Number(value) > high) {
-    throw new BundleError(`manifest: ${where} is ${shown(value)}, expected an integer in ${low}..${high}`);
-  }
-}
-
-/** @param {unknown} value @param {string} where */
-function checkText(value, where) {
-  if (typeof value !== "string" || value.length > 1000) throw new BundleError(`manifest: ${where} is ${shown(value)}, expected a short text`);
-}
-
-/** @param {unknown} value @param {string} where @param {readonly string[]} choices */
-function checkChoice(value, where, choices) {
-  if (!choices.includes(/** @type {string} */ (value))) {
-    throw new BundleError(`manifest: ${where} is ${shown(value)}, expected one of ${choices.join(", ")}`);
-  }
-}
-
-/** @param {unknown} value @param {string} where */
-function checkHash(value, where) {
-  if (typeof value !== "string" || !HASH.test(value)) throw new BundleError(`manifest: ${where} is not 64 hexadecimal digits`);
-}
-
-/** @param {unknown} value */
-function shown(value) {
-  return String(JSON.stringify(value)).slice(0, 60);
 }

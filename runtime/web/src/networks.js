@@ -47,10 +47,16 @@ export class Networks {
       const { rows, columns } = regions[0].outer;
       const [height, width] = [rows * stride[0], columns * stride[1]];
       const data = new Uint8Array(regions.length * height * width * images.channels);
-      regions.forEach((region, i) => cutPixels(images, region, stride, data.subarray(i * height * width * images.channels)));
+      regions.forEach((region, i) =>
+        cutPixels(images, region, stride, data.subarray(i * height * width * images.channels)),
+      );
       const feeds = { image: { data, dims: [regions.length, height, width, images.channels] } };
-      const { latent } = await this.sessions.run("encoder.onnx", feeds, { latent: { type: "float32", dims: [regions.length, c, rows, columns] } });
-      regions.forEach((region, i) => putLatents(/** @type {Float32Array} */ (latent.data), i, region, c, latents, h, w));
+      const { latent } = await this.sessions.run("encoder.onnx", feeds, {
+        latent: { type: "float32", dims: [regions.length, c, rows, columns] },
+      });
+      regions.forEach((region, i) =>
+        putLatents(/** @type {Float32Array} */ (latent.data), i, region, c, latents, h, w),
+      );
       await advance(positions(regions));
     }
     return latents;

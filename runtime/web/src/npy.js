@@ -20,7 +20,10 @@ const TYPES = {
   "|u1": { size: 1, read: (view, count) => Uint8Array.from({ length: count }, (_, i) => view.getUint8(i)) },
   "<u2": { size: 2, read: (view, count) => Uint16Array.from({ length: count }, (_, i) => view.getUint16(2 * i, true)) },
   "<i2": { size: 2, read: (view, count) => Int16Array.from({ length: count }, (_, i) => view.getInt16(2 * i, true)) },
-  "<f4": { size: 4, read: (view, count) => Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true)) },
+  "<f4": {
+    size: 4,
+    read: (view, count) => Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true)),
+  },
 };
 
 /**
@@ -29,15 +32,21 @@ const TYPES = {
  * @throws {BundleError} not such a file.
  */
 export function readNpy(data) {
-  if (data.length < 10 || MAGIC.some((byte, i) => data[i] !== byte)) throw new BundleError("not an .npy file of format 1.0");
+  if (data.length < 10 || MAGIC.some((byte, i) => data[i] !== byte))
+    throw new BundleError("not an .npy file of format 1.0");
   const end = 10 + data[8] + 256 * data[9];
   const match = HEADER.exec(String.fromCharCode(...data.subarray(10, Math.min(end, 1000))));
   if (!match) throw new BundleError("an .npy file with another header than NumPy writes, or not in C order");
   const type = Object.hasOwn(TYPES, match[1]) ? TYPES[match[1]] : null;
-  if (!type) throw new BundleError(`an .npy file of type ${match[1]}, expected one of ${Object.keys(TYPES).join(", ")}`);
-  const shape = match[2].split(",").filter((part) => part.trim()).map(Number);
+  if (!type)
+    throw new BundleError(`an .npy file of type ${match[1]}, expected one of ${Object.keys(TYPES).join(", ")}`);
+  const shape = match[2]
+    .split(",")
+    .filter((part) => part.trim())
+    .map(Number);
   const count = shape.reduce((product, length) => product * length, 1);
   const bytes = data.subarray(end);
-  if (bytes.length !== count * type.size) throw new BundleError(`an .npy file with ${bytes.length} bytes of values, expected ${count * type.size}`);
+  if (bytes.length !== count * type.size)
+    throw new BundleError(`an .npy file with ${bytes.length} bytes of values, expected ${count * type.size}`);
   return { dtype: match[1], shape, values: type.read(viewOf(bytes), count), bytes };
 }

@@ -32,7 +32,8 @@ export class OpenStream {
     const [tiles, bound, names] = [sections.get(TILES), sections.get(BOUND), sections.get(NAMES)];
     /** @type {TileBlobs | null} */
     this.tiles = tiles ? unpackTiles(tiles, grid) : null;
-    if (this.tiles?.alpha && sections.has(ALPHA)) throw new StreamError("stream: alpha both in section 1 and in stored tiles; the stream is damaged");
+    if (this.tiles?.alpha && sections.has(ALPHA))
+      throw new StreamError("stream: alpha both in section 1 and in stored tiles; the stream is damaged");
     /** @type {Bound | null} */
     this.bound = bound ? unpackBound(bound, grid, this.tiles) : null;
     this.#checkChunks();
@@ -47,9 +48,14 @@ export class OpenStream {
   #checkChunks() {
     const { chunks, payloadBytes, symbolHash } = this.stream;
     const expected = this.hasSymbols ? this.layout.chunks : 1;
-    if (chunks !== expected) throw new StreamError(`stream: ${chunks} chunks, expected ${expected} for these sizes; the stream is damaged, get it again`);
+    if (chunks !== expected)
+      throw new StreamError(
+        `stream: ${chunks} chunks, expected ${expected} for these sizes; the stream is damaged, get it again`,
+      );
     if (!this.hasSymbols && (payloadBytes || symbolHash)) {
-      throw new StreamError("stream: symbols where every tile is stored, expected none; the stream is damaged, get it again");
+      throw new StreamError(
+        "stream: symbols where every tile is stored, expected none; the stream is damaged, get it again",
+      );
     }
   }
 }

@@ -25,7 +25,17 @@ export class Picture {
    * @param {Uint8Array | null} [facts.exif] TIFF bytes; the orientation has been applied and is 1
    * @param {string | null} [facts.name] relative path, of a picture in a packed stream
    */
-  constructor({ pixels, width, height, channels, alpha = null, gray = channels === 1, icc = null, exif = null, name = null }) {
+  constructor({
+    pixels,
+    width,
+    height,
+    channels,
+    alpha = null,
+    gray = channels === 1,
+    icc = null,
+    exif = null,
+    name = null,
+  }) {
     this.pixels = pixels;
     this.width = width;
     this.height = height;
@@ -67,7 +77,8 @@ export class Picture {
  * @throws {LimitError} too many pixels.
  */
 export function pictureOf(source, channels, maxPixels) {
-  if (!source || typeof source !== "object") throw new ArgumentError(`image: found ${source}, expected ImageData or a Picture`);
+  if (!source || typeof source !== "object")
+    throw new ArgumentError(`image: found ${source}, expected ImageData or a Picture`);
   checkSize(source.width, source.height, maxPixels);
   return matchChannels("pixels" in source ? checkPicture(source) : fromRgba(source), channels);
 }
@@ -88,10 +99,13 @@ export function toGray(rgb) {
 /** @param {number} width @param {number} height @param {number} maxPixels */
 function checkSize(width, height, maxPixels) {
   for (const [name, value] of Object.entries({ width, height })) {
-    if (!Number.isInteger(value) || value < 1) throw new ArgumentError(`image: ${name} is ${value}, expected 1..${MAX_DIMENSION}`);
-    if (value > MAX_DIMENSION) throw new LimitError(`image: ${name} is ${value}, the limit is ${MAX_DIMENSION}; cut the image`);
+    if (!Number.isInteger(value) || value < 1)
+      throw new ArgumentError(`image: ${name} is ${value}, expected 1..${MAX_DIMENSION}`);
+    if (value > MAX_DIMENSION)
+      throw new LimitError(`image: ${name} is ${value}, the limit is ${MAX_DIMENSION}; cut the image`);
   }
-  if (width * height > maxPixels) throw new LimitError(`image: ${width * height} pixels, the limit is ${maxPixels}; raise maxPixels`);
+  if (width * height > maxPixels)
+    throw new LimitError(`image: ${width * height} pixels, the limit is ${maxPixels}; raise maxPixels`);
 }
 
 /** @param {Picture} picture */
@@ -132,7 +146,8 @@ function checkBytes(bytes, expected, name) {
 /** @param {Picture} picture @param {number} channels */
 function matchChannels(picture, channels) {
   if (picture.channels === channels) return picture;
-  if (channels === 1) return new Picture({ ...picture, pixels: toGray(picture.pixels), channels, icc: null, gray: true });
+  if (channels === 1)
+    return new Picture({ ...picture, pixels: toGray(picture.pixels), channels, icc: null, gray: true });
   const pixels = new Uint8Array(3 * picture.pixels.length);
   for (let i = 0; i < pixels.length; i++) pixels[i] = picture.pixels[Math.floor(i / 3)];
   return new Picture({ ...picture, pixels, channels, gray: true });

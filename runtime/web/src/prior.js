@@ -1,12 +1,13 @@
 /**
  * Which table and which mean each latent element has: one walk over a chunk, the same for compress and decompress.
  *
- * A walk visits the passes of a chunk in coding order and asks for the symbols of each: a writer rounds wanted values, a
- * reader decodes them. Everything that a later pass depends on comes from the symbols, so both sides see the same tables.
+ * A walk visits the passes of a chunk in coding order and asks for the symbols of each: a writer rounds wanted values,
+ * a reader decodes them. All that a later pass depends on comes from the symbols, so both sides see the same tables.
  */
 import { BundleError } from "./errors.js";
-import { MAX_HYPER_SYMBOL, SCALES } from "./limits.js";
+import { MAX_HYPER_SYMBOL } from "./limits.js";
 import { groupsOf } from "./manifest.js";
+import { Planes, checkerboard } from "./planes.js";
 import { inSteps } from "./quantizer.js";
 
 /**
@@ -33,7 +34,6 @@ import { inSteps } from "./quantizer.js";
 
 /** @typedef {{symbols: Int16Array, means: Float32Array | null}} Coded symbols and means [n, c, rows, w] of a chunk */
 /** @typedef {import("./sessions.js").Feed} Feed */
-/** @typedef {import("./sessions.js").Output} Output */
 /** @typedef {import("./tables.js").Tables} Tables */
 
 /** One table per channel and quality; one pass. */
@@ -116,7 +116,8 @@ export class HyperPrior {
     const inside = { data: new Float32Array(images * rows * w).fill(1), dims: [images, 1, rows, w] };
     const asked = squares.length ? squares : Int32Array.of(0); // graphs refuse to answer for no position
     const found = await this.sessions.run(
-      "prior.onnx", { hyper_symbols: hyper, inside, squares: int64(asked, [asked.length]) },
+      "prior.onnx",
+      { hyper_symbols: hyper, inside, squares: int64(asked, [asked.length]) },
       { ...predictions([images, size, 1, asked.length]), scale_features: null, mean_features: null },
     );
     const { table_index, mean, ...features } = found;
@@ -126,7 +127,12 @@ export class HyperPrior {
     const next = others.length
       ? await this.sessions.run(
           "context.onnx",
-          { ...features, ...known, place: int64(ranks(squares, rows * w), [rows, w]), squares: int64(others, [others.length]) },
+          {
+            ...features,
+            ...known,
+            place: int64(ranks(squares, rows * w), [rows, w]),
+            squares: int64(others, [others.length]),
+          },
           predictions([images, size, 1, others.length]),
         )
       : { table_index: { data: new Uint8Array(0), dims: [] }, mean: { data: new Float32Array(0), dims: [] } };
@@ -153,107 +159,10 @@ export class HyperPrior {
     }
     const found = exchange({ tables, wanted, most: MAX_HYPER_SYMBOL, last: false });
     // A forged stream may hold larger ones, for which the prior is not exact.
-    return { data: Float32Array.from(found, (symbol) => Math.max(-MAX_HYPER_SYMBOL, Math.min(MAX_HYPER_SYMBOL, symbol))), dims };
-  }
-}
-
-/** Symbols and means of a chunk [n, c, rows, w], filled in pass by pass. */
-class Planes {
-  /**
-   * @param {Chunk} chunk
-   * @param {number} channels
-   * @param {Float32Array | null} steps
-   * @param {Uint8Array} scaleTables
-   * @param {Exchange} exchange
-   */
-  constructor({ images, rows, w }, channels, steps, scaleTables, exchange) {
-    this.#images = images;
-    this.#channels = channels;
-    this.#rows = rows;
-    this.#w = w;
-    this.#steps = steps;
-    this.#scaleTables = scaleTables;
-    this.#exchange = exchange;
-    this.symbols = new Int16Array(images * channels * rows * w);
-    this.means = new Float32Array(this.symbols.length);
-  }
-
-  #images;
-  #channels;
-  #rows;
-  #w;
-  #steps;
-  #scaleTables;
-  #exchange;
-
-  /**
-   * Code the elements of one pass.
-   *
-   * @param {Output} index table index of every element
-   * @param {Output} mean
-   * @param {number} first channel
-   * @param {number} size channels
-   * @param {Int32Array | null} squares positions; null for all
-   * @param {boolean} last
-   * @returns {Record<string, Feed>} what a second pass is told about these elements
-   */
-  code(index, mean, first, size, squares, last) {
-    const places = this.#places(first, size, squares ?? checkerboard(this.#rows, this.#w, null));
-    const means = /** @type {Float32Array} */ (mean.data);
-    const tables = Uint8Array.from(places, (_, i) => this.#tableOf(Number(index.data[i])));
-    const steps = this.#steps;
-    const wanted = steps && Float32Array.from(places, (place, i) => steps[place] - means[i]);
-    const symbols = this.#exchange({ tables, wanted, most: 32767, last });
-    for (let i = 0; i < places.length; i++) {
-      this.symbols[places[i]] = symbols[i];
-      this.means[places[i]] = means[i];
-    }
-    const dims = [this.#images, size, 1, places.length / this.#images / size];
     return {
-      known_symbols: { data: Float32Array.from(symbols), dims },
-      known_latent: { data: Float32Array.from(symbols, (symbol, i) => symbol + means[i]), dims },
+      data: Float32Array.from(found, (symbol) => Math.max(-MAX_HYPER_SYMBOL, Math.min(MAX_HYPER_SYMBOL, symbol))),
+      dims,
     };
-  }
-
-  /**
-   * Symbols, and symbol + mean, of the first channels at every position.
-   *
-   * @param {number} channels
-   * @returns {Record<string, Feed>}
-   */
-  known(channels) {
-    const places = this.#places(0, channels, checkerboard(this.#rows, this.#w, null));
-    const dims = [this.#images, channels, this.#rows, this.#w];
-    return {
-      known_symbols: { data: Float32Array.from(places, (place) => this.symbols[place]), dims },
-      known_latent: { data: Float32Array.from(places, (place) => this.symbols[place] + this.means[place]), dims },
-    };
-  }
-
-  /** @param {number} index */
-  #tableOf(index) {
-    if (index >= SCALES) throw new BundleError(`the prior gave table index ${index}, expected at most ${SCALES - 1}; export the bundle again`);
-    return this.#scaleTables[index];
-  }
-
-  /**
-   * Where the elements of a pass are, in coding order.
-   *
-   * @param {number} first
-   * @param {number} size
-   * @param {Int32Array} squares
-   */
-  #places(first, size, squares) {
-    const area = this.#rows * this.#w;
-    const places = new Int32Array(this.#images * size * squares.length);
-    let k = 0;
-    for (let image = 0; image < this.#images; image++) {
-      for (let channel = first; channel < first + size; channel++) {
-        const plane = (image * this.#channels + channel) * area;
-        for (let i = 0; i < squares.length; i++) places[k++] = plane + squares[i];
-      }
-    }
-    return places;
   }
 }
 
@@ -272,24 +181,6 @@ function spread(index, quality, images, area) {
     tables.fill(index[(quality - 1) * channels + (plane % channels)], plane * area, (plane + 1) * area);
   }
   return tables;
-}
-
-/**
- * Positions, ascending, whose row + column has a parity; all for null.
- *
- * @param {number} rows
- * @param {number} w
- * @param {number | null} parity with rows counted from the chunk's first
- */
-function checkerboard(rows, w, parity) {
-  const squares = new Int32Array(rows * w);
-  let count = 0;
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < w; column++) {
-      if (parity === null || (row + column) % 2 === parity) squares[count++] = row * w + column;
-    }
-  }
-  return squares.subarray(0, count);
 }
 
 /**

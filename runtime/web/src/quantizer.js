@@ -1,4 +1,4 @@
-/** From latents to symbols and back (FORMAT.md), in float32: every step is rounded by Math.fround or by being stored. */
+/** From latents to symbols and back (FORMAT.md), in float32: Math.fround, or being stored, rounds every step. */
 import { CERTAIN } from "./bank.js";
 
 const { fround } = Math;

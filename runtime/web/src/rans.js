@@ -44,7 +44,8 @@ export class RansDecoder {
     for (let i = 0; i < tables.length; i++) {
       const table = tables[i];
       if (kind[table] === CERTAIN) continue;
-      if (coded === most) throw new StreamError(`chunk: more than ${most} symbols in a pass of ${lanes} lanes; the stream is damaged`);
+      if (coded === most)
+        throw new StreamError(`chunk: more than ${most} symbols in a pass of ${lanes} lanes; the stream is damaged`);
       const lane = coded++ & (lanes - 1);
       const slot = states[lane] & (TOTAL - 1);
       const token = (tokens[i] = bank.slots(table)[slot]);
@@ -52,7 +53,8 @@ export class RansDecoder {
       let state = frequencies[entry] * (states[lane] >>> PRECISION_BITS) + slot - cumulatives[entry];
       if (state < LOWEST_STATE) {
         if (position < end) state = state * LOWEST_STATE + words[position++];
-        else if (!this.zeroStart) throw new StreamError("chunk: the coder needs more words than there are; the stream is damaged");
+        else if (!this.zeroStart)
+          throw new StreamError("chunk: the coder needs more words than there are; the stream is damaged");
       }
       states[lane] = state;
     }

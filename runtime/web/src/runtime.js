@@ -26,7 +26,8 @@ export async function loadRuntime(ort, gpu, threads) {
 /** @param {string | undefined} url @param {boolean} gpu @returns {Promise<Ort>} */
 async function importRuntime(url, gpu) {
   try {
-    if (url) return await import(/* @vite-ignore */ /* webpackIgnore: true */ new URL(url, globalThis.location?.href).href);
+    if (url)
+      return await import(/* @vite-ignore */ /* webpackIgnore: true */ new URL(url, globalThis.location?.href).href);
     return await (gpu ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm"));
   } catch (error) {
     throw new BackendError(

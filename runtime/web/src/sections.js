@@ -16,7 +16,9 @@ export function unpackAlpha(data, count, height, width) {
   const size = count * height * width;
   const planes = unpack(data, size, "alpha");
   if (planes.length !== size) {
-    throw new StreamError(`alpha section: ${planes.length} samples, expected ${size}; the stream is damaged, get it again`);
+    throw new StreamError(
+      `alpha section: ${planes.length} samples, expected ${size}; the stream is damaged, get it again`,
+    );
   }
   const plane = height * width;
   for (let first = 0; first < size; first += plane) {
@@ -68,7 +70,9 @@ export function packNames(names) {
   if (fault) throw new ArgumentError(`names: ${fault}`);
   const plain = concat(names.map((name) => Uint8Array.of(...encodeName(name), 0)));
   if (plain.length > MAX_SECTION_BYTES) {
-    throw new ArgumentError(`names: ${plain.length} bytes, the limit is ${MAX_SECTION_BYTES}; put fewer images in a stream`);
+    throw new ArgumentError(
+      `names: ${plain.length} bytes, the limit is ${MAX_SECTION_BYTES}; put fewer images in a stream`,
+    );
   }
   return deflate(plain);
 }
@@ -156,6 +160,8 @@ function unpack(data, most, what) {
 
 /** @param {Uint8Array} data */
 async function deflate(data) {
-  const packed = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (data)]).stream().pipeThrough(new CompressionStream("deflate"));
+  const packed = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (data)])
+    .stream()
+    .pipeThrough(new CompressionStream("deflate"));
   return new Uint8Array(await new Response(packed).arrayBuffer());
 }

@@ -61,7 +61,8 @@ export class Sessions {
         throw new BundleError(`${name} does not run (${firstLine(error)}); export the bundle again`);
       }
     });
-    for (const [key, wanted] of Object.entries(expected)) check(`${name}: ${key}`, found[key], /** @type {Expected} */ (wanted));
+    for (const [key, wanted] of Object.entries(expected))
+      check(`${name}: ${key}`, found[key], /** @type {Expected} */ (wanted));
     return /** @type {Record<Name, Output>} */ (/** @type {unknown} */ (found));
   }
 
@@ -89,7 +90,9 @@ export class Sessions {
   /** @param {Feed} feed */
   #tensor({ data, dims }) {
     if (data instanceof BigInt64Array) return new this.#ort.Tensor("int64", data, dims);
-    return data instanceof Uint8Array ? new this.#ort.Tensor("uint8", data, dims) : new this.#ort.Tensor("float32", data, dims);
+    return data instanceof Uint8Array
+      ? new this.#ort.Tensor("uint8", data, dims)
+      : new this.#ort.Tensor("float32", data, dims);
   }
 }
 
@@ -102,7 +105,9 @@ function check(where, tensor, expected) {
   if (!tensor) throw new BundleError(`${where} is missing; export the bundle again`);
   const [type, dims] = [expected?.type ?? "float32", expected?.dims ?? tensor.dims];
   if (tensor.type !== type || tensor.dims.join() !== dims.join()) {
-    throw new BundleError(`${where} is ${tensor.type} [${tensor.dims}], expected ${type} [${dims}]; export the bundle again`);
+    throw new BundleError(
+      `${where} is ${tensor.type} [${tensor.dims}], expected ${type} [${dims}]; export the bundle again`,
+    );
   }
   // A NaN would become some symbol, and which one is the machine's choice.
   if (type === "float32" && !(/** @type {Float32Array} */ (tensor.data).every(Number.isFinite))) {

@@ -27,14 +27,22 @@ export async function openStore(place) {
   if (place instanceof Uint8Array) return zipStore(place, "bundle in memory");
   if (place instanceof ArrayBuffer) return zipStore(new Uint8Array(place), "bundle in memory");
   if (place instanceof Blob) {
-    return zipStore(new Uint8Array(await place.arrayBuffer()), "name" in place ? String(place.name) : "bundle in memory");
+    return zipStore(
+      new Uint8Array(await place.arrayBuffer()),
+      "name" in place ? String(place.name) : "bundle in memory",
+    );
   }
   const path = await localPath(place);
   if (path !== null) return openPath(path);
   const url = new URL(place, globalThis.location?.href);
   if (url.pathname.endsWith(".aeb")) return zipStore(await download(url, Infinity), url.href);
   if (!url.pathname.endsWith("/")) url.pathname += "/";
-  return { place: url.href, whole: false, read: (name, limit) => download(new URL(name, url), limit), names: () => null };
+  return {
+    place: url.href,
+    whole: false,
+    read: (name, limit) => download(new URL(name, url), limit),
+    names: () => null,
+  };
 }
 
 /** @param {Uint8Array} data @param {string} place @returns {Store} */

@@ -65,7 +65,10 @@ export function tablesOf(arrays, { latent, prior }) {
   /** @param {string} name @param {readonly number[]} shape */
   const index = (name, shape) => taker.take(name, Uint8Array, shape, `below ${count}`, (table) => table < count);
   const indices = hyper
-    ? { hyperTableIndex: index("hyper_table_index", [QUALITIES, prior.channels]), scaleTables: index("scale_tables", [SCALES]) }
+    ? {
+        hyperTableIndex: index("hyper_table_index", [QUALITIES, prior.channels]),
+        scaleTables: index("scale_tables", [SCALES]),
+      }
     : { tableIndex: index("table_index", perChannel) };
   taker.finish();
   return { ...tables, ...indices };
@@ -93,16 +96,20 @@ class Taker {
     if (!array) throw new BundleError(`entropy.npz lacks ${name}; export the bundle again`);
     const { values } = array;
     if (!(values instanceof Type) || array.shape.join() !== shape.join()) {
-      throw new BundleError(`entropy.npz: ${name} is ${array.dtype} [${array.shape}], expected ${Type.name} [${shape}]; export again`);
+      throw new BundleError(
+        `entropy.npz: ${name} is ${array.dtype} [${array.shape}], expected ${Type.name} [${shape}]; export again`,
+      );
     }
     for (const value of values) {
-      if (!Number.isFinite(value) || !holds(value)) throw new BundleError(`entropy.npz: ${name} holds ${value}, expected ${rule}; export again`);
+      if (!Number.isFinite(value) || !holds(value))
+        throw new BundleError(`entropy.npz: ${name} holds ${value}, expected ${rule}; export again`);
     }
     this.left.delete(name);
     return values;
   }
 
   finish() {
-    if (this.left.size) throw new BundleError(`entropy.npz has unknown ${[...this.left].join(", ")}; export the bundle again`);
+    if (this.left.size)
+      throw new BundleError(`entropy.npz has unknown ${[...this.left].join(", ")}; export the bundle again`);
   }
 }

@@ -23,7 +23,12 @@ export class TileGrid {
   /** Pixels of a rectangle of tiles, rows counted over all images. @param {Rectangle} tiles @returns {Rectangle} */
   pixels({ row, column, rows, columns }) {
     const [top, left] = [this.#pixelRow(row), this.#pixelColumn(column)];
-    return { row: top, column: left, rows: this.#pixelRow(row + rows) - top, columns: this.#pixelColumn(column + columns) - left };
+    return {
+      row: top,
+      column: left,
+      rows: this.#pixelRow(row + rows) - top,
+      columns: this.#pixelColumn(column + columns) - left,
+    };
   }
 
   /**
@@ -37,7 +42,12 @@ export class TileGrid {
     const high = Math.min(MAX_SHEET_ROWS, Math.floor(MAX_SHEET_TILES / wide));
     for (let row = 0; row < this.rows; row += high) {
       for (let column = 0; column < this.columns; column += wide) {
-        const sheet = { row, column, rows: Math.min(high, this.rows - row), columns: Math.min(wide, this.columns - column) };
+        const sheet = {
+          row,
+          column,
+          rows: Math.min(high, this.rows - row),
+          columns: Math.min(wide, this.columns - column),
+        };
         const box = this.#boxIn(held, sheet);
         if (box) yield box;
       }

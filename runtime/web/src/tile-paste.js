@@ -25,7 +25,8 @@ export function pasteTiles(tiles, { pixels, channels }, alpha) {
       continue;
     }
     for (let i = 0; i < length; i++) {
-      for (let channel = 0; channel < channels; channel++) pixels[(to + i) * channels + channel] = samples[(from + i) * each + channel];
+      for (let channel = 0; channel < channels; channel++)
+        pixels[(to + i) * channels + channel] = samples[(from + i) * each + channel];
       if (alpha) alpha[to + i] = samples[(from + i) * each + channels];
     }
   }

@@ -35,9 +35,11 @@ const DAMAGED = "the stream is damaged or forged, get it again";
  */
 export function unpackTiles(data, grid) {
   const [flags] = data;
-  if (flags & ~FLAG_ALPHA) throw new UnsupportedStreamError(`stored tiles with unknown flags 0x${flags.toString(16)}; update aeedge`);
+  if (flags & ~FLAG_ALPHA)
+    throw new UnsupportedStreamError(`stored tiles with unknown flags 0x${flags.toString(16)}; update aeedge`);
   const tiles = unpack(new Cursor(data, 1, data.length), grid, flags === FLAG_ALPHA, "stored tiles");
-  if (tiles.alpha && !tiles.whole) throw new StreamError(`stored tiles: alpha in the blobs of only some tiles; ${DAMAGED}`);
+  if (tiles.alpha && !tiles.whole)
+    throw new StreamError(`stored tiles: alpha in the blobs of only some tiles; ${DAMAGED}`);
   return tiles;
 }
 
@@ -52,9 +54,11 @@ export function unpackBound(data, grid, stored) {
   const error = cursor.byte("bound");
   if (!cursor.left()) return { error, step: 0, residual: null };
   const step = cursor.varint("step of the residual");
-  if (step < 1 || step > MAX_STEP) throw new StreamError(`bound: a residual in steps of ${step}, expected 1..${MAX_STEP}; ${DAMAGED}`);
+  if (step < 1 || step > MAX_STEP)
+    throw new StreamError(`bound: a residual in steps of ${step}, expected 1..${MAX_STEP}; ${DAMAGED}`);
   const residual = unpack(cursor, grid, false, "residual");
-  if (stored?.held.some((held, tile) => held && residual.held[tile])) throw new StreamError(`bound: a stored tile with a residual; ${DAMAGED}`);
+  if (stored?.held.some((held, tile) => held && residual.held[tile]))
+    throw new StreamError(`bound: a stored tile with a residual; ${DAMAGED}`);
   return { error, step, residual };
 }
 
@@ -70,7 +74,8 @@ function unpack(cursor, grid, alpha, what) {
   const boxes = [...grid.boxes(held)];
   const lengths = boxes.slice(1).map(() => cursor.varint("length of a blob"));
   lengths.push(cursor.left() - lengths.reduce((sum, length) => sum + length, 0));
-  if (lengths.some((length) => length < 1)) throw new StreamError(`${what}: a blob without bytes, expected at least 1; ${DAMAGED}`);
+  if (lengths.some((length) => length < 1))
+    throw new StreamError(`${what}: a blob without bytes, expected at least 1; ${DAMAGED}`);
   const blobs = lengths.map((length) => cursor.take(length, "blob"));
   blobs.forEach((blob, i) => checkBlob(blob, grid.pixels(boxes[i]), alpha, what));
   return { grid, held, boxes, blobs, alpha, whole: held.every(Boolean) };
@@ -88,7 +93,8 @@ function readRuns(cursor, grid, what) {
   let runs = 0;
   for (let tile = 0; tile < held.length; runs++) {
     const run = cursor.varint("run of tiles");
-    if (run > held.length - tile || (!run && runs)) throw new StreamError(`${what}: a run of ${run} tiles, expected 1..${held.length - tile}; ${DAMAGED}`);
+    if (run > held.length - tile || (!run && runs))
+      throw new StreamError(`${what}: a run of ${run} tiles, expected 1..${held.length - tile}; ${DAMAGED}`);
     if (runs % 2) held.fill(1, tile, tile + run);
     tile += run;
   }
@@ -106,13 +112,18 @@ function readRuns(cursor, grid, what) {
  */
 function checkBlob(blob, expected, alpha, what) {
   if (blob[0] === ZLIB) return;
-  if (blob[0] !== VP8L) throw new UnsupportedStreamError(`${what}: a blob of the unknown kind 0x${blob[0].toString(16)}; update aeedge`);
+  if (blob[0] !== VP8L)
+    throw new UnsupportedStreamError(`${what}: a blob of the unknown kind 0x${blob[0].toString(16)}; update aeedge`);
   const { width, height, ...found } = headerOf(blob, what);
   if (width !== expected.columns || height !== expected.rows) {
-    throw new StreamError(`${what}: a VP8L blob of ${width}x${height}, expected ${expected.columns}x${expected.rows}; ${DAMAGED}`);
+    throw new StreamError(
+      `${what}: a VP8L blob of ${width}x${height}, expected ${expected.columns}x${expected.rows}; ${DAMAGED}`,
+    );
   }
   if (found.alpha !== Number(alpha) || found.version) {
-    throw new StreamError(`${what}: a VP8L blob of alpha ${found.alpha} and version ${found.version}, expected ${Number(alpha)} and 0; ${DAMAGED}`);
+    throw new StreamError(
+      `${what}: a VP8L blob of alpha ${found.alpha} and version ${found.version}, expected ${Number(alpha)} and 0; ${DAMAGED}`,
+    );
   }
 }
 

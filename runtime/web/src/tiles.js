@@ -1,4 +1,4 @@
-/** What the networks see at once: whole images, tiles of a large one, or patches (FORMAT.md, Bundle: limits, patched). */
+/** What the networks see at once: whole images, tiles of a large one, or patches (limits and patched of a manifest). */
 
 /** Pixels of one run of a graph where several images or patches wait. */
 const SLICE_PIXELS = 2 ** 19;
@@ -33,7 +33,13 @@ export function* batches({ image, limits }, count, h, w) {
     return;
   }
   const step = Math.max(Math.floor(SLICE_PIXELS / (h * w * perPosition)), 1);
-  const tiles = tilesOf(Math.floor(limits.band_pixels / perPosition), Math.floor(TILE_PIXELS / perPosition), limits.overlap, h, w);
+  const tiles = tilesOf(
+    Math.floor(limits.band_pixels / perPosition),
+    Math.floor(TILE_PIXELS / perPosition),
+    limits.overlap,
+    h,
+    w,
+  );
   for (let first = 0; first < count; first += step) {
     for (const tile of tiles) {
       yield Array.from({ length: Math.min(step, count - first) }, (_, i) => ({ image: first + i, ...tile }));
@@ -78,12 +84,19 @@ function tilesOf(wholeMost, tileMost, overlap, h, w) {
   const bands = pieces(h, Math.floor(Math.sqrt(most)), overlap);
   const tallest = Math.max(...bands.map(({ outer }) => outer.stop - outer.start));
   const strips = pieces(w, Math.floor(most / tallest), overlap);
-  return bands.flatMap((band) => strips.map((strip) => ({ outer: rectangle(band.outer, strip.outer), inner: rectangle(band.inner, strip.inner) })));
+  return bands.flatMap((band) =>
+    strips.map((strip) => ({ outer: rectangle(band.outer, strip.outer), inner: rectangle(band.inner, strip.inner) })),
+  );
 }
 
 /** @param {Range} rows @param {Range} columns @returns {Rectangle} */
 function rectangle(rows, columns) {
-  return { row: rows.start, column: columns.start, rows: rows.stop - rows.start, columns: columns.stop - columns.start };
+  return {
+    row: rows.start,
+    column: columns.start,
+    rows: rows.stop - rows.start,
+    columns: columns.stop - columns.start,
+  };
 }
 
 /**
@@ -101,7 +114,10 @@ function pieces(size, most, overlap) {
   const found = [];
   for (let start = 0; start < size; start += step) {
     const stop = Math.min(start + step, size);
-    found.push({ inner: { start, stop }, outer: { start: Math.max(start - overlap, 0), stop: Math.min(stop + overlap, size) } });
+    found.push({
+      inner: { start, stop },
+      outer: { start: Math.max(start - overlap, 0), stop: Math.min(stop + overlap, size) },
+    });
   }
   return found;
 }

@@ -100,7 +100,8 @@ export class PrefixCode {
       this.symbols[place[length]++] = symbol;
       const code = next[length]++;
       if (length > this.tableBits) continue;
-      for (let slot = reversed(code, length); slot < this.table.length; slot += 2 ** length) this.table[slot] = symbol * 16 + length;
+      for (let slot = reversed(code, length); slot < this.table.length; slot += 2 ** length)
+        this.table[slot] = symbol * 16 + length;
     }
   }
 }

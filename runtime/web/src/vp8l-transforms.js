@@ -47,20 +47,34 @@ function undoPredictor({ width, bits, data }, pixels, height) {
 function predict(mode, pixels, i, width) {
   const [left, top, right, corner] = [pixels[i - 1], pixels[i - width], pixels[i - width + 1], pixels[i - width - 1]];
   switch (mode) {
-    case 1: return left;
-    case 2: return top;
-    case 3: return right;
-    case 4: return corner;
-    case 5: return average(average(left, right), top);
-    case 6: return average(left, corner);
-    case 7: return average(left, top);
-    case 8: return average(corner, top);
-    case 9: return average(top, right);
-    case 10: return average(average(left, corner), average(top, right));
-    case 11: return select(left, top, corner);
-    case 12: return perByte(left, top, corner, (a, b, c) => a + b - c);
-    case 13: return perByte(average(left, top), corner, 0, (a, b) => a + Math.trunc((a - b) / 2));
-    default: return BLACK;
+    case 1:
+      return left;
+    case 2:
+      return top;
+    case 3:
+      return right;
+    case 4:
+      return corner;
+    case 5:
+      return average(average(left, right), top);
+    case 6:
+      return average(left, corner);
+    case 7:
+      return average(left, top);
+    case 8:
+      return average(corner, top);
+    case 9:
+      return average(top, right);
+    case 10:
+      return average(average(left, corner), average(top, right));
+    case 11:
+      return select(left, top, corner);
+    case 12:
+      return perByte(left, top, corner, (a, b, c) => a + b - c);
+    case 13:
+      return perByte(average(left, top), corner, 0, (a, b) => a + Math.trunc((a - b) / 2));
+    default:
+      return BLACK;
   }
 }
 

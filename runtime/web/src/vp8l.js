@@ -32,7 +32,12 @@ const NEAR = fromHex(
 export function readVp8lHeader(data) {
   if (data.length < HEADER_BYTES) throw new RangeError("cut short");
   const fields = (data[1] | (data[2] << 8) | (data[3] << 16) | (data[4] << 24)) >>> 0;
-  return { width: (fields & 0x3fff) + 1, height: ((fields >>> 14) & 0x3fff) + 1, alpha: (fields >>> 28) & 1, version: fields >>> 29 };
+  return {
+    width: (fields & 0x3fff) + 1,
+    height: ((fields >>> 14) & 0x3fff) + 1,
+    alpha: (fields >>> 28) & 1,
+    version: fields >>> 29,
+  };
 }
 
 /**
@@ -121,7 +126,7 @@ function readPixels(bits, width, height, { groups, image, bits: size, cacheBits 
   const cache = new Uint32Array(cacheBits ? 2 ** cacheBits : 0);
   const perRow = blocks(width, size);
   let cached = 0; // pixels that the cache has seen
-  for (let i = 0; i < pixels.length; ) {
+  for (let i = 0; i < pixels.length;) {
     const group = groups[image ? image[(Math.floor(i / width) >> size) * perRow + ((i % width) >> size)] : 0];
     const green = group[0].read(bits);
     if (green < LITERALS) {
@@ -139,7 +144,8 @@ function readPixels(bits, width, height, { groups, image, bits: size, cacheBits 
 
 /** Repeat earlier pixels. @param {Uint32Array} pixels @param {number} i @param {number} length @param {number} distance */
 function copy(pixels, i, length, distance) {
-  if (distance > i || i + length > pixels.length) throw new RangeError("pixels that are copied from or to beyond the image");
+  if (distance > i || i + length > pixels.length)
+    throw new RangeError("pixels that are copied from or to beyond the image");
   for (const end = i + length; i < end; i++) pixels[i] = pixels[i - distance];
   return i;
 }

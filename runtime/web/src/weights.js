@@ -45,7 +45,8 @@ export function checkWeights(data, name) {
  * @returns {Generator<Uint8Array>}
  */
 function* tensors(data, message, name, depth) {
-  if (depth > MAX_DEPTH) throw new BundleError(`${name}: messages nested more than ${MAX_DEPTH} deep; not a graph that was exported`);
+  if (depth > MAX_DEPTH)
+    throw new BundleError(`${name}: messages nested more than ${MAX_DEPTH} deep; not a graph that was exported`);
   for (const { number, wire, bytes } of fields(data, name)) {
     const part = wire === BYTES ? PARTS[message][number] : undefined;
     if (part === "tensor") yield bytes;
@@ -65,7 +66,8 @@ function checkTensor(data, name) {
     else if ([FLOATS, INTEGERS, RAW, DOUBLES].includes(field.number)) values.push(field);
   }
   for (const field of values) {
-    if (!isFinite(field, type, name)) throw new BundleError(`${name}: a tensor holds NaN or infinity; train and export again`);
+    if (!isFinite(field, type, name))
+      throw new BundleError(`${name}: a tensor holds NaN or infinity; train and export again`);
   }
 }
 
@@ -86,7 +88,8 @@ function isFinite({ number, wire, value, bytes }, type, name) {
   const format = FORMATS[type];
   if (!format) return true;
   const [size, mask] = format;
-  if (bytes.length % size) throw new BundleError(`${name}: a tensor of ${bytes.length} bytes, expected whole values; the graph is damaged`);
+  if (bytes.length % size)
+    throw new BundleError(`${name}: a tensor of ${bytes.length} bytes, expected whole values; the graph is damaged`);
   const words = wordsOf(bytes); // the exponent is in the last two bytes of a value
   for (let i = size / 2 - 1; i < words.length; i += size / 2) if ((words[i] & mask) === mask) return false;
   return true;
@@ -95,7 +98,7 @@ function isFinite({ number, wire, value, bytes }, type, name) {
 /** @param {Uint8Array} data @param {string} name */
 function varints(data, name) {
   const found = [];
-  for (let position = 0; position < data.length; ) {
+  for (let position = 0; position < data.length;) {
     const [value, next] = varint(data, position, name);
     found.push(value);
     position = next;
@@ -110,13 +113,15 @@ function varints(data, name) {
  */
 function* fields(data, name) {
   const empty = data.subarray(0, 0);
-  for (let position = 0; position < data.length; ) {
+  for (let position = 0; position < data.length;) {
     const [key, start] = varint(data, position, name);
     const [number, wire] = [Math.floor(key / 8), key % 8];
     const [value, next] = wire === VARINT || wire === BYTES ? varint(data, start, name) : [0, start];
     const size = wire === BYTES ? value : { [VARINT]: 0, [EIGHT]: 8, [FOUR]: 4 }[wire];
-    if (size === undefined) throw new BundleError(`${name} is not an ONNX graph (wire type ${wire}); export the bundle again`);
-    if (size > data.length - next) throw new BundleError(`${name} is not an ONNX graph (it ends too early); export the bundle again`);
+    if (size === undefined)
+      throw new BundleError(`${name} is not an ONNX graph (wire type ${wire}); export the bundle again`);
+    if (size > data.length - next)
+      throw new BundleError(`${name} is not an ONNX graph (it ends too early); export the bundle again`);
     position = next + size;
     yield { number, wire, value: wire === VARINT ? value : 0, bytes: size ? data.subarray(next, position) : empty };
   }

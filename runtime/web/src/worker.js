@@ -8,7 +8,15 @@ import { load } from "./load.js";
  */
 /** @typedef {{id: number, abort: true}} Abort */
 
-const METHODS = ["compress", "compressBatch", "decompress", "decompressBatch", "decompressSymbols", "warmUp", "release"];
+const METHODS = [
+  "compress",
+  "compressBatch",
+  "decompress",
+  "decompressBatch",
+  "decompressSymbols",
+  "warmUp",
+  "release",
+];
 
 /** @type {Promise<import("./codec.js").Codec> | null} */
 let codec = null;
@@ -41,19 +49,27 @@ async function onMessage({ data }) {
  */
 async function answer({ id, method, arguments: found }, signal) {
   if (method === "load") {
-    codec = load(...(/** @type {Parameters<typeof load>} */ (found)));
+    codec = load(.../** @type {Parameters<typeof load>} */ (found));
     await codec;
     return null;
   }
   if (!codec || !METHODS.includes(method)) throw new Error(`no method ${method}, or no codec`);
-  const options = { ...found.pop(), signal, onProgress: (/** @type {number} */ progress) => globalThis.postMessage({ id, progress }) };
-  const methods = /** @type {Record<string, (...values: any[]) => Promise<unknown>>} */ (/** @type {unknown} */ (await codec));
+  const options = {
+    ...found.pop(),
+    signal,
+    onProgress: (/** @type {number} */ progress) => globalThis.postMessage({ id, progress }),
+  };
+  const methods = /** @type {Record<string, (...values: any[]) => Promise<unknown>>} */ (
+    /** @type {unknown} */ (await codec)
+  );
   return methods[method](...found, options);
 }
 
 /** Buffers of a result, to hand over rather than to copy. @param {any} result @returns {ArrayBuffer[]} */
 function buffersOf(result) {
-  const values = Array.isArray(result) ? result.flatMap((picture) => Object.values(picture)) : [result, ...Object.values(result ?? {})];
+  const values = Array.isArray(result)
+    ? result.flatMap((picture) => Object.values(picture))
+    : [result, ...Object.values(result ?? {})];
   return [...new Set(values.filter(ArrayBuffer.isView).map((view) => /** @type {ArrayBuffer} */ (view.buffer)))];
 }
 

@@ -20,7 +20,8 @@ const [FILE_TYPE, REGULAR] = [0xf000, 0x8000];
 export function readStoredZip(data) {
   const view = viewOf(data);
   const end = data.length - END_BYTES;
-  if (end < 0 || view.getUint32(end, true) !== END) throw new BundleError("not a zip file, or one with a comment or cut short");
+  if (end < 0 || view.getUint32(end, true) !== END)
+    throw new BundleError("not a zip file, or one with a comment or cut short");
   const count = view.getUint16(end + 10, true);
   if (count > MAX_FILES) throw new BundleError(`a zip of ${count} entries, expected at most ${MAX_FILES}`);
   const files = new Map();
@@ -54,7 +55,8 @@ function readEntry(data, view, position) {
   const type = view.getUint16(position + 40, true) & FILE_TYPE;
   const local = view.getUint32(position + 42, true);
   const name = latin1(data.subarray(position + ENTRY_BYTES, position + ENTRY_BYTES + nameBytes));
-  if (method || packed !== size || flags & ENCRYPTED) throw new BundleError(`zip entry ${name} is compressed or encrypted, expected stored`);
+  if (method || packed !== size || flags & ENCRYPTED)
+    throw new BundleError(`zip entry ${name} is compressed or encrypted, expected stored`);
   if (type && type !== REGULAR) throw new BundleError(`zip entry ${name} is not a plain file`);
   const content = readContent(data, view, local, size, name);
   if (crc32(content) !== crc) throw new BundleError(`zip entry ${name} is damaged`);

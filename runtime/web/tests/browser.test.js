@@ -41,15 +41,28 @@ describe("Chromium", { skip: noChromium }, () => {
 
   test("every fixture stream meets its verdict", async () => {
     const facts = JSON.parse(new TextDecoder().decode(await bytesAt(new URL("streams.json", STREAMS))));
-    const kinds = /** @type {Record<string, string>} */ ({ good: "", bad: "StreamError", unsupported: "UnsupportedStreamError", limit: "LimitError" });
-    assert.deepEqual(await call(browser, "verdicts", facts), Object.keys(facts).map((name) => kinds[name.split("-", 1)[0]]));
+    const kinds = /** @type {Record<string, string>} */ ({
+      good: "",
+      bad: "StreamError",
+      unsupported: "UnsupportedStreamError",
+      limit: "LimitError",
+    });
+    assert.deepEqual(
+      await call(browser, "verdicts", facts),
+      Object.keys(facts).map((name) => kinds[name.split("-", 1)[0]]),
+    );
   });
 
   test("a worker compresses and decompresses, reports, and stops", async () => {
     const { stream, mean, symbols, ...found } = await call(browser, "worker");
     assert.deepEqual(found, {
-      isPicture: true, names: ["a", "b"], progress: 1, stopped: "AbortError",
-      damaged: ["StreamError", "StreamError"], missing: "ModelNotFoundError", closed: "AbortError",
+      isPicture: true,
+      names: ["a", "b"],
+      progress: 1,
+      stopped: "AbortError",
+      damaged: ["StreamError", "StreamError"],
+      missing: "ModelNotFoundError",
+      closed: "AbortError",
     });
     assert.ok(mean < 6);
     assert.equal((await (await codecOf("photo")).decompressSymbols(Uint8Array.from(stream))).length, symbols);

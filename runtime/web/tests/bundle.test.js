@@ -27,9 +27,13 @@ describe("a bundle loads", () => {
   test("from a folder by its path", async () => assertReads(await load(fileURLToPath(tiny("tiny-hyper")))));
   test("from a folder by its file URL", async () => assertReads(await load(tiny("tiny-hyper"))));
   test("with the decoder half alone", async () => {
-    const codec = await load(zipOf(await withManifest(HYPER, (manifest) => {
-      manifest.halves = ["decoder"];
-    })));
+    const codec = await load(
+      zipOf(
+        await withManifest(HYPER, (manifest) => {
+          manifest.halves = ["decoder"];
+        }),
+      ),
+    );
     await assertReads(codec);
     await assert.rejects(codec.compress({ data: new Uint8Array(4), width: 1, height: 1 }), MissingHalfError);
   });
@@ -39,7 +43,8 @@ describe("over HTTP", () => {
   const server = createServer(async ({ url = "" }, response) => {
     const found = await readFile(new URL(`.${url}`, TINY)).catch(() => null);
     if (url === "/tiny.aeb") response.end(zipOf(HYPER));
-    else if (url.startsWith("/long/")) response.end(Buffer.concat([(await readFile(new URL(`.${url.slice(5)}`, TINY))), Buffer.alloc(1)]));
+    else if (url.startsWith("/long/"))
+      response.end(Buffer.concat([await readFile(new URL(`.${url.slice(5)}`, TINY)), Buffer.alloc(1)]));
     else if (found) response.end(found);
     else response.writeHead(404).end();
   });
@@ -56,7 +61,8 @@ describe("over HTTP", () => {
     await assert.rejects(load(`${base}nothing/`), ModelNotFoundError);
     await assert.rejects(load(`${base}nothing.aeb`), ModelNotFoundError);
   });
-  test("a file that is longer than the manifest says is a BundleError", () => assert.rejects(load(`${base}long/tiny-hyper/`), BundleError));
+  test("a file that is longer than the manifest says is a BundleError", () =>
+    assert.rejects(load(`${base}long/tiny-hyper/`), BundleError));
 });
 
 test("a path without a bundle is a ModelNotFoundError", async () => {
@@ -96,7 +102,8 @@ describe("an .aeb file is refused", () => {
     "with an entry twice": () => zipOf([...HYPER, ["prior.onnx", new Uint8Array(1)]]),
     "with a file that is not listed": () => zipOf([...HYPER, ["more.txt", new Uint8Array(1)]]),
     "without a file that is listed": () => zipOf([...HYPER].filter(([name]) => name !== "parity.json")),
-    "with another file of the same size": () => zipOf(new Map(HYPER).set("parity.json", new TextEncoder().encode("[]\n"))),
+    "with another file of the same size": () =>
+      zipOf(new Map(HYPER).set("parity.json", new TextEncoder().encode("[]\n"))),
     "with a damaged entry": () => {
       const data = zipOf(HYPER);
       data[200] ^= 1;
@@ -109,23 +116,46 @@ describe("an .aeb file is refused", () => {
 describe("a graph is refused", () => {
   /** @param {(graph: Uint8Array) => Uint8Array} change */
   async function withGraph(change) {
-    const files = new Map(HYPER).set("decoder.onnx", change(/** @type {Uint8Array} */ (HYPER.get("decoder.onnx")).slice()));
+    const files = new Map(HYPER).set(
+      "decoder.onnx",
+      change(/** @type {Uint8Array} */ (HYPER.get("decoder.onnx")).slice()),
+    );
     return load(zipOf(await withManifest(files, () => undefined)));
   }
-  test("with a weight that is NaN", () => assert.rejects(withGraph((graph) => {
-    const at = findFloats(graph);
-    graph.set([0, 0, 0xc0, 0x7f], at);
-    return graph;
-  }), BundleError));
-  test("that is cut short", () => assert.rejects(withGraph((graph) => graph.subarray(0, -5)), BundleError));
-  test("that is no graph", () => assert.rejects(withGraph(() => new TextEncoder().encode("hello, this is text")), BundleError));
+  test("with a weight that is NaN", () =>
+    assert.rejects(
+      withGraph((graph) => {
+        const at = findFloats(graph);
+        graph.set([0, 0, 0xc0, 0x7f], at);
+        return graph;
+      }),
+      BundleError,
+    ));
+  test("that is cut short", () =>
+    assert.rejects(
+      withGraph((graph) => graph.subarray(0, -5)),
+      BundleError,
+    ));
+  test("that is no graph", () =>
+    assert.rejects(
+      withGraph(() => new TextEncoder().encode("hello, this is text")),
+      BundleError,
+    ));
 });
 
 /** Where the first raw data of at least 64 bytes begin: field 9 of a tensor. @param {Uint8Array} graph */
 function findFloats(graph) {
   for (let i = 0; i < graph.length - 3; i++) {
     const size = (graph[i + 1] & 127) + (graph[i + 2] << 7);
-    if (graph[i] === 0x4a && graph[i + 1] > 127 && graph[i + 2] < 128 && size % 4 === 0 && size >= 512 && i + size < graph.length) return i + 3;
+    if (
+      graph[i] === 0x4a &&
+      graph[i + 1] > 127 &&
+      graph[i + 2] < 128 &&
+      size % 4 === 0 &&
+      size >= 512 &&
+      i + size < graph.length
+    )
+      return i + 3;
   }
   throw new Error("no floats found");
 }

@@ -5,13 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const FLAGS = [
-  "--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
+  "--headless",
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--remote-debugging-pipe",
 ];
 const CHROMIUM = process.env.CHROMIUM ?? "chromium";
 
 /** Why there is no browser, or false. CHROMIUM says that there must be one. */
-export const noChromium = process.env.CHROMIUM || !spawnSync(CHROMIUM, ["--version"]).error ? false : "no chromium; name one in CHROMIUM";
+export const noChromium =
+  process.env.CHROMIUM || !spawnSync(CHROMIUM, ["--version"]).error ? false : "no chromium; name one in CHROMIUM";
 
 /** @typedef {{method?: string, sessionId?: string, params?: any}} Event */
 
@@ -30,7 +37,9 @@ export class Chromium {
   /** @param {string} folder @param {string[]} flags */
   constructor(folder, flags) {
     this.#folder = folder;
-    this.#process = spawn(CHROMIUM, [...FLAGS, ...flags, `--user-data-dir=${folder}`], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+    this.#process = spawn(CHROMIUM, [...FLAGS, ...flags, `--user-data-dir=${folder}`], {
+      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+    });
     this.#process.stdio[4]?.on("data", (data) => this.#onData(String(data)));
     this.#process.on("exit", () => this.#fail(new Error("Chromium ended")));
   }
@@ -61,14 +70,22 @@ export class Chromium {
 
   /** The value of an expression in the page; promises are waited for. @param {string} expression @returns {Promise<any>} */
   async evaluate(expression) {
-    const { result, exceptionDetails } = await this.send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+    const { result, exceptionDetails } = await this.send("Runtime.evaluate", {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    });
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   }
 
   /** Wait until an expression is true. @param {string} expression @param {number} [seconds] */
   async until(expression, seconds = 120) {
-    for (const end = Date.now() + 1000 * seconds; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    for (
+      const end = Date.now() + 1000 * seconds;
+      Date.now() < end;
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    ) {
       if (await this.evaluate(expression).catch(() => false)) return;
     }
     throw new Error(`not within ${seconds} s: ${expression}; console: ${this.console.join(" | ")}`);
@@ -104,8 +121,10 @@ export class Chromium {
 
   /** @param {Event & {id?: number, result?: any, error?: {message: string}}} message */
   #onMessage({ id, result, error, method, params }) {
-    if (method === "Runtime.consoleAPICalled") this.console.push(params.args.map((/** @type {any} */ value) => value.value ?? value.description).join(" "));
-    if (method === "Runtime.exceptionThrown") this.console.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+    if (method === "Runtime.consoleAPICalled")
+      this.console.push(params.args.map((/** @type {any} */ value) => value.value ?? value.description).join(" "));
+    if (method === "Runtime.exceptionThrown")
+      this.console.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     if (id === undefined) return;
     if (error) this.#waiting.get(id)?.reject(new Error(error.message));
     else this.#waiting.get(id)?.resolve(result);

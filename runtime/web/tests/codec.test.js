@@ -9,7 +9,8 @@ import { codecOf, golden, mostDifference, random, tiny, waves } from "./fixtures
 function rgba(width, height) {
   const { pixels } = waves(1, width, height, 3);
   const data = new Uint8ClampedArray(4 * width * height);
-  for (let i = 0; i < width * height; i++) data.set([pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2], 255 - (i % width)], 4 * i);
+  for (let i = 0; i < width * height; i++)
+    data.set([pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2], 255 - (i % width)], 4 * i);
   return { data, width, height };
 }
 
@@ -19,7 +20,10 @@ test("RGBA comes back near, and its alpha exactly", async () => {
   const picture = await codec.decompress(await codec.compress(image, 90));
   assert.ok(picture.alpha);
   const found = picture.rgba();
-  assert.deepEqual(found.filter((_, i) => i % 4 === 3), image.data.filter((_, i) => i % 4 === 3));
+  assert.deepEqual(
+    found.filter((_, i) => i % 4 === 3),
+    image.data.filter((_, i) => i % 4 === 3),
+  );
   const error = found.reduce((sum, value, i) => sum + (value - image.data[i]) ** 2, 0) / found.length;
   assert.ok(10 * Math.log10(255 ** 2 / error) > 30);
 });
@@ -51,11 +55,16 @@ test("a color image in a gray model is reduced to luma", async () => {
 
 test("a packed stream keeps names, alpha, ICC and EXIF", async () => {
   const codec = await codecOf("tiny-hyper");
-  const images = [1, 2, 3].map((seed) => new Picture({ ...waves(seed, 30, 21, 3), icc: Uint8Array.of(1, 2), exif: Uint8Array.of(3) }));
+  const images = [1, 2, 3].map(
+    (seed) => new Picture({ ...waves(seed, 30, 21, 3), icc: Uint8Array.of(1, 2), exif: Uint8Array.of(3) }),
+  );
   images[1].alpha = new Uint8Array(30 * 21).map((_, i) => i);
   const stream = await codec.compressBatch(images, 80, { names: ["a", "b/c", "d"] });
   const found = await codec.decompressBatch(stream);
-  assert.deepEqual(found.map(({ name }) => name), ["a", "b/c", "d"]);
+  assert.deepEqual(
+    found.map(({ name }) => name),
+    ["a", "b/c", "d"],
+  );
   assert.deepEqual(found[1].alpha, images[1].alpha);
   assert.ok(found[0].alpha?.every((value) => value === 255));
   assert.deepEqual([found[2].icc, found[2].exif], [images[2].icc, images[2].exif]);
@@ -68,7 +77,10 @@ test("tiles of a large picture leave no seam", async () => {
   const whole = await codec.decompress(stream);
   codec.bundle.manifest.limits.band_pixels = 64 * 64;
   assert.ok(mostDifference((await codec.decompress(stream)).pixels, whole.pixels) <= 1);
-  assert.deepEqual(await codec.decompressSymbols(await codec.compress(new Picture(waves(4, 200, 130, 3)), 70)), await codec.decompressSymbols(stream));
+  assert.deepEqual(
+    await codec.decompressSymbols(await codec.compress(new Picture(waves(4, 200, 130, 3)), 70)),
+    await codec.decompressSymbols(stream),
+  );
 });
 
 test("a picture in several chunks of rows comes back", async () => {
@@ -110,7 +122,10 @@ test("progress rises to 1, and a signal stops a call", async () => {
   const fractions = [];
   const stream = await codec.compress(picture, 50, { onProgress: (fraction) => fractions.push(fraction) });
   assert.equal(fractions.at(-1), 1);
-  assert.deepEqual(fractions, fractions.toSorted((a, b) => a - b));
+  assert.deepEqual(
+    fractions,
+    fractions.toSorted((a, b) => a - b),
+  );
   const controller = new AbortController();
   const call = codec.decompress(stream, { signal: controller.signal, onProgress: () => controller.abort() });
   await assert.rejects(call, { name: "AbortError" });
@@ -120,7 +135,10 @@ test("progress rises to 1, and a signal stops a call", async () => {
 test("calls may overlap", async () => {
   const codec = await codecOf("tiny-groups");
   const next = random(9);
-  const streams = await Promise.all(Array.from({ length: 6 }, () => codec.compress(new Picture(waves(next() * 1e9, 40, 40, 3)), 60)));
+  const streams = await Promise.all(
+    Array.from({ length: 6 }, () => codec.compress(new Picture(waves(next() * 1e9, 40, 40, 3)), 60)),
+  );
   const together = await Promise.all(streams.map((stream) => codec.decompress(stream)));
-  for (const [i, stream] of streams.entries()) assert.deepEqual((await codec.decompress(stream)).pixels, together[i].pixels);
+  for (const [i, stream] of streams.entries())
+    assert.deepEqual((await codec.decompress(stream)).pixels, together[i].pixels);
 });

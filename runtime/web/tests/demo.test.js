@@ -51,8 +51,18 @@ describe("the demo", { skip: noChromium }, () => {
   test("takes another quality from the keyboard", async () => {
     const before = await browser.evaluate("document.getElementById('facts').innerText");
     await browser.evaluate("document.getElementById('quality').focus()");
-    await browser.send("Input.dispatchKeyEvent", { type: "keyDown", key: "Home", code: "Home", windowsVirtualKeyCode: 36 });
-    await browser.send("Input.dispatchKeyEvent", { type: "keyUp", key: "Home", code: "Home", windowsVirtualKeyCode: 36 });
+    await browser.send("Input.dispatchKeyEvent", {
+      type: "keyDown",
+      key: "Home",
+      code: "Home",
+      windowsVirtualKeyCode: 36,
+    });
+    await browser.send("Input.dispatchKeyEvent", {
+      type: "keyUp",
+      key: "Home",
+      code: "Home",
+      windowsVirtualKeyCode: 36,
+    });
     await browser.until("document.getElementById('facts').innerText.includes('quality 1\\n')");
     assert.notEqual(await browser.evaluate("document.getElementById('facts').innerText"), before);
     await shoot("quality-1", 1000, 900);

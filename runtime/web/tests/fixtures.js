@@ -12,7 +12,10 @@ export const PHOTO = new URL("runtime/aeedge_runtime/bundles/photo/", ROOT);
 
 export const TINY_NAMES = ["tiny-dense", "tiny-conv", "tiny-vae", "tiny-hyper", "tiny-groups"];
 /** @type {[string, URL][]} */
-export const BUNDLES = [...TINY_NAMES.map((name) => /** @type {[string, URL]} */ ([name, tiny(name)])), ["photo", PHOTO]];
+export const BUNDLES = [
+  ...TINY_NAMES.map((name) => /** @type {[string, URL]} */ ([name, tiny(name)])),
+  ["photo", PHOTO],
+];
 
 /** @param {string} name */
 export function tiny(name) {
@@ -37,7 +40,10 @@ export async function bytesAt(url) {
 /** Names of a bundle's golden streams. @param {URL} bundle */
 export async function goldenNames(bundle) {
   const files = await readdir(new URL("golden/", bundle));
-  return files.filter((file) => file.endsWith(".aee")).map((file) => file.slice(0, -4)).sort();
+  return files
+    .filter((file) => file.endsWith(".aee"))
+    .map((file) => file.slice(0, -4))
+    .sort();
 }
 
 /** @param {URL} bundle @param {string} name */
@@ -81,7 +87,8 @@ function unfilter(rows, rowBytes, channels) {
     const up = row ? pixels[i - rowBytes] : 0;
     const corner = row && column >= channels ? pixels[i - rowBytes - channels] : 0;
     const filter = rows[row * (rowBytes + 1)];
-    pixels[i] = rows[row * (rowBytes + 1) + 1 + column] + [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter];
+    pixels[i] =
+      rows[row * (rowBytes + 1) + 1 + column] + [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter];
   }
   return pixels;
 }
@@ -121,7 +128,12 @@ export function random(seed) {
  */
 export function waves(seed, width, height, channels) {
   const next = random(seed);
-  const facts = Array.from({ length: channels }, () => [0.02 + 0.2 * next(), 0.02 + 0.2 * next(), 6 * next(), 30 * next()]);
+  const facts = Array.from({ length: channels }, () => [
+    0.02 + 0.2 * next(),
+    0.02 + 0.2 * next(),
+    6 * next(),
+    30 * next(),
+  ]);
   const pixels = new Uint8Array(width * height * channels);
   for (let i = 0; i < pixels.length; i++) {
     const [y, x] = [Math.floor(i / channels / width), Math.floor(i / channels) % width];

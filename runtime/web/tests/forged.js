@@ -25,7 +25,19 @@ import { TINY } from "./fixtures.js";
  */
 
 /** @param {Fields} fields */
-export function seal({ flags = 0, streamId, quality = 50, count = 1, width = 8, height = 8, chunks = 1, lengths = [], table = [], body = new Uint8Array(0), symbolHash = 0 }) {
+export function seal({
+  flags = 0,
+  streamId,
+  quality = 50,
+  count = 1,
+  width = 8,
+  height = 8,
+  chunks = 1,
+  lengths = [],
+  table = [],
+  body = new Uint8Array(0),
+  symbolHash = 0,
+}) {
   const header = [0xae, 0x45, 0x44, 1, flags | (table.length ? 1 : 0), ...fromHex(streamId), quality];
   for (const value of [count, width, height, chunks, ...lengths]) pushVarint(header, value);
   if (table.length) pushVarint(header, table.length);
@@ -56,8 +68,17 @@ export function sealed(data) {
 export async function filesOf(name) {
   const folder = new URL(`${name}/`, TINY);
   const names = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = names.filter((entry) => entry.isFile()).map(({ path, name: file }) => (path.endsWith("golden") ? `golden/${file}` : file));
-  return new Map(await Promise.all(files.map(async (file) => /** @type {[string, Uint8Array]} */ ([file, new Uint8Array(await readFile(new URL(file, folder)))]))));
+  const files = names
+    .filter((entry) => entry.isFile())
+    .map(({ path, name: file }) => (path.endsWith("golden") ? `golden/${file}` : file));
+  return new Map(
+    await Promise.all(
+      files.map(
+        async (file) =>
+          /** @type {[string, Uint8Array]} */ ([file, new Uint8Array(await readFile(new URL(file, folder)))]),
+      ),
+    ),
+  );
 }
 
 /**
@@ -82,7 +103,9 @@ async function rehash(files, manifest) {
   }
   try {
     manifest.stream_id_parts.geometry = await geometryHash(manifest);
-    manifest.stream_id_parts.tables = await tablesHash(readArrays(/** @type {Uint8Array} */ (files.get("entropy.npz"))));
+    manifest.stream_id_parts.tables = await tablesHash(
+      readArrays(/** @type {Uint8Array} */ (files.get("entropy.npz"))),
+    );
     manifest.stream_id = await streamId(manifest.stream_id_parts);
   } catch {
     // what has lost its shape has no hashes to be right
@@ -101,7 +124,10 @@ export function zipOf(files, { method = 0, comment = "", attributes = 0 } = {}) 
   for (const [name, data] of files) {
     const title = new TextEncoder().encode(name);
     const [local, entry] = [new Uint8Array(30), new Uint8Array(46)];
-    for (const [header, signature, at] of /** @type {const} */ ([[local, 0x04034b50, 8], [entry, 0x02014b50, 10]])) {
+    for (const [header, signature, at] of /** @type {const} */ ([
+      [local, 0x04034b50, 8],
+      [entry, 0x02014b50, 10],
+    ])) {
       const view = viewOf(header);
       view.setUint32(0, signature, true);
       view.setUint16(at, method, true);
@@ -121,7 +147,11 @@ export function zipOf(files, { method = 0, comment = "", attributes = 0 } = {}) 
   view.setUint32(0, 0x06054b50, true);
   view.setUint16(8, directory.length / 2, true);
   view.setUint16(10, directory.length / 2, true);
-  view.setUint32(12, directory.reduce((sum, part) => sum + part.length, 0), true);
+  view.setUint32(
+    12,
+    directory.reduce((sum, part) => sum + part.length, 0),
+    true,
+  );
   view.setUint32(16, offset, true);
   view.setUint16(20, comment.length, true);
   return concat([...parts, ...directory, end, new TextEncoder().encode(comment)]);

@@ -39,8 +39,11 @@ test("bytes that were changed before they were sealed give an error of ours or p
     const { stream } = await golden(tiny(name), "disk-fine");
     for (let trial = 0; trial < 150; trial++) {
       const forged = stream.slice();
-      for (let change = 0; change < 1 + 3 * next(); change++) forged[18 + Math.floor(next() * (stream.length - 22))] = 256 * next();
-      await codec.decompressBatch(sealed(forged)).catch((error) => assert.ok(error instanceof AeedgeError, String(error)));
+      for (let change = 0; change < 1 + 3 * next(); change++)
+        forged[18 + Math.floor(next() * (stream.length - 22))] = 256 * next();
+      await codec
+        .decompressBatch(sealed(forged))
+        .catch((error) => assert.ok(error instanceof AeedgeError, String(error)));
     }
   }
 });
@@ -77,6 +80,12 @@ test("a limit is the caller's to choose", async () => {
 
 test("rows too wide for a chunk are a LimitError", async () => {
   const codec = await codecOf("photo");
-  const wide = seal({ streamId: codec.bundle.streamId, width: 65535, height: 2000, chunks: 9, lengths: new Array(8).fill(0) });
+  const wide = seal({
+    streamId: codec.bundle.streamId,
+    width: 65535,
+    height: 2000,
+    chunks: 9,
+    lengths: new Array(8).fill(0),
+  });
   await assert.rejects(codec.decompress(wide, { maxPixels: 2 ** 31 }), AeedgeError);
 });

@@ -13,7 +13,10 @@ for (const [bundle, place] of BUNDLES) {
         const { stream, symbols, decoded } = await golden(place, name);
         assert.deepEqual(await codec.decompressSymbols(stream), symbols);
         const picture = await codec.decompress(stream);
-        assert.deepEqual([picture.width, picture.height, picture.channels], [decoded.width, decoded.height, decoded.channels]);
+        assert.deepEqual(
+          [picture.width, picture.height, picture.channels],
+          [decoded.width, decoded.height, decoded.channels],
+        );
         assert.ok(mostDifference(picture.pixels, decoded.pixels) <= 1);
       });
 

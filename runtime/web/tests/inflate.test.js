@@ -16,7 +16,9 @@ test("data of every kind of block come back", () => {
   const next = random(1);
   for (let trial = 0; trial < 200; trial++) {
     const data = sample(next);
-    const strategy = [constants.Z_DEFAULT_STRATEGY, constants.Z_FIXED, constants.Z_HUFFMAN_ONLY, constants.Z_RLE][trial % 4];
+    const strategy = [constants.Z_DEFAULT_STRATEGY, constants.Z_FIXED, constants.Z_HUFFMAN_ONLY, constants.Z_RLE][
+      trial % 4
+    ];
     const packed = deflateSync(data, { level: trial % 10, strategy });
     assert.deepEqual(inflate(packed, data.length), data);
     if (data.length) assert.throws(() => inflate(packed, data.length - 1), RangeError);

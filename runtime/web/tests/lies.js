@@ -8,15 +8,17 @@ export const LIES = {
   "an unknown key": (manifest) => void (manifest.more = 1),
   "a missing key": (manifest) => void delete manifest.limits,
   "a key twice": (manifest) => JSON.stringify(manifest).replace("{", '{"schema":1,'),
-  "NaN": (manifest) => JSON.stringify({ ...manifest, training: { loss: 12345 } }).replace("12345", "NaN"),
-  "a number beyond a float": (manifest) => JSON.stringify({ ...manifest, training: { loss: 12345 } }).replace("12345", "1e999"),
+  NaN: (manifest) => JSON.stringify({ ...manifest, training: { loss: 12345 } }).replace("12345", "NaN"),
+  "a number beyond a float": (manifest) =>
+    JSON.stringify({ ...manifest, training: { loss: 12345 } }).replace("12345", "1e999"),
   "no JSON": () => "{",
   "a byte order mark": (manifest) => `\ufeff${JSON.stringify(manifest)}`,
   "a long text": (manifest) => void (manifest.name = "x".repeat(1001)),
   "a name that is no text": (manifest) => void (manifest.name = 5),
   "another family": (manifest) => void (manifest.family = "gan"),
   "a family that is not its prior's": (manifest) => void (manifest.family = "conv"),
-  "a dense family without patches": (manifest) => void Object.assign(manifest, { family: "dense", prior: { kind: "factorized" } }),
+  "a dense family without patches": (manifest) =>
+    void Object.assign(manifest, { family: "dense", prior: { kind: "factorized" } }),
   "two channels": (manifest) => void (manifest.image.channels = 2),
   "a stride of 0": (manifest) => void (manifest.image.stride = [0, 8]),
   "a stride of one number": (manifest) => void (manifest.image.stride = [8]),
@@ -36,8 +38,10 @@ export const LIES = {
   "a graph that is not listed": (manifest) => void delete manifest.files["prior.onnx"],
   "a limit of 0 pixels": (manifest) => void (manifest.limits.max_pixels = 0),
   "an overlap below 0": (manifest) => void (manifest.limits.overlap = -1),
-  "a threshold above 1": (manifest) => void (manifest.anomaly = { score: "mse", threshold: 2, false_positive_rate: 0.01, images: 5 }),
-  "another score": (manifest) => void (manifest.anomaly = { score: "psnr", threshold: 0.5, false_positive_rate: 0.01, images: 5 }),
+  "a threshold above 1": (manifest) =>
+    void (manifest.anomaly = { score: "mse", threshold: 2, false_positive_rate: 0.01, images: 5 }),
+  "another score": (manifest) =>
+    void (manifest.anomaly = { score: "psnr", threshold: 0.5, false_positive_rate: 0.01, images: 5 }),
   "another precision": (manifest) => void (manifest.precision = { encoder: "fp32", decoder: "fp4" }),
   "training that is no object": (manifest) => void (manifest.training = []),
   "a stream id that is not its parts'": (manifest) => JSON.stringify({ ...manifest, stream_id: "0123456789abcdef" }),

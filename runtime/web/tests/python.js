@@ -8,10 +8,15 @@ import { fileURLToPath } from "node:url";
 import { ROOT } from "./fixtures.js";
 
 const PYTHON = process.env.PYTHON ?? "python3";
-const environment = { ...process.env, PYTHONPATH: fileURLToPath(new URL("runtime/", ROOT)), PYTHONDONTWRITEBYTECODE: "1" };
+const environment = {
+  ...process.env,
+  PYTHONPATH: fileURLToPath(new URL("runtime/", ROOT)),
+  PYTHONDONTWRITEBYTECODE: "1",
+};
 
 /** Why there is no comparison, or false. PYTHON says that there must be one. */
-export const noPython = process.env.PYTHON || runs() ? false : "no Python with aeedge_runtime and onnxruntime; name one in PYTHON";
+export const noPython =
+  process.env.PYTHON || runs() ? false : "no Python with aeedge_runtime and onnxruntime; name one in PYTHON";
 
 function runs() {
   return spawnSync(PYTHON, ["-c", "import aeedge_runtime, onnxruntime"], { env: environment }).status === 0;
@@ -22,7 +27,12 @@ function runs() {
 /** Names of the errors that Python meets in jobs, "" for none. @param {readonly Job[]} jobs @returns {string[]} */
 export function python(jobs) {
   const script = fileURLToPath(new URL("cross.py", import.meta.url));
-  const { status, stdout, stderr } = spawnSync(PYTHON, [script], { env: environment, input: JSON.stringify(jobs), encoding: "utf-8", maxBuffer: 2 ** 26 });
+  const { status, stdout, stderr } = spawnSync(PYTHON, [script], {
+    env: environment,
+    input: JSON.stringify(jobs),
+    encoding: "utf-8",
+    maxBuffer: 2 ** 26,
+  });
   if (status !== 0) throw new Error(`Python failed: ${stderr}`);
   return JSON.parse(stdout);
 }

@@ -14,7 +14,9 @@ const README = await readFile(new URL("README.md", WEB), "utf-8");
 
 /** @param {string} kind @param {string} words that the block has */
 function block(kind, words) {
-  const found = [...README.matchAll(new RegExp(`^\`\`\`${kind}\n(.*?)^\`\`\`$`, "gms"))].find(([text]) => text.includes(words));
+  const found = [...README.matchAll(new RegExp(`^\`\`\`${kind}\n(.*?)^\`\`\`$`, "gms"))].find(([text]) =>
+    text.includes(words),
+  );
   assert.ok(found, words);
   return found[1];
 }
@@ -31,7 +33,10 @@ test("the page shows a picture", { skip: noChromium }, async () => {
   try {
     await browser.open(`${server.base}page.html`);
     await browser.until("picture.width === 95");
-    assert.equal(await browser.evaluate("new Set(picture.getContext('2d').getImageData(0, 0, 95, 71).data).size > 50"), true);
+    assert.equal(
+      await browser.evaluate("new Set(picture.getContext('2d').getImageData(0, 0, 95, 71).data).size > 50"),
+      true,
+    );
   } finally {
     await browser.close();
     server.close();
@@ -40,6 +45,9 @@ test("the page shows a picture", { skip: noChromium }, async () => {
 
 test("the lines for Node print what README says", () => {
   const script = block("js", "new Picture").replace('load("photo")', `load(${JSON.stringify(fileURLToPath(PHOTO))})`);
-  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { cwd: fileURLToPath(WEB), encoding: "utf-8" });
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: fileURLToPath(WEB),
+    encoding: "utf-8",
+  });
   assert.equal(stdout, block("text", "93d6"), stderr);
 });

@@ -5,8 +5,20 @@ import { createServer } from "node:http";
 import { ROOT } from "./fixtures.js";
 
 /** @type {Record<string, string>} */
-const TYPES = { html: "text/html", js: "text/javascript", mjs: "text/javascript", css: "text/css", wasm: "application/wasm", json: "application/json", svg: "image/svg+xml" };
-const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Resource-Policy": "same-origin" };
+const TYPES = {
+  html: "text/html",
+  js: "text/javascript",
+  mjs: "text/javascript",
+  css: "text/css",
+  wasm: "application/wasm",
+  json: "application/json",
+  svg: "image/svg+xml",
+};
+const ISOLATION = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "same-origin",
+};
 const NOT_FOUND = { status: 404, headers: {}, body: "" };
 
 /**
@@ -21,7 +33,8 @@ export async function serve({ isolated = false, pages = {}, places = {} } = {}) 
     const path = new URL(request.url ?? "/", "http://localhost").pathname;
     const start = Object.keys(places).find((place) => path.startsWith(place));
     const file = start ? new URL(path.slice(start.length), places[start]) : new URL(`.${path}`, ROOT);
-    const { status, headers, body } = path in pages ? { status: 200, headers: { "Content-Type": TYPES.html }, body: pages[path] } : await answer(file);
+    const { status, headers, body } =
+      path in pages ? { status: 200, headers: { "Content-Type": TYPES.html }, body: pages[path] } : await answer(file);
     response.writeHead(status, { ...headers, ...(isolated ? ISOLATION : {}) }).end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));

@@ -39,7 +39,10 @@ for (const name of filesOf("good")) {
 for (const name of filesOf("bad")) {
   test(name, async () => {
     const { codec, data } = await opened(name);
-    await assert.rejects(codec.decompressBatch(data), (error) => error instanceof StreamError && !(error instanceof UnsupportedStreamError));
+    await assert.rejects(
+      codec.decompressBatch(data),
+      (error) => error instanceof StreamError && !(error instanceof UnsupportedStreamError),
+    );
   });
 }
 

@@ -18,7 +18,15 @@ import { ROOT, random } from "./fixtures.js";
 
 test("the public face", () => {
   const names = Object.keys(face).filter((name) => !name.endsWith("Error"));
-  assert.deepEqual(names.sort(), ["Codec", "DEFAULT_QUALITY", "Picture", "RemoteCodec", "info", "load", "loadInWorker"]);
+  assert.deepEqual(names.sort(), [
+    "Codec",
+    "DEFAULT_QUALITY",
+    "Picture",
+    "RemoteCodec",
+    "info",
+    "load",
+    "loadInWorker",
+  ]);
 });
 
 test("the version is that of the Python package", async () => {
@@ -46,17 +54,28 @@ test("checksums have their published check values", async () => {
 
 test("the hash of tables is that of the example in FORMAT.md", async () => {
   const kind = { dtype: "|u1", shape: [1], values: Uint8Array.of(2), bytes: Uint8Array.of(2) };
-  const offsets = { dtype: "<f4", shape: [2], values: Float32Array.of(0, 1), bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0x80, 0x3f) };
+  const offsets = {
+    dtype: "<f4",
+    shape: [2],
+    values: Float32Array.of(0, 1),
+    bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0x80, 0x3f),
+  };
   const hash = await tablesHash(new Map(Object.entries({ offsets, bank_kind: kind })));
   assert.ok((await readFile(new URL("runtime/FORMAT.md", ROOT), "utf-8")).includes(hash));
 });
 
 test("rint rounds half to even", () => {
-  assert.deepEqual([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999998, -0.7].map(rint).map((x) => x + 0), [-2, -2, 0, 0, 2, 2, 2, -1]);
+  assert.deepEqual(
+    [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999998, -0.7].map(rint).map((x) => x + 0),
+    [-2, -2, 0, 0, 2, 2, 2, -1],
+  );
 });
 
 test("canonical JSON is Python's", () => {
-  assert.equal(canonical({ b: [1, "ä\n\u2028😀\u007f"], a: { d: null, c: true } }), '{"a":{"c":true,"d":null},"b":[1,"\\u00e4\\n\\u2028\\ud83d\\ude00\\u007f"]}');
+  assert.equal(
+    canonical({ b: [1, "ä\n\u2028😀\u007f"], a: { d: null, c: true } }),
+    '{"a":{"c":true,"d":null},"b":[1,"\\u00e4\\n\\u2028\\ud83d\\ude00\\u007f"]}',
+  );
 });
 
 test("strict JSON knows doubled keys and fractions", () => {
@@ -67,17 +86,38 @@ test("strict JSON knows doubled keys and fractions", () => {
 
 test("chunks of a stream", () => {
   const geometry = { stride: /** @type {[number, number]} */ ([8, 8]), channels: 1024, hyperStride: 4 };
-  const rows = (/** @type {Layout} */ layout) => [...layout.spans()].map(({ firstImage, images, firstRow, rows }) => [firstImage, images, firstRow, rows]);
-  assert.deepEqual(rows(new Layout(geometry, 5, 128, 256, 2 ** 31)), [[0, 2, 0, 16], [2, 2, 0, 16], [4, 1, 0, 16]]);
-  assert.deepEqual(rows(new Layout(geometry, 1, 128, 1024, 2 ** 31)), [[0, 1, 0, 8], [0, 1, 8, 8]]);
-  assert.deepEqual(rows(new Layout(geometry, 1, 128, 8192, 2 ** 31)), [[0, 1, 0, 4], [0, 1, 4, 4], [0, 1, 8, 4], [0, 1, 12, 4]]);
+  const rows = (/** @type {Layout} */ layout) =>
+    [...layout.spans()].map(({ firstImage, images, firstRow, rows }) => [firstImage, images, firstRow, rows]);
+  assert.deepEqual(rows(new Layout(geometry, 5, 128, 256, 2 ** 31)), [
+    [0, 2, 0, 16],
+    [2, 2, 0, 16],
+    [4, 1, 0, 16],
+  ]);
+  assert.deepEqual(rows(new Layout(geometry, 1, 128, 1024, 2 ** 31)), [
+    [0, 1, 0, 8],
+    [0, 1, 8, 8],
+  ]);
+  assert.deepEqual(rows(new Layout(geometry, 1, 128, 8192, 2 ** 31)), [
+    [0, 1, 0, 4],
+    [0, 1, 4, 4],
+    [0, 1, 8, 4],
+    [0, 1, 12, 4],
+  ]);
   assert.throws(() => new Layout(geometry, 1, 128, 8200, 2 ** 31), face.LimitError);
   assert.equal(new Layout(geometry, 2, 128, 1024, 2 ** 31).chunks, 4);
 });
 
 test("tiles cover every position once, with context", () => {
-  for (const [h, w, overlap] of [[300, 7, 3], [90, 200, 5], [64, 64, 0], [500, 500, 9]]) {
-    const manifest = /** @type {any} */ ({ image: { stride: [16, 16], patched: false }, limits: { band_pixels: 2 ** 18, overlap } });
+  for (const [h, w, overlap] of [
+    [300, 7, 3],
+    [90, 200, 5],
+    [64, 64, 0],
+    [500, 500, 9],
+  ]) {
+    const manifest = /** @type {any} */ ({
+      image: { stride: [16, 16], patched: false },
+      limits: { band_pixels: 2 ** 18, overlap },
+    });
     const seen = new Uint8Array(h * w);
     for (const [{ inner, outer }] of batches(manifest, 1, h, w)) {
       assert.ok(outer.row === Math.max(inner.row - overlap, 0) && outer.column === Math.max(inner.column - overlap, 0));
@@ -93,7 +133,13 @@ test("tiles cover every position once, with context", () => {
 test("names keep bytes that are not UTF-8", async () => {
   const names = ["ä/b.png", "c\udcff.png", "\udcc3", "\udcc3\udc28x", "😀"];
   const { deflateSync } = await import("node:zlib");
-  const bytes = [[0xc3, 0xa4, ...Buffer.from("/b.png")], [0x63, 0xff, ...Buffer.from(".png")], [0xc3], [0xc3, 0x28, 0x78], [...Buffer.from("😀")]];
+  const bytes = [
+    [0xc3, 0xa4, ...Buffer.from("/b.png")],
+    [0x63, 0xff, ...Buffer.from(".png")],
+    [0xc3],
+    [0xc3, 0x28, 0x78],
+    [...Buffer.from("😀")],
+  ];
   const packed = deflateSync(Uint8Array.from(bytes.flatMap((name) => [...name, 0])));
   const found = unpackNames(packed, 5);
   assert.deepEqual(found, ["ä/b.png", "c\udcff.png", "\udcc3", "\udcc3(x", "😀"]);
@@ -126,9 +172,14 @@ test("symbols of every kind of table come back from a chunk", () => {
     const spread = [0.2, 3, 40, 20000][trial % 4];
     const passes = Array.from({ length: 1 + (trial % 3) }, () => {
       const tables = Uint8Array.from({ length: Math.floor(next() * [3, 40, 3000][trial % 3]) }, () => next() * 6);
-      return { tables, symbols: Int16Array.from(tables, (table) => (bank.kind[table] === 2 ? 0 : spread * (next() - 0.5) * 2)) };
+      return {
+        tables,
+        symbols: Int16Array.from(tables, (table) => (bank.kind[table] === 2 ? 0 : spread * (next() - 0.5) * 2)),
+      };
     });
     const decoder = new ChunkDecoder(encodeChunk(passes, bank), bank);
-    passes.forEach(({ tables, symbols }, i) => assert.deepEqual(decoder.decode(tables, i === passes.length - 1), symbols));
+    passes.forEach(({ tables, symbols }, i) =>
+      assert.deepEqual(decoder.decode(tables, i === passes.length - 1), symbols),
+    );
   }
 });

@@ -19,8 +19,13 @@ async function fetched(url) {
 
 /** RGBA of a PNG, as it is. @param {string} url */
 async function rgbaOf(url) {
-  const bitmap = await createImageBitmap(new Blob([await fetched(url)]), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d"));
+  const bitmap = await createImageBitmap(new Blob([await fetched(url)]), {
+    colorSpaceConversion: "none",
+    premultiplyAlpha: "none",
+  });
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (
+    new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d")
+  );
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
@@ -47,9 +52,15 @@ const calls = {
     for (const stream of streams) {
       const file = `${placeOf(name)}golden/${stream}`;
       const data = await fetched(`${file}.aee`);
-      const [symbols, right] = [await codec.decompressSymbols(data), readNpy(await fetched(`${file}.symbols.npy`)).values];
+      const [symbols, right] = [
+        await codec.decompressSymbols(data),
+        readNpy(await fetched(`${file}.symbols.npy`)).values,
+      ];
       const picture = (await codec.decompress(data)).toImageData();
-      found.push([mostDifference(symbols, right), mostDifference(picture.data, (await rgbaOf(`${file}.decoded.png`)).data)]);
+      found.push([
+        mostDifference(symbols, right),
+        mostDifference(picture.data, (await rgbaOf(`${file}.decoded.png`)).data),
+      ]);
     }
     await codec.release();
     return found;
@@ -64,7 +75,12 @@ const calls = {
       const codec = codecs.get(bundle) ?? (await load(placeOf(bundle)));
       codecs.set(bundle, codec);
       const data = await fetched(`${FIXTURES}/streams/${name}`);
-      found.push(await codec.decompressBatch(data).then(() => "", (error) => error.name));
+      found.push(
+        await codec.decompressBatch(data).then(
+          () => "",
+          (error) => error.name,
+        ),
+      );
     }
     return found;
   },
@@ -86,9 +102,15 @@ const calls = {
     const symbols = await codec.decompressSymbols(stream);
     codec.close();
     return {
-      stream: Array.from(stream), symbols: symbols.length, isPicture: picture instanceof Picture,
+      stream: Array.from(stream),
+      symbols: symbols.length,
+      isPicture: picture instanceof Picture,
       mean: picture.rgba().reduce((sum, value, i) => sum + Math.abs(value - image.data[i]), 0) / image.data.length,
-      names: batch.map(({ name }) => name), progress: progress.at(-1), stopped: await stopped, damaged, missing,
+      names: batch.map(({ name }) => name),
+      progress: progress.at(-1),
+      stopped: await stopped,
+      damaged,
+      missing,
       closed: await codec.decompress(stream).catch((error) => error.name),
     };
   },
