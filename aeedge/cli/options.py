@@ -63,7 +63,7 @@ class CompressOptions(BatchOptions):
         max_error: most that a sample may be off by.
         verify: decode each stream, and read back what was written.
         all_frames: keep every frame of an animation or multi-page file.
-        no_stored_tiles: keep no tile losslessly.
+        no_stored_tiles: store no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
     """
 

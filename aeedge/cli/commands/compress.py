@@ -48,7 +48,7 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 )
 @click.option("--verify", is_flag=True, help="Decode each stream and read the file back before reporting success.")
 @click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
-@click.option("--no-stored-tiles", is_flag=True, help="Leave everything to the network, also text and drawings.")
+@click.option("--no-stored-tiles", is_flag=True, help="Store no tile losslessly, not even text or drawings.")
 @click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
 @codec_options
 def compress(**values: Any) -> int:

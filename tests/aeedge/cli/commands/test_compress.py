@@ -282,7 +282,7 @@ def test_a_rate_beyond_any_stream_is_no_limit(aeedge, conv, draw, tmp_path):
 
 def test_the_quality_found_is_said(aeedge, conv, draw, tmp_path):
     image = draw(tmp_path / "a.png", 40, 30)
-    words = "compress", image, "-m", conv, "--max-bytes", 200, "--no-stored-tiles"
+    words = ("compress", image, "-m", conv, "--max-bytes", 200, "--no-stored-tiles")
     found = aeedge(*words, "--json").json["results"][0]["quality"]
     assert f", quality {found}\n" in aeedge(*words, "--force").text
 
