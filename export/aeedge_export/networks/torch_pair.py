@@ -14,7 +14,7 @@ from aeedge_export.errors import ExportError
 from aeedge_export.latents import crops
 from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.networks.checks import check_repeatable, reconstruction_psnr
-from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry
+from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry, one_line
 from aeedge_export.networks.halves import Name, Network, find_halves
 from aeedge_export.networks.pixels import RANGES, PixelRange, Pixels, pixel_range
 from aeedge_export.networks.tensors import Choice
@@ -62,7 +62,7 @@ def adapt(
     """
     if sum(option is not None for option in (size, tile, whole)) > 1:
         raise ArgumentError("size, tile and whole cannot be combined; give one of them")
-    halves = find_halves(copy.deepcopy(network), encode, decode)
+    halves = find_halves(_copied(network), encode, decode)
     scale = pixel_range(pixels)
     encoder, decoder = (half.eval().float().cpu() for half in (halves.encoder, halves.decoder))
     probe = AdaptedAutoencoder(encoder, decoder, Geometry(3, (1, 1), 1), scale, latent, output)
@@ -70,6 +70,15 @@ def adapt(
         geometry = find_geometry(raw_run(probe), _channels(encoder, scale), patch=size or tile)
     model = AdaptedAutoencoder(encoder, decoder, geometry, scale, latent, output).eval()
     return finished(model, whole)
+
+
+def _copied(network: Network) -> Network:
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # tensors that were computed, open files, locks
+        raise ExportError(
+            f"the network cannot be copied ({one_line(error)}); build it anew and load its weights"
+        ) from error
 
 
 def finished(model: Adapted, whole: int | None) -> Adapted:
