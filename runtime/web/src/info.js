@@ -1,6 +1,8 @@
 /** What a stream says about itself; needs neither its model nor ONNX Runtime. */
 import { ALPHA, BOUND, EXIF, ICC, NAMES, Stream, TILES } from "./container.js";
 import { unpackNames } from "./sections.js";
+import { TileGrid } from "./tile-grid.js";
+import { countTiles } from "./tile-sections.js";
 
 /** @type {Record<number, string>} */
 const TITLES = {
@@ -27,6 +29,10 @@ const TITLES = {
  * @property {Record<string, number>} sectionBytes of each optional section by name
  * @property {number} chunks independent pieces of the payload
  * @property {number} bitsPerPixel all bits of the stream per pixel of all images
+ * @property {number} tiles tiles of all images, 64 pixels square but at the ends
+ * @property {number} storedTiles those that are stored exactly, or, under a bound, within it
+ * @property {number | null} maxError no sample of color is off by more: what the writer vouches for, 0 where all tiles
+ *     are stored exactly; null where there is no bound
  * @property {string[] | null} names relative paths of the images, where the stream keeps them
  */
 
@@ -38,7 +44,9 @@ const TITLES = {
 export function info(data) {
   const stream = new Stream(data);
   const { streamId, quality, count, width, height, gray, totalBytes, payloadBytes, chunks, sections } = stream;
-  const names = sections.get(NAMES);
+  const grid = new TileGrid(count, height, width);
+  const [names, stored, bound] = [sections.get(NAMES), sections.get(TILES), sections.get(BOUND)];
+  const storedTiles = stored ? countTiles(stored, grid) : 0;
   return {
     streamId,
     quality,
@@ -51,6 +59,9 @@ export function info(data) {
     chunks,
     sectionBytes: Object.fromEntries([...sections].map(([id, part]) => [TITLES[id] ?? `section ${id}`, part.length])),
     bitsPerPixel: (8 * totalBytes) / (count * width * height),
+    tiles: grid.tiles,
+    storedTiles,
+    maxError: bound ? bound[0] : storedTiles === grid.tiles ? 0 : null,
     names: names ? unpackNames(names, count) : null,
   };
 }

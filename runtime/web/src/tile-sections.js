@@ -34,13 +34,24 @@ const DAMAGED = "the stream is damaged or forged, get it again";
  * @returns {TileBlobs}
  */
 export function unpackTiles(data, grid) {
-  const [flags] = data;
-  if (flags & ~FLAG_ALPHA)
-    throw new UnsupportedStreamError(`stored tiles with unknown flags 0x${flags.toString(16)}; update aeedge`);
-  const tiles = unpack(new Cursor(data, 1, data.length), grid, flags === FLAG_ALPHA, "stored tiles");
-  if (tiles.alpha && !tiles.whole)
+  const alpha = hasAlpha(data);
+  const tiles = unpack(new Cursor(data, 1, data.length), grid, alpha, "stored tiles");
+  if (alpha && !tiles.whole) {
     throw new StreamError(`stored tiles: alpha in the blobs of only some tiles; ${DAMAGED}`);
+  }
   return tiles;
+}
+
+/**
+ * How many tiles section 5 stores, of a stream of any size: no map of them is made.
+ *
+ * @param {Uint8Array} data
+ * @param {TileGrid} grid
+ */
+export function countTiles(data, grid) {
+  hasAlpha(data);
+  const runs = readRuns(new Cursor(data, 1, data.length), grid, "stored tiles");
+  return runs.reduce((sum, run, i) => (i % 2 ? sum + run : sum), 0);
 }
 
 /**
@@ -70,7 +81,7 @@ export function unpackBound(data, grid, stored) {
  * @returns {TileBlobs}
  */
 function unpack(cursor, grid, alpha, what) {
-  const held = readRuns(cursor, grid, what);
+  const held = marked(readRuns(cursor, grid, what), grid);
   const boxes = [...grid.boxes(held)];
   const lengths = boxes.slice(1).map(() => cursor.varint("length of a blob"));
   lengths.push(cursor.left() - lengths.reduce((sum, length) => sum + length, 0));
@@ -81,24 +92,47 @@ function unpack(cursor, grid, alpha, what) {
   return { grid, held, boxes, blobs, alpha, whole: held.every(Boolean) };
 }
 
+/** @param {Uint8Array} data section 5 */
+function hasAlpha([flags]) {
+  if (flags & ~FLAG_ALPHA) {
+    throw new UnsupportedStreamError(`stored tiles with unknown flags 0x${flags.toString(16)}; update aeedge`);
+  }
+  return flags === FLAG_ALPHA;
+}
+
 /**
- * Runs of tiles, alternately not held and held.
+ * Lengths of runs of tiles, alternately not held and held.
  *
  * @param {Cursor} cursor
  * @param {TileGrid} grid
  * @param {string} what
  */
 function readRuns(cursor, grid, what) {
-  const held = new Uint8Array(grid.tiles);
-  let runs = 0;
-  for (let tile = 0; tile < held.length; runs++) {
+  const runs = [];
+  for (let left = grid.tiles; left;) {
     const run = cursor.varint("run of tiles");
-    if (run > held.length - tile || (!run && runs))
-      throw new StreamError(`${what}: a run of ${run} tiles, expected 1..${held.length - tile}; ${DAMAGED}`);
-    if (runs % 2) held.fill(1, tile, tile + run);
-    tile += run;
+    if (run > left || (!run && runs.length)) {
+      throw new StreamError(`${what}: a run of ${run} tiles, expected 1..${left}; ${DAMAGED}`);
+    }
+    runs.push(run);
+    left -= run;
   }
-  if (runs < 2) throw new StreamError(`${what}: of ${held.length} tiles none is held; ${DAMAGED}`);
+  if (runs.length < 2) throw new StreamError(`${what}: of ${grid.tiles} tiles none is held; ${DAMAGED}`);
+  return runs;
+}
+
+/**
+ * 1 for every tile that is held.
+ *
+ * @param {readonly number[]} runs
+ * @param {TileGrid} grid
+ */
+function marked(runs, grid) {
+  const held = new Uint8Array(grid.tiles);
+  runs.reduce((tile, run, i) => {
+    if (i % 2) held.fill(1, tile, tile + run);
+    return tile + run;
+  }, 0);
   return held;
 }
 

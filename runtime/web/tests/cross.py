@@ -5,7 +5,7 @@ A job has `do`, `bundle` (a path) and `file`, and gets the name of the error it 
 compress     pixels of `file`, uint8 [count, height, width, channels], to the stream `out`
 decompress   the stream `file` to its symbols `out`.symbols and its pixels `out`.pixels
 load         the bundle alone
-blob         pixels of `file`, uint8 [height, width, samples], to the lossless blob `out`, `png` for PNG's way
+blob         pixels of `file`, uint8 [height, width, samples], to the lossless blob `out`
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
-from aeedge_runtime.coding.lossless import _encode_zlib, encode_blob
+from aeedge_runtime.coding.lossless import encode_blob
 
 
 @cache
@@ -47,8 +47,7 @@ def decompress(job: dict[str, Any]) -> None:
 def blob(job: dict[str, Any]) -> None:
     """Write a lossless blob."""
     pixels = np.frombuffer(Path(job["file"]).read_bytes(), np.uint8).reshape(job["shape"])
-    encode = _encode_zlib if job["png"] else encode_blob
-    Path(job["out"]).write_bytes(encode(pixels))
+    Path(job["out"]).write_bytes(encode_blob(pixels))
 
 
 JOBS = {"compress": compress, "decompress": decompress, "load": lambda job: Codec.load(job["bundle"]), "blob": blob}

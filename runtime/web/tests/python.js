@@ -22,7 +22,7 @@ function runs() {
   return spawnSync(PYTHON, ["-c", "import aeedge_runtime, onnxruntime"], { env: environment }).status === 0;
 }
 
-/** A job of cross.py. @typedef {{do: "compress" | "decompress" | "load" | "blob", bundle?: string, file?: string, out?: string, shape?: number[], quality?: number, stored?: boolean, png?: boolean}} Job */
+/** A job of cross.py. @typedef {{do: "compress" | "decompress" | "load" | "blob", bundle?: string, file?: string, out?: string, shape?: number[], quality?: number, stored?: boolean}} Job */
 
 /** Names of the errors that Python meets in jobs, "" for none. @param {readonly Job[]} jobs @returns {string[]} */
 export function python(jobs) {

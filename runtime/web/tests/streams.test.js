@@ -50,7 +50,7 @@ for (const name of filesOf("unsupported")) {
   test(name, async () => {
     const { codec, data } = await opened(name);
     await assert.rejects(codec.decompressBatch(data), UnsupportedStreamError);
-    if (!name.includes("section-5")) assert.throws(() => info(data), UnsupportedStreamError);
+    if (name !== "unsupported-tiles-kind-of-blob.aee") assert.throws(() => info(data), UnsupportedStreamError); // facts do not need blobs
   });
 }
 
@@ -61,6 +61,20 @@ for (const name of filesOf("limit")) {
     assert.ok(info(data).count);
   });
 }
+
+test("facts of stored tiles and of a bound", async () => {
+  /** @param {string} name */
+  const facts = async (name) => {
+    const { tiles, storedTiles, maxError } = info(await bytesAt(new URL(name, STREAMS)));
+    return /** @type {[number, number, number | null]} */ ([tiles, storedTiles, maxError]);
+  };
+  assert.deepEqual(await facts("good-one-pixel.aee"), [1, 0, null]);
+  const [tiles, stored, none] = await facts("good-some-tiles.aee");
+  assert.ok(stored > 0 && stored < tiles && none === null);
+  const [all, whole, exact] = await facts("good-all-tiles.aee");
+  assert.deepEqual([whole, exact], [all, 0]);
+  assert.ok(Number((await facts("good-bound-with-residual.aee"))[2]) > 0);
+});
 
 test("sections of a good stream", async () => {
   const { codec, data } = await opened("good-every-section.aee");

@@ -11,6 +11,7 @@ import { errorOfName } from "../src/errors.js";
 import { tablesHash } from "../src/identity.js";
 import { canonical, parseStrictly } from "../src/json.js";
 import { Layout } from "../src/layout.js";
+import { decodeBlob } from "../src/lossless.js";
 import { rint } from "../src/quantizer.js";
 import { packNames, unpackNames } from "../src/sections.js";
 import { batches } from "../src/tiles.js";
@@ -148,6 +149,34 @@ test("names keep bytes that are not UTF-8", async () => {
     await assert.rejects(async () => packNames(bad), face.ArgumentError);
   }
   assert.equal(names.length, 5);
+});
+
+/** @param {number} left @param {number} up @param {number} corner as PNG's specification has it */
+function paeth(left, up, corner) {
+  const distances = [left, up, corner].map((value) => Math.abs(left + up - corner - value));
+  return [left, up, corner][distances.indexOf(Math.min(...distances))];
+}
+
+test("zlib blobs of every filter and number of samples come back", async () => {
+  const { deflateSync } = await import("node:zlib");
+  const next = random(23);
+  for (const samples of [1, 2, 3, 4]) {
+    const [height, width] = [25, 13];
+    const pixels = Uint8Array.from({ length: height * width * samples }, (_, i) => (i >> 4) + 40 * next());
+    const at = (/** @type {number} */ row, /** @type {number} */ i) =>
+      row < 0 || i < 0 ? 0 : pixels[row * width * samples + i];
+    const rows = Array.from({ length: height }, (_, row) => {
+      const filtered = Array.from({ length: width * samples }, (_, i) => {
+        const [left, up, corner] = [at(row, i - samples), at(row - 1, i), at(row - 1, i - samples)];
+        return at(row, i) - [0, left, up, (left + up) >> 1, paeth(left, up, corner)][row % 5];
+      });
+      return [row % 5, ...filtered];
+    });
+    const blob = deflateSync(Uint8Array.from(rows.flat()));
+    assert.deepEqual(decodeBlob(blob, height, width, samples), pixels);
+    assert.throws(() => decodeBlob(blob, height + 1, width, samples), face.StreamError);
+    assert.throws(() => decodeBlob(blob, height - 1, width, samples), face.StreamError);
+  }
 });
 
 /** Tables of all kinds with random frequencies. @param {() => number} next */

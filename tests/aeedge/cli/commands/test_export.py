@@ -43,7 +43,7 @@ def test_a_checkpoint_is_refused_and_its_run_asked_for(aeedge, tmp_path):
     (tmp_path / "best.safetensors").touch()
     done = aeedge("export", tmp_path / "best.safetensors", "-o", tmp_path / "out")
     assert (done.code, len(done.errors)) == (2, 1)
-    assert "name the folder of its run" in done.errors[0]
+    assert "name their run folder" in done.errors[0]
 
 
 def test_help_and_refusals_load_neither_torch_nor_onnx():

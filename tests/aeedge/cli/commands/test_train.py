@@ -143,7 +143,7 @@ def test_more_devices_than_there_are(aeedge, tmp_path, monkeypatch):
     [
         ("{", "mine.json: not JSON"),
         ("[1]", "mine.json: found a list, expected an object"),
-        ("[" * 100_000 + "]" * 100_000, "mine.json: found objects or lists more than 32 deep"),
+        ("[" * 100_000 + "]" * 100_000, "mine.json: more than 32 deep"),
         ('{"data": {"count": 1, "count": 2}}', 'mine.json: found the key "count" twice'),
         ('{"training": {"clip_norm": ' + "1" * 400 + "}}", "training.clip_norm: found"),
         ('{"training": {"epochs": ' + "1" * 400 + "}}", "training.epochs: found"),
@@ -194,7 +194,7 @@ def started(run, *more):
     words = ["train", "dense-mnist", *map(str, QUICK), "--max-steps", "1000000", "-o", str(run), "--threads", "1"]
     command = [sys.executable, "-m", "aeedge", *words, "--accelerator", "cpu", *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (run / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
         if process.poll() is not None:
             break
