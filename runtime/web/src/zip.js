@@ -30,12 +30,13 @@ export function readStoredZip(data) {
   for (let i = 0; i < count; i++) {
     const entry = readEntry(data, view, position);
     if (files.has(entry.name)) throw new BundleError(`zip entry ${entry.name} comes twice`);
+    bytes += entry.content.length; // entries may overlap: counted before any is read
+    if (bytes > data.length) throw new BundleError("the entries of the zip are larger than the file");
+    if (crc32(entry.content) !== entry.crc) throw new BundleError(`zip entry ${entry.name} is damaged`);
     files.set(entry.name, entry.content);
-    bytes += entry.content.length;
     position = entry.next;
   }
   if (position !== end) throw new BundleError("the zip's directory does not end where it says");
-  if (bytes > data.length) throw new BundleError("the entries of the zip are larger than the file");
   return files;
 }
 
@@ -59,8 +60,7 @@ function readEntry(data, view, position) {
     throw new BundleError(`zip entry ${name} is compressed or encrypted, expected stored`);
   if (type && type !== REGULAR) throw new BundleError(`zip entry ${name} is not a plain file`);
   const content = readContent(data, view, local, size, name);
-  if (crc32(content) !== crc) throw new BundleError(`zip entry ${name} is damaged`);
-  return { name, content, next: position + ENTRY_BYTES + nameBytes + extraBytes + commentBytes };
+  return { name, content, crc, next: position + ENTRY_BYTES + nameBytes + extraBytes + commentBytes };
 }
 
 /**
