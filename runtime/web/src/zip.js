@@ -25,6 +25,7 @@ export function readStoredZip(data) {
   const count = view.getUint16(end + 10, true);
   if (count > MAX_FILES) throw new BundleError(`a zip of ${count} entries, expected at most ${MAX_FILES}`);
   const files = new Map();
+  const checksums = [];
   let bytes = 0;
   let position = view.getUint32(end + 16, true);
   for (let i = 0; i < count; i++) {
@@ -32,11 +33,14 @@ export function readStoredZip(data) {
     if (files.has(entry.name)) throw new BundleError(`zip entry ${entry.name} comes twice`);
     bytes += entry.content.length; // entries may overlap: counted before any is read
     if (bytes > data.length) throw new BundleError("the entries of the zip are larger than the file");
-    if (crc32(entry.content) !== entry.crc) throw new BundleError(`zip entry ${entry.name} is damaged`);
     files.set(entry.name, entry.content);
+    checksums.push(entry.crc);
     position = entry.next;
   }
   if (position !== end) throw new BundleError("the zip's directory does not end where it says");
+  for (const [name, content] of files) {
+    if (crc32(content) !== checksums.shift()) throw new BundleError(`zip entry ${name} is damaged`);
+  }
   return files;
 }
 
