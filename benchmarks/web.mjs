@@ -209,9 +209,9 @@ async function main() {
       "onnxruntime-web": JSON.parse(await readFile(new URL("../package.json", DIST), "utf-8")).version,
     },
     picture: { width: WIDTH, height: HEIGHT, quality: QUALITY, stream_bytes: stream.length },
-    bytes: await sizes(),
-    cold_page: cold,
-    times: parts,
+    bytes: { ...(await sizes()), ...minified() },
+    first_picture: cold,
+    cpu_ms: parts,
     times_python: { node: ratio("node"), chromium: ratio("chromium") },
   };
   const rounded = (key, value) =>
