@@ -46,11 +46,12 @@ def figure(value: float, digits: int = 3) -> str:
     return f"{value:,.0f}" if "e+" in text else text
 
 
-def stored_tiles(stored: int, total: int, max_error: int | None) -> str:
-    """Return what of an image is exact: `23 of 144 tiles stored exactly`, or that all of it is."""
-    if stored < total:
-        return f"{stored:,} of {count(total, 'tile')} stored exactly"
-    return "lossless" if max_error == 0 else "all tiles stored"
+def exactness(stored: int, total: int, max_error: int | None) -> list[str]:
+    """Return what is known of the error of a stream: `lossless`, `23 of 144 tiles stored exactly`."""
+    if max_error == 0 and stored == total:
+        return ["lossless"]
+    parts = [f"{stored:,} of {count(total, 'tile')} stored exactly"] if 0 < stored < total else []
+    return parts if max_error is None else [*parts, f"error at most {max_error}"]
 
 
 def spread(total: int, limit: int | None) -> list[int]:

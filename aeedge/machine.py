@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from aeedge_runtime import __version__
-from aeedge_runtime.inference.backend import default_threads, installed_backends, load_backend
+from aeedge_runtime.inference.backend import installed_backends, load_backend
 from aeedge_runtime.inference.hardware import find_gpus
+from aeedge_runtime.inference.processors import default_threads
 from aeedge_runtime.inference.session import SPIN_US
 
 SIMD = ("amx", "asimd", "avx", "bf16", "f16c", "fma", "fp16", "i8mm", "neon", "sse4", "sve", "vnni")

@@ -95,35 +95,62 @@ def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Sou
     return sources
 
 
-def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Source]:
-    found: list[Source] = []
-    left_out = 0
+@dataclass(frozen=True)
+class Listing:
+    """The files below a folder, in the order of the bytes of their names.
+
+    Attributes:
+        folder: the folder.
+        paths: files that have one of the suffixes, then folders that cannot be listed: these fail when read.
+        others: number of files that have another suffix.
+        linked: links to folders, which are not followed.
+        suffixes: the suffixes.
+    """
+
+    folder: Path
+    paths: Sequence[Path]
+    others: int
+    linked: Sequence[Path]
+    suffixes: frozenset[str]
+
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence about each kind of entry that is not in `paths`."""
+        name, found = printable(self.folder), []
+        if self.linked:
+            links = f"{count(len(self.linked), 'linked folder')} left out ({printable(self.linked[0])})"
+            found.append(f"{name}: {links}; name them as inputs of their own")
+        if self.others:
+            found.append(f"{name}: {count(self.others, 'file')} left out, not named {_named(self.suffixes)}")
+        return found
+
+
+def list_folder(folder: Path, suffixes: frozenset[str]) -> Listing:
+    """Return the files below a folder that have one of some lower-case suffixes."""
+    found: list[Path] = []
+    others = 0
     unreadable: list[Path] = []
     linked: list[Path] = []
     for path in _walk(folder, unreadable, linked):
-        if path.suffix.lower() in suffixes and (
-            path.is_file() or not path.exists()
-        ):  # a link to nothing fails when read
-            found.append(Source(path, prefix / path.relative_to(folder), from_folder=True))
+        if path.suffix.lower() in suffixes and (path.is_file() or not path.exists()):  # a link to nothing fails later
+            found.append(path)
         else:
-            left_out += 1
-    # They fail with their own error when read, like any other bad input.
-    found.extend(Source(path, prefix / path.relative_to(folder), from_folder=True) for path in unreadable)
-    expected = " ".join(sorted(suffixes))
-    if linked:
-        _warn(
-            f"{folder}: {count(len(linked), 'linked folder')} left out ({linked[0]}); name them as inputs of their own"
-        )
-    if not found:
-        others = count(left_out, "other file") if left_out else "no file"
-        raise InputError(f"{printable(folder)}: found {others}, expected files named {expected}")
-    if left_out:
-        _warn(f"{folder}: {count(left_out, 'file')} left out, not named {expected}")
-    return found
+            others += 1
+    return Listing(folder, [*found, *unreadable], others, linked, suffixes)
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, AeedgeWarning, stacklevel=4)
+def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Source]:
+    listing = list_folder(folder, suffixes)
+    if not listing.paths:
+        others = count(listing.others, "other file") if listing.others else "no file"
+        raise InputError(f"{printable(folder)}: found {others}, expected files named {_named(suffixes)}")
+    for sentence in listing.left_out:
+        warnings.warn(sentence, AeedgeWarning, stacklevel=3)
+    return [Source(path, prefix / path.relative_to(folder), from_folder=True) for path in listing.paths]
+
+
+def _named(suffixes: frozenset[str]) -> str:
+    return " ".join(sorted(suffixes))
 
 
 def _walk(folder: Path, unreadable: list[Path], linked: list[Path]) -> Iterator[Path]:

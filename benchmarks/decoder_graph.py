@@ -34,7 +34,7 @@ from aeedge_export.graphs import simplify
 from aeedge_export.graphs.build import export_graph, graph_specs
 from aeedge_export.graphs.canonical import graph_bytes
 from aeedge_export.precision.cost import time_graphs
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 from aeedge_runtime.inference.session import SPIN_US, SessionOptions
 
 SIZES = [(768, 512), (32, 32)]

@@ -21,7 +21,7 @@ from PIL import Image
 from record import RESULTS, goal, save
 
 from aeedge.machine import environment
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 
 LEAST_GAIN = 1.0
 

@@ -22,7 +22,7 @@ from aeedge.evaluation.points import rates_and_psnr
 from aeedge.evaluation.results import to_summary
 from aeedge_runtime import Codec
 from aeedge_runtime.bundle.bundle import DEFAULT_BUNDLE
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 
 GOALS = {"jpeg": -45.0, "webp4": -18.0}
 """BD-rate to reach, in percent."""

@@ -25,7 +25,8 @@ from aeedge.machine import environment
 from aeedge.models import build_model
 from aeedge.models.exact_prior import HYPER_LIMIT
 from aeedge.models.hyperprior import HyperpriorAutoencoder
-from aeedge.training.data.folder import image_paths, read_pixels
+from aeedge.reading import read_pixels
+from aeedge.training.data.folder import image_paths
 from aeedge.training.initial import pretrained_weights
 from aeedge.training.objectives.hyperprior import code_latent
 
@@ -69,7 +70,7 @@ def encode(weights: dict[str, Tensor], paths: Sequence[Path]) -> list[Tensor]:
     model.load_state_dict(weights)
     found = []
     for path in paths:
-        pixels = read_pixels(path, 3)
+        pixels = read_pixels(path, 3)[0]
         height, width = (size // 16 * 16 for size in pixels.shape[:2])
         image = torch.from_numpy(pixels[:height, :width].astype(np.float32) / 255).permute(2, 0, 1)[None]
         found.append(model.encode(image)[0].half())

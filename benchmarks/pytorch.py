@@ -33,7 +33,7 @@ from record import RESULTS, benchmark, effort, goal, progress, save
 from aeedge.benchmark.case import AEEDGE, TORCH, Grid
 from aeedge.benchmark.protocol import Effort
 from aeedge_runtime import Codec
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 
 LEAST_RATIO = {(28, 28): 3.0, (768, 512): 1.3}
 """Times as fast as eager PyTorch, by width and height."""

@@ -14,7 +14,7 @@ from aeedge.benchmark.protocol import QUICK, Effort
 from aeedge.benchmark.tables import Table, facts, tables
 from aeedge.training.data.idx import read_idx
 from aeedge_runtime import Bundle
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

@@ -17,6 +17,8 @@ OUTSIDE = (
     "*.md",
     "runtime/*.md",
     "runtime/web/*.md",
+    "runtime/web/demo/*",
+    "runtime/web/src/*.js",
     "runtime/aeedge_runtime/limits.py",
     "benchmarks/*.md",
     "benchmarks/*.py",

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.reading import read_pixels
 from aeedge.sources import Source
-from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
+from aeedge_runtime import AeedgeWarning, InputError
 
 Split = Literal["train", "test"]
 
@@ -48,13 +49,16 @@ def file_images(
     known: set[str] = set()
     for source in sources:
         try:
-            picture = load_picture(source.read(), channels)
+            pixels, notes = read_pixels(source.read(), channels)
         except InputError as error:
             failed(source, error)
             continue
-        _warn_once(picture, source, known)
+        for note in notes:
+            if note not in known:
+                known.add(note)
+                warnings.warn(f"{source.name}: {note} (shown once)", AeedgeWarning, stacklevel=2)
         label = source.relative.parts[0] if source.from_folder and len(source.relative.parts) > 1 else ""
-        yield NamedImage(source.relative.as_posix(), picture.pixels, label)
+        yield NamedImage(source.relative.as_posix(), pixels, label)
 
 
 def dataset_images(name: str, channels: int, data_dir: str, split: Split) -> Iterator[NamedImage]:
@@ -100,10 +104,3 @@ def stack(images: list[NamedImage]) -> NDArray[np.uint8]:
 def _full(images: list[NamedImage]) -> bool:
     pixels: int = images[0].pixels[..., 0].size
     return len(images) >= min(BATCH_IMAGES, max(1, BATCH_PIXELS // pixels))
-
-
-def _warn_once(picture: Picture, source: Source, known: set[str]) -> None:
-    for note in picture.notes:
-        if note not in known:
-            known.add(note)
-            warnings.warn(f"{source.name}: {note} (shown once)", AeedgeWarning, stacklevel=3)

@@ -71,7 +71,7 @@ images go in blocks, so this bounds the memory by 3 GB; an image of more pixels 
 def load_codec(options: BatchOptions, inputs: int) -> "tuple[Codec, int]":
     """Return the codec that a command's options ask for, and how many of its inputs to work on at once."""
     from aeedge_runtime import Codec
-    from aeedge_runtime.inference.backend import default_threads
+    from aeedge_runtime.inference.processors import default_threads
 
     jobs, threads = 1, options.threads
     if inputs > 1:

@@ -1,10 +1,12 @@
 """Compresses the inputs of `aeedge compress`: reads, compresses, checks and writes each."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
 
 from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
 from aeedge.cli.console import say, write_stdout
@@ -13,7 +15,7 @@ from aeedge.cli.outputs import Job, OutputGuard
 from aeedge.cli.packing import names_to_pack
 from aeedge.cli.pipeline import Room
 from aeedge.cli.stop import Stop
-from aeedge.figures import count, printable, size, stored_tiles
+from aeedge.figures import count, exactness, printable, size
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import (
     AeedgeError,
@@ -26,6 +28,7 @@ from aeedge_runtime import (
     stream_info,
 )
 from aeedge_runtime.files import atomic_write
+from aeedge_runtime.images.picture import to_gray
 from aeedge_runtime.notices import report_notes
 
 
@@ -68,8 +71,8 @@ class Compressor:
         pictures = list(map(report_notes, self._frames(data))) if self.options.all_frames else [self._load(data)]
         with self.room.taken(sum(picture.pixels[..., 0].size for picture in pictures)):
             stream = self._stream(pictures)
+            self._check(stream, pictures)
             del pictures
-            self._check(stream)
         return self._finish(stream, job.output)
 
     def pack(self, sources: Sequence[Source], output: str, *, quiet: bool) -> tuple[list[Outcome], Mapping[str, Any]]:
@@ -106,7 +109,7 @@ class Compressor:
         if loaded:
             _check_one_size(loaded)
             stream = self._stream(list(loaded.values()), names_to_pack(list(loaded)))
-            self._check(stream)
+            self._check(stream, list(loaded.values()))
             result = self._finish(stream, path)
             if path is not None and not quiet:
                 say(f"{count(len(loaded), 'image')} -> {printable(output)}: {result.line}")
@@ -121,6 +124,7 @@ class Compressor:
             max_bytes=wanted.max_bytes,
             target_bpp=wanted.target_bpp,
             target_psnr=wanted.target_psnr,
+            max_error=wanted.max_error,
             names=names,
             metadata=not wanted.no_metadata,
             stored_tiles=not wanted.no_stored_tiles,
@@ -155,8 +159,7 @@ class Compressor:
         line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"
         if self.options.rates and self.options.quality is None:
             line += f", quality {facts.quality}"
-        if facts.stored_tiles:
-            line += f", {stored_tiles(facts.stored_tiles, facts.tiles, facts.max_error)}"
+        line += "".join(f", {part}" for part in exactness(facts.stored_tiles, facts.tiles, facts.max_error))
         return Result(
             STDIN if path is None else os.fspath(path),
             line,
@@ -169,18 +172,32 @@ class Compressor:
                 "bits_per_pixel": facts.bits_per_pixel,
                 "tiles": facts.tiles,
                 "stored_tiles": facts.stored_tiles,
-                "lossless": facts.max_error == 0,
+                "max_error": facts.max_error,
                 "verified": self.options.verify,
             },
         )
 
-    def _check(self, stream: bytes) -> None:
-        """Decode a stream, with --verify, as far as the bundle can: to pixels, or to symbols without the decoder."""
+    def _check(self, stream: bytes, pictures: Sequence[Picture]) -> None:
+        """Decode a stream, with --verify, as far as the bundle can: to pixels, or to symbols without the decoder.
+
+        Raises:
+            AeedgeError: a sample is off by more than the stream says.
+        """
         if not self.options.verify:
             return
-        whole = "decoder" in self.codec.bundle.manifest.halves
-        decode: Callable[..., object] = self.codec.decompress_pictures if whole else self.codec.decompress_symbols
-        decode(stream, max_pixels=self.options.max_pixels)
+        if "decoder" not in self.codec.bundle.manifest.halves:
+            self.codec.decompress_symbols(stream, max_pixels=self.options.max_pixels)
+            return
+        decoded = self.codec.decompress_pictures(stream, max_pixels=self.options.max_pixels)
+        bound = stream_info(stream).max_error
+        found = 0 if bound is None else max(map(_largest_error, pictures, decoded))
+        if bound is not None and found > bound:
+            raise AeedgeError(f"a sample is off by {found}, at most {bound} is allowed; please report this as a bug")
+
+
+def _largest_error(picture: Picture, decoded: Picture) -> int:
+    original = to_gray(picture.pixels) if decoded.gray else picture.pixels
+    return int(np.abs(original.astype(np.int16) - decoded.pixels).max())
 
 
 def _check_one_size(loaded: Mapping[Source, Picture]) -> None:

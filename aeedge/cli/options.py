@@ -60,9 +60,10 @@ class CompressOptions(BatchOptions):
         max_bytes: size limit of a stream.
         target_bpp: the same in bits per pixel.
         target_psnr: PSNR in dB that has to be reached.
+        max_error: most that a sample may be off by.
         verify: decode each stream, and read back what was written.
         all_frames: keep every frame of an animation or multi-page file.
-        no_stored_tiles: keep no tile losslessly.
+        no_stored_tiles: store no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
     """
 
@@ -73,6 +74,7 @@ class CompressOptions(BatchOptions):
     max_bytes: int | None
     target_bpp: float | None
     target_psnr: float | None
+    max_error: int | None
     verify: bool
     all_frames: bool
     no_stored_tiles: bool
@@ -98,6 +100,8 @@ class CompressOptions(BatchOptions):
             raise click.UsageError(
                 "--json cannot be combined with a stream on stdout; write the stream to a file with -o"
             )
+        if self.max_error is not None and self.no_stored_tiles:
+            raise click.UsageError("--max-error cannot be combined with --no-stored-tiles")
         if len(self.rates) > 1:
             raise click.UsageError(f"{' and '.join(self.rates)} cannot be combined; use one of them")
 
@@ -114,6 +118,7 @@ class CompressOptions(BatchOptions):
             "--max-bytes": self.max_bytes,
             "--target-bpp": self.target_bpp,
             "--target-psnr": self.target_psnr,
+            "--max-error": self.max_error,
         }
         return [flag for flag, value in given.items() if value is not None]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -13,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.figures import printable, spread, with_name
+from aeedge.figures import printable, spread
+from aeedge.reading import ReadingReport, read_pixels
 from aeedge.sources import Source, find_sources
 from aeedge.training.data.idx import read_idx
-from aeedge_runtime import AeedgeWarning, InputError, Picture, load_picture
+from aeedge_runtime import InputError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
@@ -24,8 +24,6 @@ TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
 
 SMALL_SIDE = 64
 """Images of one size with no side above this are evaluated as a set, see `small`."""
-
-NAMED_FILES = 3
 
 Pixels = NDArray[np.uint8]
 
@@ -38,14 +36,17 @@ class EvaluationImage:
     pixels: Pixels
 
 
-def open_images(place: Path, channels: int, limit: int | None) -> list[EvaluationImage]:
-    """Read the images at a path.
+def open_images(
+    place: Path, channels: int, limit: int | None, report: ReadingReport | None = None
+) -> list[EvaluationImage]:
+    """Read the images at a path, and warn about those that are left out and about changes on reading.
 
     Args:
         place: folder of images, image file, folder with MNIST's files (or one of these), or `.npz` of one uint8 array
             [N, H, W] or [N, H, W, C].
         channels: 1 or 3; images are converted.
         limit: most images to read, spread evenly over all; None for all.
+        report: filled with the changes and with the files that are left out.
 
     Raises:
         InputError: there is nothing at that place, nothing in it can be read, or a file of many images is damaged.
@@ -57,7 +58,7 @@ def open_images(place: Path, channels: int, limit: int | None) -> list[Evaluatio
         return _from_array(_digits(digits), channels, limit)
     if place.suffix == ".npz":
         return _from_array(_read_npz(place), channels, limit)
-    return _from_files(find_sources([str(place)], IMAGE_SUFFIXES), channels, limit)
+    return _from_files(find_sources([str(place)], IMAGE_SUFFIXES), channels, limit, report or ReadingReport())
 
 
 def is_small_set(images: Sequence[EvaluationImage]) -> bool:
@@ -96,38 +97,30 @@ def _from_array(array: Pixels, channels: int, limit: int | None) -> list[Evaluat
     chosen = spread(len(array), limit)
     if not chosen:
         raise InputError("found no images, expected at least one")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        images = [EvaluationImage(f"{index:05}", load_picture(array[index], channels).pixels) for index in chosen]
-    for message in dict.fromkeys(str(item.message) for item in caught):
-        warnings.warn(message, AeedgeWarning, stacklevel=3)
+    report = ReadingReport()
+    images = []
+    for index in chosen:
+        pixels, notes = read_pixels(array[index], channels)
+        report.notes.update(notes)
+        images.append(EvaluationImage(f"{index:05}", pixels))
+    report.warn(stacklevel=3)
     return images
 
 
-def _from_files(sources: Sequence[Source], channels: int, limit: int | None) -> list[EvaluationImage]:
+def _from_files(
+    sources: Sequence[Source], channels: int, limit: int | None, report: ReadingReport
+) -> list[EvaluationImage]:
     images: list[EvaluationImage] = []
-    broken: list[str] = []
-    notes: dict[str, int] = {}
     for index in spread(len(sources), limit):
         source = sources[index]
         try:
-            picture = load_picture(source.read(), channels)
+            pixels, notes = read_pixels(source.read(), channels)
         except InputError as error:
-            broken.append(with_name(source.name, str(error)))
+            report.fail(source.name, error)
             continue
-        for note in _notes(picture):
-            notes[note] = notes.get(note, 0) + 1
-        images.append(EvaluationImage(source.relative.as_posix(), picture.pixels))
-    if broken:
-        more = f", and {len(broken) - NAMED_FILES} more" if len(broken) > NAMED_FILES else ""
-        warnings.warn(f"left out: {'; '.join(broken[:NAMED_FILES])}{more}", AeedgeWarning, stacklevel=3)
-    for note, count in notes.items():
-        warnings.warn(f"{count} images: {note}", AeedgeWarning, stacklevel=3)
+        report.notes.update(notes)
+        images.append(EvaluationImage(source.relative.as_posix(), pixels))
+    report.warn(stacklevel=3)
     if not images:
         raise InputError("none of the images can be read; see the warnings")
     return images
-
-
-def _notes(picture: Picture) -> list[str]:
-    """Return what was changed in a picture, and whether it has alpha, which is not compared."""
-    return [*picture.notes, *(["alpha is left out"] if picture.alpha is not None else [])]

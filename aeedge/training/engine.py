@@ -27,7 +27,7 @@ from aeedge.training.run.logbook import Logbook
 from aeedge.training.run.state import RunState
 from aeedge.training.stop_request import StopRequest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 
 MOST_WORKERS = 12
 """Processes that prepare batches for a GPU: 32 crops of `photo` take one of them 40 ms, and an H100 half of that."""

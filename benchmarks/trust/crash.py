@@ -119,7 +119,7 @@ def wait(child: int) -> int:
 
 def kill_at(number: int, counted: list[int]) -> Callable[[], None]:
     """A trap for the child: it kills itself at the `number`-th time that our code enters or leaves a file operation."""
-    own = tuple(f"/{name}.py" for name in ("files", "decompressor", "compressor", "inputs", "outputs", "pathlib"))
+    own = tuple(f"/{name}.py" for name in ("files", "decompressor", "compressor", "sources", "outputs", "pathlib"))
 
     def watch(frame: FrameType, event: str, called: Any) -> None:
         if event not in ("c_call", "c_return") or not frame.f_code.co_filename.endswith(own):

@@ -185,10 +185,24 @@ def change_section(forged: Forged, random: Random) -> Forged:
     return replace(forged, flags=forged.flags | 1, table=[(section, len(content))], body=content + rest)
 
 
+def change_tiles(forged: Forged, random: Random) -> Forged:
+    """Section 5 or 6 of a stream that has one, most often near its start: flags, map, lengths and headers of blobs."""
+    start = 0
+    for key, size in forged.table:
+        if key in (5, 6) and start + size <= len(forged.body):
+            body = bytearray(forged.body)
+            for _ in range(int(random.integers(1, 4))):
+                place = start + int(min(random.exponential(8), size - 1))
+                body[place] = int(random.integers(256)) if random.random() < 0.5 else body[place] ^ 1
+            return replace(forged, body=bytes(body))
+        start += size
+    return forged
+
+
 CHANGES: tuple[Change, ...] = (
     *(change_number(name) for name in ("count", "width", "height", "chunks")),
     *(change_quality, change_size, change_size, change_flags, change_lengths, change_body, change_body),
-    *(change_body_length, change_payload, change_payload, change_table, change_section),
+    *(change_body_length, change_payload, change_payload, change_table, change_section, change_tiles, change_tiles),
 )
 
 

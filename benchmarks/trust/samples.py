@@ -1,4 +1,7 @@
-"""Bundles and valid streams that the trials damage, forge and replay: all families, one kilobyte or so each."""
+"""Bundles and valid streams that the trials damage, forge and replay: all families, one kilobyte or so each.
+
+Some have stored tiles, some of or all of their tiles, and a bound with a residual.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,14 @@ def picture(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np
     return np.clip(np.rint(planes), 0, 255).astype(np.uint8)
 
 
+def drawing(channels: int) -> NDArray[np.uint8]:
+    """Marks on white with a photograph in a corner, uint8 [128, 192, channels]."""
+    marks = np.random.default_rng(0).random((32, 48)) < 0.1
+    found = np.where(marks.repeat(4, 0).repeat(4, 1)[..., None], 0, 255).astype(np.uint8).repeat(channels, 2)
+    found[:64, :64] = picture(64, 64, channels)
+    return found
+
+
 def golden_streams(name: str) -> dict[str, bytes]:
     """The golden streams of a tiny bundle."""
     found = sorted((BUNDLES / name / "golden").glob("*.aee"))
@@ -52,8 +63,11 @@ def new_streams(name: str) -> dict[str, bytes]:
             f"{name}/pack": model.compress_batch(
                 [picture(9, 7, channels, seed) for seed in range(5)], 60, names=[f"{seed}.png" for seed in range(5)]
             ),
-            f"{name}/sections": model.compress(rich, 40),
-            f"{name}/larger": model.compress(picture(70, 90, channels), 70),
+            f"{name}/sections": model.compress(rich, 40, stored_tiles=False),
+            f"{name}/larger": model.compress(picture(70, 90, channels), 70, stored_tiles=False),
+            f"{name}/tiles": model.compress(drawing(channels), 50),
+            f"{name}/all-tiles": model.compress(rich, max_error=0),
+            f"{name}/bound": model.compress(picture(40, 50, channels), max_error=12),
         }
 
 

@@ -1,7 +1,6 @@
 """Images for the export of a network that comes without a run: some to calibrate, others held out."""
 
 import hashlib
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.models import Autoencoder
-from aeedge.training.data.folder import image_paths, read_pixels
+from aeedge.reading import read_pixels
+from aeedge.training.data.folder import image_paths
 from aeedge_export.source import CHECK_IMAGES, CONVOLUTIONAL_IMAGES, PATCHED_IMAGES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 
@@ -24,23 +24,19 @@ Image = NDArray[np.uint8]
 Data = Path | str | Sequence[Image]
 
 
-def split_images(
-    model: Autoencoder, data: Data, most: int | None = CONVOLUTIONAL_IMAGES
-) -> tuple[list[Image], list[Image]]:
+def split_images(model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGES) -> tuple[list[Image], list[Image]]:
     """Return images to calibrate on and others to check with, uint8 `[H, W, C]`.
 
     Args:
         model: decides on channels and how many images are needed.
         data: a folder of images, or arrays uint8 `[H, W, C]` or `[H, W]`.
-        most: images to calibrate a convolutional network on, at most; None for all.
+        most: images to calibrate a convolutional network on, at most.
 
     Raises:
         ArgumentError: there are fewer than two usable images, or arrays of another kind.
     """
     found = _read_folder(model, Path(data)) if isinstance(data, Path | str) else _checked(model, data)
-    wanted: tuple[float, float] = (math.inf if most is None else most, CHECK_IMAGES)
-    if model.patched:
-        wanted = PATCHED_IMAGES, PATCHED_IMAGES
+    wanted = (PATCHED_IMAGES, PATCHED_IMAGES) if model.patched else (most, CHECK_IMAGES)
     chosen: tuple[list[Image], list[Image]] = [], []
     have = [0, 0]
     for number, image in enumerate(found):
@@ -72,7 +68,7 @@ def _read_folder(model: Autoencoder, folder: Path) -> Iterator[Image]:
 
     for path in sorted(image_paths(folder), key=rank):
         try:
-            image = _cropped(read_pixels(path, model.channels))
+            image = _cropped(read_pixels(path, model.channels)[0])
         except InputError as error:
             warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
             continue

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .arrays import Floats, Pixels
 from .bundle.bundle import Bundle, BundleSource
 from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, finite, plan_blocks
+from .coding.bounded import code_within
 from .coding.chunk_io import ChunkReader
 from .coding.encoder import Encoder
 from .coding.networks import Networks
@@ -26,7 +27,7 @@ from .images.save import finished
 from .inference.session import SessionOptions
 from .notices import give_notices
 from .profiling import staged
-from .rate_search import MaxBytes, MinPsnr, Target, choose_rate, find_stream
+from .rate_search import MaxBytes, MaxError, MinPsnr, Target, choose_rate, find_stream
 from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream
 from .stream.info import Data, stream_bytes
 from .stream.layout import Geometry, check_size
@@ -90,11 +91,12 @@ class Codec:
         max_bytes: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        max_error: int | None = None,
         metadata: bool = True,
         stored_tiles: bool = True,
         max_pixels: int | None = None,
     ) -> bytes:
-        """Compress one image to a stream, at a quality or to a target (at most one of the four).
+        """Compress one image to a stream, at a quality or to a target (at most one of the five).
 
         Args:
             image: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4]; the last of
@@ -103,6 +105,9 @@ class Codec:
             max_bytes: the best quality whose whole stream has at most this many bytes.
             target_bpp: the same, as bits per pixel of the image.
             target_psnr: the lowest quality that reaches this PSNR in dB, alpha left out; needs the decoder.
+            max_error: the fewest bytes of which no sample, wherever it is decoded, is off by more than this, 0..255; 0
+                keeps the image losslessly. Without the decoder, and from a decoder in float16 or int8, there is less
+                to choose from: the network is left out.
             metadata: keep ICC profile and EXIF.
             stored_tiles: keep tiles, or all of the image, losslessly where that pays.
             max_pixels: most pixels, padding included; None for the bundle's limit.
@@ -119,7 +124,7 @@ class Codec:
         self.bundle.require("encoder", "compress")
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images([image], self._channels, limit)
-        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr)
+        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
         return self._compress(stack, rate, metadata, None, limit, stored_tiles)
 
     def compress_batch(
@@ -130,6 +135,7 @@ class Codec:
         max_bytes: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        max_error: int | None = None,
         names: Sequence[str | bytes] | None = None,
         metadata: bool = True,
         stored_tiles: bool = True,
@@ -143,6 +149,7 @@ class Codec:
             max_bytes: as in `compress`, of all images together; so are the next two.
             target_bpp: bits per pixel.
             target_psnr: PSNR in dB.
+            max_error: as in `compress`.
             names: one per image, relative paths, kept in the stream.
             metadata: keep an ICC profile or EXIF that all images share.
             stored_tiles: as in `compress`.
@@ -154,7 +161,7 @@ class Codec:
         self.bundle.require("encoder", "compress")
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images(images, self._channels, limit)
-        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr)
+        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
         return self._compress(stack, rate, metadata, names, limit, stored_tiles)
 
     def decompress(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
@@ -316,7 +323,7 @@ class Codec:
     def _compress(
         self,
         stack: Stack,
-        rate: int | Target,
+        rate: int | Target | MaxError,
         metadata: bool,
         names: Sequence[str | bytes] | None,
         limit: int,
@@ -335,6 +342,8 @@ class Codec:
             found = self._decompress(data, limit).pixels
             return squared_error(encoder.original, found) / int(found.shape[3])
 
+        if isinstance(rate, MaxError) and not stored_tiles:
+            raise ArgumentError("max_error cannot be combined with stored_tiles=False; leave one of them out")
         comparable = self.bundle.manifest.family == "hyperprior" and "decoder" in self.bundle.manifest.halves
         encoder = Encoder(
             self.bundle,
@@ -348,6 +357,9 @@ class Codec:
         )
         if isinstance(rate, int):
             return encoder.code(rate)
+        if isinstance(rate, MaxError):
+            decode = (lambda data: self._decompress(data, limit).pixels) if self._is_steady else None
+            return code_within(encoder, rate.limit, decode)
         most_bytes = rate.limit if isinstance(rate, MaxBytes) else None
         return find_stream(
             rate,
@@ -355,6 +367,12 @@ class Codec:
             lambda data: psnr_db(encoder.original, self._decompress(data, limit).pixels),
             f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}",
         )
+
+    @property
+    def _is_steady(self) -> bool:
+        """Whether decoded pixels differ by 1 at most from those of other machines."""
+        manifest = self.bundle.manifest
+        return "decoder" in manifest.halves and manifest.precision["decoder"] == "fp32" and not self.options.tf32
 
     def _geometry_for(self, header: StreamHeader) -> Geometry:
         if header.stream_id != self.bundle.stream_id:

@@ -16,8 +16,9 @@ import numpy as np
 from ._version import __version__
 from .bundle.bundle import shipped_bundles
 from .errors import AeedgeError, BackendError
-from .inference.backend import backend_fault, default_threads, installed_backends, load_backend
+from .inference.backend import backend_fault, installed_backends, load_backend
 from .inference.hardware import Gpu, find_gpus, find_libraries
+from .inference.processors import default_threads
 from .inference.session import CPU, CUDA, SessionOptions, open_session
 
 SMOKE_MODEL = base64.b64decode(

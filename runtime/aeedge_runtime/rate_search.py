@@ -56,6 +56,13 @@ class MinPsnr:
     wish: str
 
 
+@dataclass(frozen=True)
+class MaxError:
+    """The fewest bytes of which no sample of color is off by more than `limit`, 0..255, on any machine."""
+
+    limit: int
+
+
 Target = MaxBytes | MinPsnr
 
 
@@ -65,7 +72,8 @@ def choose_rate(
     max_bytes: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
-) -> int | Target:
+    max_error: int | None = None,
+) -> int | Target | MaxError:
     """Return the quality or target that a caller of `compress` asks for.
 
     Args:
@@ -74,11 +82,13 @@ def choose_rate(
         max_bytes: most bytes of the whole stream; more than a stream can have are no limit.
         target_bpp: most bits per pixel, header included.
         target_psnr: least PSNR in dB.
+        max_error: most that a sample of color may be off by.
 
     Raises:
         ArgumentError: several are given, or a value is out of range.
     """
     values = {"quality": quality, "max_bytes": max_bytes, "target_bpp": target_bpp, "target_psnr": target_psnr}
+    values["max_error"] = max_error
     given = [name for name, value in values.items() if value is not None]
     if len(given) > 1:
         raise ArgumentError(f"{' and '.join(given)} cannot be combined; pass at most one of {', '.join(values)}")
@@ -89,6 +99,8 @@ def choose_rate(
         rate_bpp = _positive("target_bpp", target_bpp)
         limit = int(min(rate_bpp * pixels / 8, MAX_STREAM_BYTES))
         return MaxBytes(limit, f"at most {rate_bpp:g} bits per pixel ({limit:,} bytes)")
+    if max_error is not None:
+        return MaxError(whole("max_error", max_error, 0, 255))
     if target_psnr is not None:
         least_db = _positive("target_psnr", target_psnr)
         return MinPsnr(least_db, f"a PSNR of {least_db:g} dB")

@@ -59,21 +59,6 @@ def test_a_folder_that_is_no_run_is_one_line_and_exit_code_3(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_needs_a_precision_and_images_and_takes_no_option_of_a_run(tmp_path):
-    for words, message in (
-        ((), "--precision fp16 or int8"),
-        (("--precision", "int8"), "--calibrate FOLDER"),
-        (("--precision", "fp16", "--checkpoint", "last", "--calibrate", tmp_path), "--checkpoint"),
-        (("--precision", "fp16", "--store-float16", "--calibrate", tmp_path), "--store-float16"),
-    ):
-        done = aeedge("export", "photo", "-o", tmp_path / "bundle", *words)
-        assert done.returncode == 2
-        assert message in done.stderr
-    done = aeedge("export", tmp_path, "-o", tmp_path / "bundle", "--calibrate", tmp_path)
-    assert done.returncode == 2
-    assert "--calibrate" in done.stderr
-
-
 @pytest.mark.filterwarnings("ignore:quality")  # forty steps on noise are no training
 def test_images_that_have_moved_are_named_and_other_ones_are_told(tmp_path):
     random = np.random.default_rng(0)

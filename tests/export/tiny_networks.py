@@ -177,6 +177,14 @@ class Branching(Methods):
         return self.a(image) if float(image.mean()) > 0.5 else -self.a(image)
 
 
+class Uncopyable(Methods):
+    """Keeps a tensor that was computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = self.a.weight * 2
+
+
 class Nameless(nn.Module):
     """No halves to be seen."""
 

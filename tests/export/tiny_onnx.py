@@ -35,7 +35,7 @@ def encoder(*, last=False, whole_numbers=False, opset=17, side=None, batch="n"):
     shape = [batch, rows, columns, 3] if last else [batch, 3, rows, columns]
     kind = TensorProto.UINT8 if whole_numbers else TensorProto.FLOAT
     tensors = [numpy_helper.from_array(WEIGHT, "w"), numpy_helper.from_array(np.float32(255), "full")]
-    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "a", "b", "c"])
     return half("encoder", chain(steps), helper.make_tensor_value_info("x", kind, shape), made, tensors, opset)
 
 
@@ -52,7 +52,9 @@ def decoder(*, last=False, whole_numbers=False, opset=17, side=None, batch="n"):
     tensors += [numpy_helper.from_array(np.float32(value), name) for name, value in (("full", 255), ("zero", 0))]
     kind = TensorProto.UINT8 if whole_numbers else TensorProto.FLOAT
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    return half("decoder", chain(steps), given, helper.make_tensor_value_info("y", kind, None), tensors, opset)
+    return half(
+        "decoder", chain(steps), given, helper.make_tensor_value_info("y", kind, ["n", "a", "b", "c"]), tensors, opset
+    )
 
 
 def pair(**options):

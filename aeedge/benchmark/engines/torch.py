@@ -12,7 +12,7 @@ from aeedge.benchmark.case import Case
 from aeedge.benchmark.engines.base import WrongResultError, check_pixels
 from aeedge.benchmark.inputs import Item
 from aeedge.models import build_model
-from aeedge.models.base import Autoencoder
+from aeedge.models.base import Autoencoder, join_latents, join_patches, split_latents, split_patches
 from aeedge.presets import find_preset
 from aeedge.training.initial import pretrained_weights
 from aeedge.training.run.checkpoint import load_weights
@@ -83,26 +83,28 @@ class TorchEngine:
             image = image.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
             if rows or columns:
                 image = functional.pad(image, (0, columns, 0, rows), mode="replicate")
-            image = self._cut(image)
+            if self.model.patched:
+                image = split_patches(image, self.model.stride)
         with stage("encoder_graph"):
             latent = self._network(image)
             self._synchronize()
         with stage("to_tensor"):
             if self.model.patched:
-                h, w = self._grid()
-                latent = latent.reshape(self.case.batch, h, w, -1).permute(0, 3, 1, 2).contiguous()
+                latent = join_latents(latent.flatten(1), self.case.batch, self._grid()).contiguous()
             return latent.cpu().numpy()
 
     def _decode(self, latents: Any) -> Any:
         with stage("to_image"):
             latent = torch.from_numpy(latents).to(self.case.device)
             if self.model.patched:
-                latent = latent.permute(0, 2, 3, 1).reshape(-1, latent.shape[1], 1, 1)
+                latent = split_latents(latent)[:, :, None, None]
         with stage("decoder_graph"):
             image = self._network(latent)
             self._synchronize()
         with stage("to_image"):
-            image = self._join(image.clamp(0, 1).mul_(255).round_().to(torch.uint8))
+            image = image.clamp(0, 1).mul_(255).round_().to(torch.uint8)
+            if self.model.patched:
+                image = join_patches(image, self._grid())
             image = image[:, :, : self.case.height, : self.case.width]
             return image.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
@@ -113,22 +115,6 @@ class TorchEngine:
     def _padding(self) -> tuple[int, int]:
         (h, w), (sh, sw) = self._grid(), self.model.stride
         return h * sh - self.case.height, w * sw - self.case.width
-
-    def _cut(self, image: torch.Tensor) -> torch.Tensor:
-        """Return patches [N * h * w, C, patch rows, patch columns] where the model takes them, else the images."""
-        (h, w), (sh, sw) = self._grid(), self.model.stride
-        if not self.model.patched or h == w == 1:
-            return image
-        tiles = image.reshape(len(image), -1, h, sh, w, sw).permute(0, 2, 4, 1, 3, 5)
-        return tiles.reshape(len(image) * h * w, -1, sh, sw)
-
-    def _join(self, patches: torch.Tensor) -> torch.Tensor:
-        """Undo `_cut`."""
-        (h, w), (sh, sw) = self._grid(), self.model.stride
-        if not self.model.patched or h == w == 1:
-            return patches
-        tiles = patches.reshape(self.case.batch, h, w, -1, sh, sw).permute(0, 3, 1, 4, 2, 5)
-        return tiles.reshape(self.case.batch, -1, h * sh, w * sw)
 
     def _synchronize(self) -> None:
         if self.case.device.startswith("cuda"):

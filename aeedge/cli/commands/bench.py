@@ -168,7 +168,7 @@ def _require_shipped_weights(preset: str) -> None:
 
 def _grid(manifest: Manifest, options: BenchOptions) -> Grid:
     from aeedge.benchmark.case import TORCH, Grid
-    from aeedge_runtime.inference.backend import default_threads
+    from aeedge_runtime.inference.processors import default_threads
 
     rows, columns = manifest.image.stride if manifest.image.patched else (512, 768)
     engines = [engine for name in options.against for engine in (TORCH if name == "torch" else (name,))]

@@ -40,9 +40,15 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
     type=Number(),
     help="Use the lowest quality that reaches a PSNR of DB decibels.",
 )
+@click.option(
+    "--max-error",
+    metavar="E",
+    type=click.IntRange(0, 255),
+    help="Use the fewest bytes of which no sample is off by more than E levels, wherever it is decoded; 0 is lossless.",
+)
 @click.option("--verify", is_flag=True, help="Decode each stream and read the file back before reporting success.")
 @click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
-@click.option("--no-stored-tiles", is_flag=True, help="Leave everything to the network, also text and drawings.")
+@click.option("--no-stored-tiles", is_flag=True, help="Store no tile losslessly, not even text or drawings.")
 @click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
 @codec_options
 def compress(**values: Any) -> int:

@@ -1,7 +1,7 @@
 """`aeedge eval`: compares a bundle with the classic codecs, with a report and a verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ class EvalOptions(DeviceOptions):
 @threads_option
 @force_option
 @json_option
-def evaluate(**values: Any) -> None:
+def evaluate(**values: Any) -> int:
     """Compare BUNDLE with JPEG, WebP, AVIF and JPEG XL on the same images, and say which codec to use.
 
     Writes report.html, summary.json and results.csv. Small images of one size, such as 28x28, are compared as a set.
@@ -112,10 +112,11 @@ def evaluate(**values: Any) -> None:
     if options.as_json:
         files = {name.partition(".")[0]: str(options.output / name) for name in FILES}
         print_json({"command": "eval", **to_summary(evaluation), "files": files})
-        return
-    for sentence in verdict(evaluation):
-        say(f"{sentence.kind:5} {sentence.text}")
-    say(f"report {printable(options.output / FILES[0])}")
+    else:
+        for sentence in verdict(evaluation):
+            say(f"{sentence.kind:5} {sentence.text}")
+        say(f"report {printable(options.output / FILES[0])}")
+    return 1 if evaluation.data["left_out"] else 0
 
 
 def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
@@ -126,14 +127,16 @@ def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
     from aeedge.evaluation.report.examples import choose_examples
     from aeedge.evaluation.report.page import to_html
     from aeedge.figures import spread
+    from aeedge.reading import ReadingReport
     from aeedge_runtime import Codec
-    from aeedge_runtime.inference.backend import default_threads
+    from aeedge_runtime.inference.processors import default_threads
 
     classics = choose_classics(options.against.split(",") if options.against else None)
     codec = Codec.load(options.bundle, device=options.device, threads=options.threads)
     for half in ("encoder", "decoder"):
         codec.bundle.require(half, "evaluate")
-    images = open_images(options.data, codec.bundle.manifest.image.channels, options.limit)
+    report = ReadingReport()
+    images = open_images(options.data, codec.bundle.manifest.image.channels, options.limit, report)
     threads = options.threads or default_threads()
     plan = Plan(options.qualities or DEFAULT_QUALITIES, classics, threads, ms_ssim=not options.no_ms_ssim)
     place, span = printable(options.data), options.psnr_range
@@ -149,6 +152,7 @@ def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
         else:
             jobs = options.jobs
             evaluation = evaluate_images(codec, images, plan, span=span, jobs=jobs, place=place, progress=shown.report)
+    evaluation = replace(evaluation, data={**evaluation.data, "left_out": list(report.failures.values())})
     example = next((classic for classic in classics if classic.key.startswith("webp")), classics[0])
     examples = choose_examples(codec, images, evaluation, example, options.examples)
     return evaluation, to_html(evaluation, examples)

@@ -95,11 +95,6 @@ class ExportOptions(NetworkOptions):
         else:
             self._refuse(of_bundles | self.of_networks)
             _refuse_file(self.source or "")
-            if Path(self.source or "").is_file():
-                raise click.UsageError(
-                    f"{printable(self.source or '')} is a file, expected a run folder; to export a checkpoint, name "
-                    "the folder of its run, with --checkpoint last or best"
-                )
 
     def _refuse(self, flags: dict[str, object]) -> None:
         for flag, value in flags.items():
@@ -236,14 +231,18 @@ def _from_network(options: ExportOptions) -> ExportReport:
 
 
 def _refuse_file(source: str) -> None:
-    """Refuse half of a network, and say how to name the other half."""
+    """Refuse a file that is a part of something, and say how to name the whole."""
     name, suffix = printable(source), Path(source).suffix
     if suffix == ".onnx":
         raise click.UsageError(f"{name} is one ONNX file; name both with --encoder and --decoder")
     if suffix in WEIGHTS:
-        raise click.UsageError(f"{name} holds weights; name their network as FILE.py:NAME, and them with --weights")
+        raise click.UsageError(
+            f"{name} holds weights; name their run folder, or their network as FILE.py:NAME and them with --weights"
+        )
     if suffix == ".py":
         raise click.UsageError(f"{name} may hold several networks; name one as {name}:NAME")
+    if Path(source).is_file():
+        raise click.UsageError(f"{name} is a file, expected a run folder or a bundle")
 
 
 def show_report(report: ExportReport) -> None:

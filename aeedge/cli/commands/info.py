@@ -8,7 +8,7 @@ import click
 
 from aeedge.cli.console import print_json, say
 from aeedge.cli.options import json_option
-from aeedge.figures import count, printable, size, stored_tiles
+from aeedge.figures import count, exactness, printable, size
 from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import InputError
 
@@ -82,8 +82,8 @@ def _show_stream(facts: Mapping[str, Any]) -> None:
     say(
         f"           {facts['payload_bytes']:,} payload in {count(facts['chunks'], 'chunk')}, {overhead} header, checks"
     )
-    if facts["stored_tiles"]:
-        say(f"tiles      {stored_tiles(facts['stored_tiles'], facts['tiles'], facts['max_error'])}")
+    if parts := exactness(facts["stored_tiles"], facts["tiles"], facts["max_error"]):
+        say(f"exactness  {', '.join(parts)}")
     for name, octets in facts["section_bytes"].items():
         say(f"           {octets:,} bytes of {name}")
 

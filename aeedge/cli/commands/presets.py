@@ -12,13 +12,10 @@ from aeedge.cli.options import json_option
 @click.argument("name", required=False)
 @json_option
 def presets(name: str | None, as_json: bool) -> None:
-    r"""List the presets, or print the config of NAME.
+    """List the presets, or print the config of NAME.
 
-    To train a config of your own, save and edit one:
-
-    \b
-    aeedge presets NAME > my.json
-    aeedge train --config my.json -o RUN
+    To train a config of your own, save one with `aeedge presets NAME > my.json`, edit it, and run `aeedge train
+    --config my.json -o RUN`.
     """
     from aeedge.presets import PRESETS, find_preset
 

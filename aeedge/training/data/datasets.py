@@ -220,7 +220,7 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int, smallest: 
     elif "/" not in data.source and not root.exists():
         names = ", ".join(["synthetic", "synthetic-photos", *TORCHVISION])
         raise ArgumentError(f'data.source: found "{data.source}", expected a folder of images or one of {names}')
-    paths = image_paths(root)
+    paths = image_paths(root, warn=split == "train")
     if len(paths) < 2:
         raise ArgumentError(f"{root}: found 1 image, expected at least 2, one of them to hold out")
     usable = partial(is_usable, channels=channels, smallest=smallest)

@@ -11,34 +11,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from aeedge.figures import count, printable
+from aeedge.reading import NAMED_FILES, ReadingReport, read_pixels
+from aeedge.sources import list_folder
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
-from aeedge_runtime.images.load import load_picture
-from aeedge_runtime.images.tiff import ORIENTATION
+from aeedge_runtime.images.load import probe_size
 
 MEMORY_LIMIT = 6 * 2**30
 """Bytes of decoded pixels up to which a folder is kept in memory; a larger one is decoded when needed."""
 
-GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
-"""Pillow's names for gray images, without the depth behind a semicolon."""
 
-NAMED_FILES = 3
-"""Files that a warning names; the others are counted."""
-
-
-def read_pixels(path: Path, channels: int) -> NDArray[np.uint8]:
-    """Return an image file as uint8 [H, W, channels], exactly as the codec would see it, without alpha.
-
-    Raises:
-        InputError: the file is not a readable image.
-    """
-    return load_picture(path, channels).pixels
-
-
-def image_paths(root: Path) -> list[Path]:
+def image_paths(root: Path, *, warn: bool = False) -> list[Path]:
     """Return the image files below a folder, in sorted order, hidden ones and those of hidden folders left out.
+
+    Args:
+        root: the folder.
+        warn: warn about what was left out.
 
     Raises:
         ArgumentError: the folder does not exist or holds no image file.
@@ -46,10 +36,15 @@ def image_paths(root: Path) -> list[Path]:
     if not root.is_dir():
         kind = "a file" if root.exists() else "nothing"
         raise ArgumentError(f"{root}: found {kind}, expected a folder of images or a data set's name")
-    named = [path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    listing = list_folder(root, IMAGE_SUFFIXES)
+    left_out, named = listing.left_out, listing.paths
     found = [path for path in named if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    if len(found) < len(named):
+        left_out.append(f"{root}: {count(len(named) - len(found), 'hidden file')} left out")
     if not found:
         raise ArgumentError(f"{root}: found no image files, expected some ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    for sentence in left_out if warn else ():
+        warnings.warn(sentence, AeedgeWarning, stacklevel=2)
     return sorted(found)
 
 
@@ -74,7 +69,7 @@ def held_out_paths(
 def is_usable(path: Path, channels: int, smallest: tuple[int, int]) -> bool:
     """Return whether an image can be read and is large enough; checked once per process for all splits."""
     try:
-        rows, columns = read_pixels(path, channels).shape[:2]
+        rows, columns = read_pixels(path, channels)[0].shape[:2]
     except InputError:
         return False
     return bool(rows >= smallest[0] and columns >= smallest[1])
@@ -103,25 +98,17 @@ class FolderImages:
         classes: Sequence[str] | None = None,
     ) -> None:
         self.root, self.channels = root, channels
-        found = [_size_and_color(path) for path in paths]
-        sizes = [facts[:2] if facts else None for facts in found]
-        broken = [path for path, size in zip(paths, sizes, strict=True) if size is None]
-        small = [
-            path
-            for path, size in zip(paths, sizes, strict=True)
-            if size is not None and (size[0] < smallest[0] or size[1] < smallest[1])
-        ]
-        dropped = {*broken, *small}
-        self.paths = [path for path in paths if path not in dropped]
-        if channels == 1 and (colored := sum(facts[2] for facts in found if facts)):
-            message = f"{root}: {colored} color images, and the model has 1 channel; they are converted to gray"
-            warnings.warn(message, AeedgeWarning, stacklevel=2)
-        _warn(broken, "not readable")
-        _warn(small, f"smaller than the training crop of {smallest[0]}x{smallest[1]}")
-        pixels = sum(size[0] * size[1] for size in sizes if size is not None)
+        report = ReadingReport()
+        sizes = {path: size for path in paths if (size := _size(path, report)) is not None}
+        small = [path for path, size in sizes.items() if size[0] < smallest[0] or size[1] < smallest[1]]
+        _warn_of_small(small, smallest)
+        self.paths = [path for path in sizes if path not in set(small)]
+        pixels = sum(sizes[path][0] * sizes[path][1] for path in self.paths)
         self._loaded: list[NDArray[np.uint8]] | None = None
+        self._seen: set[str] = set()
         if pixels * channels <= MEMORY_LIMIT:
-            self._load()
+            self._load(report)
+        report.warn()
         if not self.paths:
             raise ArgumentError(f"{root}: no usable image is left of {len(paths)}; see the warnings")
         names = class_names(root, paths) if classes is None else classes
@@ -135,10 +122,17 @@ class FolderImages:
         if self._loaded is not None:
             return self._loaded[index]
         for place in range(index, index + len(self.paths)):
+            path = self.paths[place % len(self.paths)]
             try:
-                return read_pixels(self.paths[place % len(self.paths)], self.channels)
+                pixels, notes = read_pixels(path, self.channels)
             except InputError as error:
                 warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
+                continue
+            for note in notes:
+                if note not in self._seen:
+                    self._seen.add(note)
+                    warnings.warn(f"{path}: {note} (shown once)", AeedgeWarning, stacklevel=2)
+            return pixels
         raise InputError(f"{self.root}: no image can be read any more")
 
     def label(self, index: int) -> int | None:
@@ -146,33 +140,37 @@ class FolderImages:
         parts = self.paths[index].relative_to(self.root).parts
         return self._classes[parts[0]] if len(parts) > 1 else None
 
-    def _load(self) -> None:
-        def attempt(path: Path) -> NDArray[np.uint8] | None:
+    def _load(self, report: ReadingReport) -> None:
+        def attempt(path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]] | InputError:
             try:
                 return read_pixels(path, self.channels)
-            except InputError:
-                return None
+            except InputError as error:
+                return error
 
         with ThreadPoolExecutor(4) as pool:  # decoding releases the interpreter lock
-            images = list(pool.map(attempt, self.paths))
-        _warn([path for path, image in zip(self.paths, images, strict=True) if image is None], "not readable")
-        kept = [(path, image) for path, image in zip(self.paths, images, strict=True) if image is not None]
-        self.paths, self._loaded = [path for path, _ in kept], [image for _, image in kept]
+            found = list(pool.map(attempt, self.paths))
+        paths, self.paths, self._loaded = self.paths, [], []
+        for path, result in zip(paths, found, strict=True):
+            if isinstance(result, InputError):
+                report.fail(printable(path), result)
+                continue
+            self.paths.append(path)
+            self._loaded.append(result[0])
+            report.notes.update(result[1])
 
 
-def _size_and_color(path: Path) -> tuple[int, int, bool] | None:
-    """Return rows and columns of an image as it will be read, and whether it has color; None if it is damaged."""
+def _size(path: Path, report: ReadingReport) -> tuple[int, int] | None:
+    """Return rows and columns of an image as it will be read, or None if that cannot be found out."""
     try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            color = image.mode.partition(";")[0] not in GRAY_MODES
-            return (image.width, image.height, color) if turned else (image.height, image.width, color)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return probe_size(path)
+    except InputError as error:
+        report.fail(printable(path), error)
         return None
 
 
-def _warn(paths: Sequence[Path], reason: str) -> None:
+def _warn_of_small(paths: Sequence[Path], smallest: tuple[int, int]) -> None:
     if paths:
         more = f" and {len(paths) - NAMED_FILES} more" if len(paths) > NAMED_FILES else ""
-        names = ", ".join(str(path) for path in paths[:NAMED_FILES])
-        warnings.warn(f"{len(paths)} images skipped, {reason}: {names}{more}", AeedgeWarning, stacklevel=3)
+        names = ", ".join(printable(path) for path in paths[:NAMED_FILES])
+        reason = f"smaller than the training crop of {smallest[0]}x{smallest[1]}"
+        warnings.warn(f"{count(len(paths), 'image')} skipped, {reason}: {names}{more}", AeedgeWarning, stacklevel=3)

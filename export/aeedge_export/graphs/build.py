@@ -15,6 +15,7 @@ from typing import Any, cast
 import onnx_ir
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from aeedge.models import Autoencoder, VaeAutoencoder
 from aeedge.models.exact_prior import ExactPrior
@@ -249,9 +250,13 @@ def _cause(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter's own messages; its errors still surface."""
+    """Silence the exporter's own messages; its errors still surface.
+
+    Distributions do not check their arguments meanwhile: a check depends on data, which a graph cannot.
+    """
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    level, validates = logger.level, Distribution._validate_args
+    Distribution.set_default_validate_args(False)
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -259,3 +264,4 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+        Distribution.set_default_validate_args(validates)

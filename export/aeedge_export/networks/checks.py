@@ -41,17 +41,17 @@ def check_repeatable(model: AdaptedAutoencoder) -> None:
         raise ExportError(
             "the encoder draws random numbers: two calls give two latents; return the mean, or name it with latent"
         )
-    image = model.decode(latent)
-    both = model.encode(torch.cat([first, second]))
-    if not _close(latent, both[:1]) or not _close(image, model.decode(both)[:1]):
-        raise ExportError(
-            "two images at once give other results than one alone: a batch of 1 is baked into the network, or images "
-            "of a batch depend on each other; export it with a free batch, in evaluation mode"
-        )
+    image, other = model.decode(latent), model.encode(second)
     if not _close(image, model.decode(latent)):
         raise ExportError(
             "the decoder uses values that the encoder left behind (a skip around the bottleneck), or random numbers; "
             "it must depend on the latent alone"
+        )
+    both = model.encode(torch.cat([first, second]))
+    if not (_close(latent, both[:1]) and _close(other, both[1:]) and _close(image, model.decode(both)[:1])):
+        raise ExportError(
+            "two images at once give other results than one alone: a batch of 1 is baked into the network, or images "
+            "of a batch depend on each other; export it with a free batch, in evaluation mode"
         )
 
 

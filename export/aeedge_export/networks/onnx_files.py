@@ -58,11 +58,11 @@ def adapt_onnx(
     with torch.no_grad():
         geometry = find_geometry(raw_run(probe), channels, layouts=layouts, patch=size or tile or fixed)
     model = OnnxAutoencoder(first, second, geometry, scale).eval()
-    return finished(model, whole)  # type: ignore[return-value]
+    return finished(model, whole)
 
 
 def _half(source: Path | str | bytes, role: str, choice: str | int | None) -> OnnxHalf:
-    name = _name(source, role)
+    name = f"the {role}" if isinstance(source, bytes) else str(source)
     return OnnxHalf(read_onnx(source, name), name, choice)
 
 
@@ -73,7 +73,3 @@ def _layouts(shape: tuple[int | str | None, ...]) -> list[bool]:
     sizes = {last: shape[3 if last else 1] for last in (False, True)}
     fixed = [last for last, size in sizes.items() if size in (1, 3)]
     return fixed or [last for last, size in sizes.items() if not isinstance(size, int)]
-
-
-def _name(source: Path | str | bytes, role: str) -> str:
-    return f"the {role}" if isinstance(source, bytes) else str(source)

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +14,13 @@ from aeedge_export.errors import ExportError
 from aeedge_export.latents import crops
 from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.networks.checks import check_repeatable, reconstruction_psnr
-from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry
+from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry, one_line
 from aeedge_export.networks.halves import Name, Network, find_halves
 from aeedge_export.networks.pixels import RANGES, PixelRange, Pixels, pixel_range
 from aeedge_export.networks.tensors import Choice
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
+
+Adapted = TypeVar("Adapted", bound=AdaptedAutoencoder)
 
 PIXELS_ON_TRIAL, SIDE = 1 << 19, 256
 """Pixels on which pixel ranges are compared, in crops of at most this side."""
@@ -59,7 +62,7 @@ def adapt(
     """
     if sum(option is not None for option in (size, tile, whole)) > 1:
         raise ArgumentError("size, tile and whole cannot be combined; give one of them")
-    halves = find_halves(copy.deepcopy(network), encode, decode)
+    halves = find_halves(_copied(network), encode, decode)
     scale = pixel_range(pixels)
     encoder, decoder = (half.eval().float().cpu() for half in (halves.encoder, halves.decoder))
     probe = AdaptedAutoencoder(encoder, decoder, Geometry(3, (1, 1), 1), scale, latent, output)
@@ -69,7 +72,16 @@ def adapt(
     return finished(model, whole)
 
 
-def finished(model: AdaptedAutoencoder, whole: int | None) -> AdaptedAutoencoder:
+def _copied(network: Network) -> Network:
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # tensors that were computed, open files, locks
+        raise ExportError(
+            f"the network cannot be copied ({one_line(error)}); build it anew and load its weights"
+        ) from error
+
+
+def finished(model: Adapted, whole: int | None) -> Adapted:
     """Return the model after the last checks, with its pixel limit.
 
     Raises:
@@ -81,7 +93,7 @@ def finished(model: AdaptedAutoencoder, whole: int | None) -> AdaptedAutoencoder
     check_repeatable(model)
     model.whole = whole or 0
     with torch.no_grad():
-        latent = model.encode(torch.rand(1, model.channels, *model.stride))
+        latent = model.encode(torch.zeros(1, model.channels, *model.stride))
         model.differentiable = _is_differentiable(model, latent)
     return model
 

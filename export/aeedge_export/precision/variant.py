@@ -32,7 +32,7 @@ from aeedge_runtime.bundle.quantizer import dequantize, to_steps
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.coding.tiling import cut_patches, pad_to_stride
 from aeedge_runtime.errors import ArgumentError
-from aeedge_runtime.inference.backend import default_threads
+from aeedge_runtime.inference.processors import default_threads
 from aeedge_runtime.inference.session import SessionOptions, open_session
 
 ERROR_LIMITS = {"encoder": 0.02, "decoder": 0.5}

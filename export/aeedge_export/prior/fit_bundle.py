@@ -34,6 +34,9 @@ ONE_GROUP = 64
 GROUP_SHARES = (0.1, 0.15, 0.25, 0.5)
 """Shares of the channels in the groups of a larger latent, as in `photo`."""
 
+IMAGES = 1000
+"""Images whose latents are fitted to, at most: more change little, and all are in memory."""
+
 CALIBRATION = 24
 """Images that the tables of the prior are counted on."""
 
@@ -76,7 +79,7 @@ def fit_prior(
     old = Bundle.load(bundle)
     _require_suitable(old)
     base = networks_of(old)
-    calibration, held_out = split_images(base, data, most=None)
+    calibration, held_out = split_images(base, data, most=IMAGES)
     say(f"latents of {len(calibration)} images")
     outputs = encoder_outputs(old.read("encoder.onnx"), base, calibration)
     latents = [torch.from_numpy(latent) for output in outputs for latent in output[0]]
@@ -102,6 +105,8 @@ def _require_suitable(bundle: Bundle) -> None:
     facts = bundle.manifest
     for half in ("encoder", "decoder"):
         bundle.require(half, "fitting a prior")
+    if set(facts.precision.values()) != {"fp32"}:
+        raise ArgumentError(f"{bundle} is in reduced precision; start from the float32 bundle")
     if facts.prior.kind != "factorized":
         raise ArgumentError(f"{bundle} has an exact prior already")
     if facts.image.patched:

@@ -71,6 +71,7 @@ class Encoder:
 
     Attributes:
         original: the images as they are to come back, uint8 [N, H, W, 1 or C].
+        grid: their tiles.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Encoder:
         self._bundle, self._networks = bundle, networks
         self._pixels, self._alpha, self._gray, self._sections = pixels, alpha, gray, sections
         self._stored_tiles, self._error = stored_tiles, error
-        self._grid = TileGrid(*pixels.shape[:3])
+        self.grid = TileGrid(*pixels.shape[:3])
         self.original = _as_returned(pixels, gray)
         self._tall = self.original.reshape(-1, *self.original.shape[2:])
         self._found: Candidates | None = None
@@ -105,25 +106,61 @@ class Encoder:
             quality: 1..100.
             most_bytes: streams of more bytes are taken only if all are.
         """
-        learned = self._learned(quality, self._latents, self._sections)
+        learned = self._learned(quality)
         ways = [_Coded(write_stream(learned))]
         if self._stored_tiles:
             ways += self._with_tiles(quality, sum(map(len, learned.chunks)))
         fitting = [way for way in ways if most_bytes is None or len(way.data) <= most_bytes]
         return self._cheapest(fitting or ways, quality).data
 
+    def base(self, quality: int) -> Stream:
+        """Return the stream of the network with the candidate tiles, if there are any, stored."""
+        if self._candidates().tiles.all() or not self._candidates().tiles.any():
+            return self._learned(quality)
+        return self._with_some(quality, self._candidates().tiles)
+
+    def whole(self, quality: int) -> Stream:
+        """Return the stream of which every tile is stored."""
+        if self._all is None:
+            self._all = self._store_all(self.original)
+        return self._without_symbols(quality, self._all)
+
+    def whole_of(self, quality: int, images: Pixels) -> Stream:
+        """Return the stream of which every tile is stored, of other images of the same shape."""
+        return self._without_symbols(quality, self._store_all(images))
+
+    def store(self, held: Map, planes: Pixels, *, png: bool = False) -> TileBlobs:
+        """Return tiles with the blobs of planes.
+
+        Args:
+            held: bool [tile rows of all images, tile columns].
+            planes: uint8 [N * H, W, C]; what is not held is made black.
+            png: as in `encode_blob`.
+        """
+        blobs = []
+        for box in self.grid.boxes(held):
+            place = self.grid.pixels(box)
+            part = planes[place.top : place.bottom, place.left : place.right]
+            mask = self.grid.spread(held, box)
+            blobs.append(encode_blob(part if mask is None else np.where(mask[..., None], part, np.uint8(0)), png=png))
+        return TileBlobs(self.grid, held, tuple(blobs), alpha=planes.shape[2] in (2, 4))
+
     def _with_tiles(self, quality: int, payload_bytes: int) -> list[_Coded]:
         surely_less = payload_bytes <= least_bytes(self._tall)
-        if self._grid.rows == self._grid.columns == 1 and self._error is None and surely_less:
+        if self.grid.rows == self.grid.columns == 1 and self._error is None and surely_less:
             return []  # a batch of small images of which none would gain: looking at each takes longer than coding
+        candidates = self._candidates()
+        found = []
+        if candidates.tiles.any() and not candidates.tiles.all():
+            found.append(_Coded(write_stream(self._with_some(quality, candidates.tiles))))
+        if candidates.whole or not surely_less:
+            found.append(_Coded(write_stream(self.whole(quality)), exact=True))
+        return found
+
+    def _candidates(self) -> Candidates:
         if self._found is None:
             self._found = find_candidates(self.original)
-        found = []
-        if self._found.tiles.any() and not self._found.tiles.all():
-            found.append(self._code_some(quality, self._found.tiles))
-        if self._found.whole or not surely_less:
-            found.append(self._code_all(quality, png=not self._found.tiles.any()))
-        return found
+        return self._found
 
     def _cheapest(self, ways: list[_Coded], quality: int) -> _Coded:
         if self._error is None:
@@ -141,37 +178,32 @@ class Encoder:
 
         return min(worthy, key=cost)
 
-    def _learned(self, quality: int, latents: BlockLatents, sections: Mapping[int, bytes]) -> Stream:
-        chunks, symbol_hash = write_chunks(latents, quality, self._bundle, self._prior, self._workers)
-        return replace(self._empty(quality), chunks=chunks, symbol_hash=symbol_hash, sections=sections)
+    def _learned(self, quality: int) -> Stream:
+        return self._coded(quality, self._latents, self._sections)
 
-    def _code_some(self, quality: int, held: Map) -> _Coded:
+    def _with_some(self, quality: int, held: Map) -> Stream:
         if self._some is None:
             latents = BlockLatents(self._bundle, self._networks, fill_tiles(self._pixels, held))
-            self._some = _Some(self._store(held, self._tall, png=False), latents)
-        sections = {**self._sections, TILES: pack_tiles(self._some.tiles)}
-        return _Coded(write_stream(self._learned(quality, self._some.latents, sections)))
+            self._some = _Some(self.store(held, self._tall), latents)
+        tiles = self._some.tiles
+        stream = self._coded(quality, self._some.latents, {**self._sections, TILES: pack_tiles(tiles)})
+        return replace(stream, tiles=tiles)
 
-    def _code_all(self, quality: int, *, png: bool) -> _Coded:
-        if self._all is None:
-            planes = self._tall
-            if self._alpha is not None:
-                planes = np.concatenate([planes, self._alpha.reshape(*planes.shape[:2], 1)], axis=2)
-            self._all = self._store(np.ones(self._grid.shape, np.bool_), planes, png=png)
+    def _store_all(self, images: Pixels) -> TileBlobs:
+        planes = images.reshape(self._tall.shape)
+        if self._alpha is not None:
+            planes = np.concatenate([planes, self._alpha.reshape(*planes.shape[:2], 1)], axis=2)
+        every = np.ones(self.grid.shape, np.bool_)
+        return self.store(every, planes, png=not self._candidates().tiles.any())
+
+    def _without_symbols(self, quality: int, tiles: TileBlobs) -> Stream:
         sections = {key: data for key, data in self._sections.items() if key != ALPHA}
-        stream = replace(self._empty(quality), sections={**sections, TILES: pack_tiles(self._all)})
-        return _Coded(write_stream(stream), exact=True)
+        return replace(self._empty(quality), sections={**sections, TILES: pack_tiles(tiles)}, tiles=tiles)
+
+    def _coded(self, quality: int, latents: BlockLatents, sections: Mapping[int, bytes]) -> Stream:
+        chunks, symbol_hash = write_chunks(latents, quality, self._bundle, self._prior, self._workers)
+        return replace(self._empty(quality), chunks=chunks, symbol_hash=symbol_hash, sections=sections)
 
     def _empty(self, quality: int) -> Stream:
         count, height, width, _ = self._pixels.shape
         return Stream(self._bundle.stream_id, quality, count, width, height, self._gray, (b"",), 0)
-
-    def _store(self, held: Map, planes: Pixels, *, png: bool) -> TileBlobs:
-        """Tiles with blobs of planes, uint8 [N * H, W, C], black where a tile of a box is not held."""
-        blobs = []
-        for box in self._grid.boxes(held):
-            place = self._grid.pixels(box)
-            part = planes[place.top : place.bottom, place.left : place.right]
-            mask = self._grid.spread(held, box)
-            blobs.append(encode_blob(part if mask is None else np.where(mask[..., None], part, np.uint8(0)), png=png))
-        return TileBlobs(self._grid, held, tuple(blobs), alpha=planes.shape[2] in (2, 4))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
-from ..inference.backend import default_threads
+from ..inference.processors import default_threads
 from ..inference.session import CPU, Session, SessionOptions, open_session
 from ..profiling import staged
 from .passes import Graph

@@ -86,6 +86,23 @@ def load_picture(source: Source, channels: int | None = None, *, max_pixels: int
     return match_channels(picture, channels)
 
 
+def probe_size(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> tuple[int, int]:
+    """Return rows and columns of the picture that `load_picture` would read, without decoding it.
+
+    Args:
+        source: path, or bytes of a file.
+
+    Raises:
+        ImageError, LimitError: as `load_picture`; damage to the samples is not found.
+    """
+    with _opened(source) as (image, _, name):
+        from .modes import is_sideways
+
+        check_size(*image.size, MAX_PIXELS, name)
+        width, height = image.size
+        return (width, height) if is_sideways(image) else (height, width)
+
+
 def _is_pil(source: object) -> TypeGuard[Image]:
     """Return whether an object is an image of Pillow or of a plugin, without importing Pillow."""
     names = [(kind.__module__, kind.__name__) for kind in type(source).__mro__]

@@ -72,6 +72,12 @@ def read_plain(
     return _planes(plain), icc, exif, tuple(notes)
 
 
+def is_sideways(image: Image.Image) -> bool:
+    """Return whether the EXIF orientation of an opened image swaps its rows and columns."""
+    turn, _ = read_exif(image, [])
+    return turn in (5, 6, 7, 8)
+
+
 def _planes(image: Image.Image) -> NDArray[np.uint8]:
     """Return samples, uint8 [H, W, C]; in slabs of rows, because Pillow makes two copies of what it converts."""
     planes = np.empty((image.height, image.width, len(image.getbands())), np.uint8)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module, metadata
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -104,29 +103,3 @@ def _telemetry_off() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(_NO_TELEMETRY, None)
-
-
-def default_threads() -> int:
-    """Return how many physical cores this process may use, within the quota of its control groups."""
-    if not hasattr(os, "sched_getaffinity"):
-        return max((os.cpu_count() or 2) // 2, 1)
-    processors = sorted(os.sched_getaffinity(0))
-    cores = {_siblings(processor) for processor in processors}
-    return max(min(len(cores), _quota()), 1)
-
-
-def _siblings(processor: int) -> str:
-    path = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
-    try:
-        return path.read_text()
-    except OSError:
-        return str(processor)
-
-
-def _quota() -> int:
-    """Whole processors that the control group grants, a large number without a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):
-        return 1 << 16

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from ..arrays import whole
 from ..errors import ArgumentError, BundleError, DeviceError
 from ..notices import notice
-from .backend import INSTALL_CUDA, default_threads, installed_backends, load_backend
+from .backend import INSTALL_CUDA, installed_backends, load_backend
 from .cuda_graphs import CapturedRunner
+from .processors import default_threads
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"

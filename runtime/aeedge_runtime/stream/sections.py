@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import zlib
 from collections.abc import Sequence
 
@@ -11,9 +10,10 @@ import numpy as np
 
 from ..arrays import Pixels
 from ..errors import ArgumentError, LimitError, StreamError
-from ..limits import MAX_NAME_BYTES, MAX_SECTION_BYTES
+from ..limits import MAX_SECTION_BYTES
 from ..profiling import staged
 from .container import ALPHA, EXIF, ICC, NAMES
+from .names import name_fault
 
 _CONTENTS = {
     ALPHA: ("alpha plane, packed,", "remove it, or use a smaller image"),
@@ -97,8 +97,8 @@ def pack_names(names: Sequence[bytes]) -> bytes:
         ArgumentError: a name that `unpack_names` would refuse.
     """
     plain = b"".join(name + b"\0" for name in names)
-    if fault := _name_fault(plain, names):
-        raise ArgumentError(f"names: {fault}")
+    if fault := name_fault(plain, names):
+        raise ArgumentError(f"names: {fault}; rename it")
     if len(plain) > MAX_SECTION_BYTES:
         raise ArgumentError(
             f"names: {len(plain)} bytes, the limit is {MAX_SECTION_BYTES}; put fewer images in a stream"
@@ -107,7 +107,7 @@ def pack_names(names: Sequence[bytes]) -> bytes:
 
 
 def unpack_names(data: bytes, count: int) -> list[bytes]:
-    """Return the names of `count` images: relative paths of plain components, all different.
+    """Return the names of `count` images: relative paths of plain components, all different, safe on every system.
 
     Raises:
         StreamError: the section is damaged, or a name could reach outside a folder.
@@ -117,26 +117,9 @@ def unpack_names(data: bytes, count: int) -> list[bytes]:
     if found != count or not plain.endswith(b"\0"):
         raise StreamError(f"names section: {found} names, expected {count}; the stream is damaged, get it again")
     names = plain[:-1].split(b"\0")
-    if fault := _name_fault(plain, names):
+    if fault := name_fault(plain, names):
         raise StreamError(f"names section: {fault}; the stream is damaged or forged")
     return names
-
-
-_NO_PATH = re.compile(rb"(?:\A|(?<=[/\0]))\.{0,2}[/\0]|[^\0]{%d}" % (MAX_NAME_BYTES + 1))
-"""Matches, in NUL-terminated names, a path component that is empty, "." or "..", or a name that is too long."""
-
-
-def _name_fault(plain: bytes, names: Sequence[bytes]) -> str:
-    """Return what is wrong with names, or ""; `plain` holds them NUL-terminated."""
-    if len(set(names)) != len(names):
-        return "a name occurs twice"
-    if plain.count(b"\0") != len(names):
-        return "a name contains a NUL byte, so it is not a relative path"
-    if found := _NO_PATH.search(plain):
-        start = plain.rfind(b"\0", 0, found.start()) + 1
-        name = plain[start : plain.index(b"\0", start)]
-        return f"{name[:64]!r} is not a relative path of at most {MAX_NAME_BYTES} bytes without '.' and '..'"
-    return ""
 
 
 def _inflate(data: bytes, limit: int, what: str) -> bytes:

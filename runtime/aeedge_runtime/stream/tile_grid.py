@@ -126,6 +126,18 @@ class TileGrid:
         widths = np.diff([self._column(column) for column in range(box.left, box.right + 1)])
         return np.repeat(np.repeat(marked, heights, axis=0), widths, axis=1)
 
+    def pixels_of(self, held: Map) -> Map:
+        """Return which pixels are of marked tiles, bool [N, H, W]; `held` is bool [shape]."""
+        mask = self.spread(held, Rectangle(0, self.shape[0], 0, self.columns))
+        size = self.count, self.height, self.width
+        return np.ones(size, np.bool_) if mask is None else mask.reshape(size)
+
+    def tiles_of(self, marked: Map) -> Map:
+        """Return which tiles have a marked pixel, bool [shape]; `marked` is bool [N, H, W]."""
+        tall = marked.reshape(-1, self.width)
+        across = np.logical_or.reduceat(tall, self.column_edges(), axis=1)
+        return np.asarray(np.logical_or.reduceat(across, self.row_edges(), axis=0), np.bool_)
+
     def _row(self, row: int) -> int:
         image, row = divmod(row, self.rows)
         return image * self.height + row * TILE

@@ -121,7 +121,7 @@ export class ChunkDecoder {
     const coder = this.#coder;
     if (!coder) return NO_WORDS;
     if (count && coder.zeroStart)
-      throw new StreamError(`chunk: raw words beside a lane that starts from 0; ${GET_AGAIN}`);
+      throw new StreamError(`chunk: raw words with a lane that starts from 0; ${GET_AGAIN}`);
     const left = coder.end - coder.position;
     if (!last) {
       if (count > left) throw new StreamError(`chunk: ${left} words left for ${count} raw words; ${GET_AGAIN}`);

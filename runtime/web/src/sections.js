@@ -123,17 +123,20 @@ function encodeName(name) {
   return bytes;
 }
 
+/** A component that is empty, ends in a dot or a space, or is a device of Windows: see "Names" in FORMAT.md. */
+const UNSAFE_PART = /^$|[. ]$|^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i;
+
 /**
  * What is wrong with names, or "".
  *
  * @param {readonly string[]} names
  */
 function nameFault(names) {
-  if (new Set(names).size !== names.length) return "a name comes twice";
+  if (new Set(names).size !== names.length) return "a name occurs twice";
   for (const name of names) {
     const parts = name.split("/");
-    if (isTooLong(name) || name.includes("\0") || parts.some((part) => part === "" || part === "." || part === "..")) {
-      return `${JSON.stringify(name.slice(0, 64))} is not a relative path of at most ${MAX_NAME_BYTES} bytes without "." and ".."`;
+    if (isTooLong(name) || /[\0\\:]/.test(name) || parts.some((part) => UNSAFE_PART.test(part))) {
+      return `${JSON.stringify(name.slice(0, 64))} is not a relative path of at most ${MAX_NAME_BYTES} bytes that is safe on every system`;
     }
   }
   return "";

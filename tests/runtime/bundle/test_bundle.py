@@ -188,7 +188,7 @@ def entry(name: str, mode: int = stat.S_IFREG | 0o644, method: int = zipfile.ZIP
         (entry("golden/"), "name that is not allowed"),
         (entry("link", stat.S_IFLNK | 0o777), "not a plain file"),
         (entry("fifo", stat.S_IFIFO | 0o777), "not a plain file"),
-        (entry("encoder.onnx"), "comes twice"),
+        (entry("encoder.onnx"), "occurs twice"),
         (entry("bomb", method=zipfile.ZIP_DEFLATED), "is compressed"),
         (entry("extra"), "manifest does not list"),
         (zip_of(files_of(BUNDLES / "tiny-conv"), zipfile.ZIP_DEFLATED), "is compressed"),

@@ -357,4 +357,4 @@ def test_raw_words_beside_a_zero_start():
     symbols = [0, 1] * 12
     data = forge(symbols, [1], zero_start=True)
     assert data[0] & 15 == ZERO_START
-    refuse(data, len(symbols), "raw words beside a lane that starts from 0")
+    refuse(data, len(symbols), "raw words with a lane that starts from 0")

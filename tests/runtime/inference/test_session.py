@@ -26,7 +26,7 @@ from aeedge_runtime import (
 from aeedge_runtime.doctor import SMOKE_MODEL
 from aeedge_runtime.inference import backend, hardware
 from aeedge_runtime.inference import session as session_module
-from aeedge_runtime.inference.backend import backend_fault, default_threads, installed_backends, load_backend
+from aeedge_runtime.inference.backend import backend_fault, installed_backends, load_backend
 from aeedge_runtime.inference.session import CPU, CUDA, FATAL, Session, SessionOptions, open_session, provider_name
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -209,16 +209,6 @@ def test_options_are_validated() -> None:
     for wrong in ({"device": "tpu"}, {"device": 3}, {"threads": -1}, {"threads": 2.0}):
         with pytest.raises(ArgumentError):
             SessionOptions(**wrong)  # type: ignore[arg-type]
-
-
-def test_default_threads_are_the_cores_at_hand(monkeypatch) -> None:
-    assert 1 <= default_threads() <= (os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-        assert default_threads() == 1
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(100, 108)))  # no such processor: no siblings
-        monkeypatch.setattr(backend, "_quota", lambda: 3)
-        assert default_threads() == 3
 
 
 def test_one_distribution_is_installed() -> None:

@@ -264,7 +264,7 @@ def test_without_a_model_a_folder_called_so_is_not_taken(aeedge, draw, conv, tmp
 @pytest.mark.parametrize(("flag", "value"), [("--max-bytes", 200), ("--target-bpp", 1.3), ("--target-psnr", 27.5)])
 def test_targets_reach_the_codec(aeedge, conv, draw, tmp_path, flag, value):
     image = draw(tmp_path / "a.png", 40, 30)
-    done = aeedge("compress", image, "-m", conv, flag, value, "--json")
+    done = aeedge("compress", image, "-m", conv, flag, value, "--no-stored-tiles", "--json")
     assert done.code == 0
     result = done.json["results"][0]
     assert result["bytes"] == (tmp_path / "a.png.aee").stat().st_size
@@ -282,8 +282,9 @@ def test_a_rate_beyond_any_stream_is_no_limit(aeedge, conv, draw, tmp_path):
 
 def test_the_quality_found_is_said(aeedge, conv, draw, tmp_path):
     image = draw(tmp_path / "a.png", 40, 30)
-    found = aeedge("compress", image, "-m", conv, "--max-bytes", 200, "--json").json["results"][0]["quality"]
-    assert f", quality {found}\n" in aeedge("compress", image, "-m", conv, "--max-bytes", 200, "--force").text
+    words = ("compress", image, "-m", conv, "--max-bytes", 200, "--no-stored-tiles")
+    found = aeedge(*words, "--json").json["results"][0]["quality"]
+    assert f", quality {found}\n" in aeedge(*words, "--force").text
 
 
 def test_a_limit_that_cannot_be_met_names_the_smallest_size(aeedge, conv, draw, tmp_path):
@@ -374,3 +375,64 @@ def test_an_unreadable_file_is_named_and_the_others_done(aeedge, draw, conv, tmp
     assert done.code == 1
     assert done.errors == [f"error: {denied}: cannot be read: Permission denied; name an existing, readable file"]
     assert (tmp_path / "out/a.png.aee").exists()
+
+
+def page(path: Path, photograph: bool) -> np.ndarray:
+    """Write dark marks on white, with a photograph in a corner or without, and return the pixels."""
+    random = np.random.default_rng(5)
+    marks = (random.random((64, 64)) < 0.15).repeat(3, 0).repeat(3, 1)
+    found = np.where(marks[..., None], 20, 255).astype(np.uint8).repeat(3, 2)
+    if photograph:
+        rows, columns = np.mgrid[:64, :64]
+        waves = 127 + 60 * np.sin(rows / 9)[..., None] + 50 * np.cos(columns / 7)[..., None]
+        found[:64, :64] = np.clip(waves + random.normal(0, 3, (64, 64, 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(found).save(path)
+    return found
+
+
+def test_a_drawing_is_lossless_and_the_report_says_so(aeedge, conv, tmp_path):
+    original = page(tmp_path / "a.png", photograph=False)
+    done = aeedge("compress", tmp_path / "a.png", "-m", conv)
+    assert "lossless" in done.text
+    assert "lossless" in aeedge("info", tmp_path / "a.png.aee").text
+    aeedge("decompress", tmp_path / "a.png.aee", "-m", conv, "-o", tmp_path / "b.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "b.png"), original)
+
+
+def test_stored_tiles_are_counted_and_can_be_turned_off(aeedge, conv, tmp_path):
+    page(tmp_path / "a.png", photograph=True)
+    facts = aeedge("compress", tmp_path / "a.png", "-m", conv, "--json").json["results"][0]
+    assert (facts["stored_tiles"], facts["tiles"], facts["max_error"]) == (8, 9, None)
+    assert "8 of 9 tiles stored exactly" in aeedge("info", tmp_path / "a.png.aee").text
+    done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--json", "--no-stored-tiles", "--force")
+    more = done.json["results"][0]
+    assert more["stored_tiles"] == 0
+    assert more["bytes"] > facts["bytes"]
+
+
+@pytest.mark.parametrize("error", [0, 6])
+def test_a_bound_is_kept_shown_and_verified(aeedge, conv, tmp_path, error):
+    original = page(tmp_path / "a.png", photograph=True)
+    done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--max-error", error, "--verify", "--json")
+    assert done.json["results"][0]["max_error"] == error
+    assert aeedge("info", tmp_path / "a.png.aee", "--json").json["stream"]["max_error"] == error
+    aeedge("decompress", tmp_path / "a.png.aee", "-m", conv, "-o", tmp_path / "b.png")
+    assert np.abs(pixels(tmp_path / "b.png").astype(int) - original).max() <= error
+
+
+def test_a_bound_that_is_broken_is_found_by_verify(aeedge, conv, tmp_path, monkeypatch):
+    page(tmp_path / "a.png", photograph=True)
+    monkeypatch.setattr("aeedge_runtime.coding.bounded.MOST_STEPPED", 0)
+    monkeypatch.setattr("aeedge_runtime.codec.add_residual", lambda bound, canvas: None)
+    done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--max-error", 6, "--verify")
+    assert done.code == 1
+    assert "at most 6 is allowed" in done.stderr
+    assert not (tmp_path / "a.png.aee").exists()
+
+
+def test_a_bound_and_a_rate_cannot_be_combined(aeedge, conv, tmp_path):
+    page(tmp_path / "a.png", photograph=False)
+    for other in (["--quality", 50], ["--max-bytes", 900], ["--no-stored-tiles"]):
+        done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--max-error", 6, *other)
+        assert done.code == 2
+        assert "cannot be combined" in done.stderr

@@ -43,6 +43,15 @@ def test_report_csv_and_json_are_written(aeedge, conv, photos, tmp_path):
     assert summary["verdict"]
 
 
+def test_files_that_are_left_out_are_named_and_cost_the_exit_code(aeedge, conv, photos, tmp_path):
+    (photos / "broken.png").write_bytes(b"not an image")
+    out = tmp_path / "out"
+    done = aeedge("eval", conv, "--data", photos, "-o", out, "--no-ms-ssim", *QUICK)
+    assert done.code == 1
+    (left_out,) = json.loads((out / "summary.json").read_text())["data"]["left_out"]
+    assert left_out.startswith(str(photos / "broken.png"))
+
+
 def test_bytes_are_those_of_the_real_stream(aeedge, conv, photos, tmp_path):
     out = tmp_path / "out"
     assert aeedge("eval", conv, "--data", photos, "-o", out, "--no-ms-ssim", *QUICK).code == 0

@@ -60,9 +60,9 @@ def test_half_a_bundle_is_refused_before_any_work(aeedge, gray, dense, tmp_path)
 
 
 def test_notes_of_the_input_are_told(aeedge, vae, dense, tmp_path):
-    image = tmp_path / "colour.png"
+    image = tmp_path / "color.png"
     Image.new("RGB", (8, 8), "red").save(image)
     done = aeedge("reconstruct", dense, image, "-o", tmp_path / "out.png", "--json")
-    assert done.json["results"][0]["warnings"] == ["colour was reduced to gray: this model takes gray images"]
+    assert done.json["results"][0]["warnings"] == ["color was reduced to gray: this model takes gray images"]
     done = aeedge("sample", vae, "--posterior", image, "-n", 2, "-o", tmp_path / "grid.png")
-    assert (done.code, done.stderr.count("colour was reduced to gray")) == (0, 1)
+    assert (done.code, done.stderr.count("color was reduced to gray")) == (0, 1)

@@ -96,14 +96,83 @@ def test_files_smaller_than_a_patch_are_named_and_skipped(tmp_path):
     assert len(trained) + len(run_images(config, "held-out")) == 9
 
 
-def test_colors_that_a_model_of_gray_does_not_see_are_told(tmp_path):
+def test_changes_on_reading_are_reported_as_compress_does(tmp_path, monkeypatch):
     write_images(tmp_path, [(28, 28)] * 3)
     for number in range(3):
         Image.new("L", (28, 28)).save(tmp_path / f"gray{number}.png")
     data = DataConfig(source=str(tmp_path), held_out=0.1)
-    with pytest.warns(AeedgeWarning, match="color images, and the model has 1 channel; they are converted to gray"):
+    with pytest.warns(AeedgeWarning, match=r"images?: colou?r was reduced to gray"):
         images = open_dataset(data, 1)
     assert images.image(0).shape == (28, 28, 1)
+    monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
+    images = FolderImages(tmp_path, [tmp_path / "0.png", tmp_path / "1.png"], 1)
+    with pytest.warns(AeedgeWarning, match=r"0\.png: colou?r was reduced to gray.* \(shown once\)"):
+        images.image(0)
+    images.image(1)
+
+
+def test_what_a_folder_leaves_out_is_said_once(tmp_path):
+    write_images(tmp_path / "set", [(8, 8)] * 4)
+    write_images(tmp_path / "elsewhere", [(8, 8)])
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("notes.txt", ".hidden.png"):
+        (tmp_path / "set" / name).touch()
+    data = DataConfig(source=str(tmp_path / "set"), held_out=0.25)
+    with pytest.warns(AeedgeWarning) as caught:
+        open_dataset(data, 3, "train")
+    found = " ".join(str(warning.message) for warning in caught)
+    assert len(caught) == 3
+    assert all(text in found for text in ("1 linked folder", "1 file left out", "1 hidden file"))
+    open_dataset(data, 3, "held-out")
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    write_images(tmp_path, [(8, 8)] * 4)
+    (tmp_path / "closed").mkdir()
+    listed = os.scandir
+
+    def scan(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.warns(AeedgeWarning, match="1 file left out: .*closed"):
+        assert len(FolderImages(tmp_path, image_paths(tmp_path), 3)) == 4
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    write_images(tmp_path, [(8, 8)] * 2)
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.warns(AeedgeWarning, match="1 file left out"):
+        assert len(image_paths(tmp_path, warn=True)) == 2
+    with pytest.warns(AeedgeWarning, match=r"pipe\.png"):
+        assert len(FolderImages(tmp_path, [tmp_path / "0.png", tmp_path / "pipe.png"], 3)) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, ZeroDivisionError])
+def test_whatever_a_plugin_raises_on_a_damaged_file_is_no_crash(tmp_path, monkeypatch, error):
+    write_images(tmp_path, [(8, 8)] * 2)
+    opened, damaged = Image.OPEN["PNG"][0], (tmp_path / "1.png").read_bytes()
+
+    def fail(file, name):
+        if file.read() == damaged:
+            raise error("damaged")
+        file.seek(0)
+        return opened(file, name)
+
+    monkeypatch.setitem(Image.OPEN, "PNG", (fail, Image.OPEN["PNG"][1]))
+    with pytest.warns(AeedgeWarning, match=r"1 file left out: .*1\.png"):
+        assert len(FolderImages(tmp_path, image_paths(tmp_path), 3)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")  # of Pillow
+def test_damaged_exif_costs_no_image(tmp_path):
+    write_images(tmp_path, [(8, 6)])
+    exif = b"Exif\0\0II*\0\xff\xff\xff\x7f"
+    Image.open(tmp_path / "0.png").save(tmp_path / "1.jpg", exif=exif)
+    images = FolderImages(tmp_path, image_paths(tmp_path), 3)
+    assert [images.image(index).shape for index in range(2)] == [(8, 6, 3)] * 2
 
 
 @pytest.mark.parametrize("fault", ["broken", "cut", "small"])

@@ -114,3 +114,12 @@ def test_a_run_whose_best_loss_was_written_as_infinite_loads_and_goes_on(tmp_pat
     assert load_run(tmp_path / "run").summary["loss"] is None
     train(config(max_steps=6), tmp_path / "run", hardware=CPU, resume=True)
     assert load_run(tmp_path / "run").summary["loss"] > 0
+
+
+def test_counters_follow_steps_and_validations():
+    counters = Counters().after_step(0.5, {"loss": 2.0}).after_step(1.0, {"loss": 4.0})
+    assert (counters.step, counters.epoch, counters.training_means()) == (2, 1.0, {"loss": 3.0})
+    first = counters.after_validation(5.0)
+    assert (first.best_loss, first.best_step, first.stale, first.training_means()) == (5.0, 2, 0, {})
+    worse = first.after_step(1.5, {"loss": 1.0}).after_validation(6.0)
+    assert (worse.loss, worse.best_loss, worse.best_step, worse.stale) == (6.0, 5.0, 2, 1)

@@ -57,6 +57,6 @@ def test_several_runs_give_the_mean_of_their_weights(tmp_path):
         mean = (first + models[1].state_dict()[name]) / 2
         torch.testing.assert_close(weights[name].float(), mean, atol=1e-3, rtol=1e-3)
     write_checkpoint(checkpoint_path(runs[1], "best"), {"model.other": torch.zeros(2)}, Counters())
-    with pytest.raises(InputError, match="another network"):
+    with pytest.raises(InputError, match="second: the network is not that of"):
         release_weights(runs, tmp_path / "no.safetensors")
     assert not (tmp_path / "no.safetensors").exists()

@@ -1,0 +1,10 @@
+import pytest
+
+from aeedge.extras import require_report
+from aeedge_runtime import AeedgeError
+
+
+def test_a_missing_library_is_named_with_its_remedy():
+    require_report(["json"], "the picture needs")
+    with pytest.raises(AeedgeError, match=r'found no nothere, which the picture needs; .*"aeedge\[report\]"'):
+        require_report(["json", "nothere"], "the picture needs")
