@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
 from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.checks.parity_gate import measure_parity
-from aeedge_export.checks.quality_monotonic import check_ladder
+from aeedge_export.checks.quality_monotonic import check_ladder, ladder_images
 from aeedge_export.draft import Progress, build_draft
 from aeedge_export.golden import golden_files
 from aeedge_export.precision.request import Request, check_half
@@ -117,7 +117,7 @@ def export_source(
     facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": _threshold_line(draft.anomaly, source)}
     if source.model.exact_prior:
         say("quality ladder: qualities from 1 to 100 on real images")
-        facts["ladder"] = check_ladder(codec, source.model, source.calibration)
+        facts["ladder"] = check_ladder(codec, ladder_images(source.model, source.calibration))
     if request is not None:
         variant = derive(draft.bundle(), request, source.calibration, source.held_out, say)
         return _write_variant(variant, target, only, facts, force=force)

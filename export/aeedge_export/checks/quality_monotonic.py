@@ -55,13 +55,17 @@ def ladder_faults(rungs: Sequence[Rung]) -> list[str]:
     return faults
 
 
-def check_ladder(codec: Codec, model: Autoencoder, images: Sequence[NDArray[np.uint8]]) -> str:
-    """Measure the ladder on crops of a few images, warn of the first fault, and describe the result in one line.
+def ladder_images(model: Autoencoder, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Return crops of a few images to compare qualities on."""
+    return crops(images[:IMAGES], model, IMAGES * SIDE**2, SIDE)
+
+
+def check_ladder(codec: Codec, images: Sequence[NDArray[np.uint8]]) -> str:
+    """Measure the ladder, warn of the first fault, and describe the result in one line.
 
     The bundle is not refused: every one of its streams is valid, only a quality is not worth its name. The tables of a
     factorized prior show by themselves what they cost, so only a hyperprior needs this.
     """
-    images = crops(images[:IMAGES], model, IMAGES * SIDE**2, SIDE)
     rungs = measure_ladder(codec, images)
     faults = ladder_faults(rungs)
     if faults:

@@ -12,6 +12,7 @@ from torch import Tensor
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
 from aeedge_export.latents import to_float
+from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.networks.checks import sees_whole_image
 
 FIRST_GUESS, LARGEST_GUESS = 8, 64
@@ -49,7 +50,9 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
         return 0
     if not images:
         raise ExportError("the run's data has no images to measure on how far the networks see")
-    if sees_whole_image(copy.deepcopy(model).float(), images[0], np.asarray(steps, np.float64)[-1]):
+    if isinstance(model, AdaptedAutoencoder) and sees_whole_image(
+        copy.deepcopy(model).float(), images[0], np.asarray(steps, np.float64)[-1]
+    ):
         raise ExportError(
             "the network looks at the whole image (attention, or statistics over all of it), so it cannot run on "
             "overlapping tiles; give whole (the most pixels of an image) or tile (rows, columns)"
