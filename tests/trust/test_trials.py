@@ -21,7 +21,16 @@ FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 def test_damage() -> None:
     found = damage.run(
-        3000, 1, ("tiny-dense/dot", "tiny-conv/pack", "tiny-vae/disk", "tiny-hyper/disk-fine", "tiny-groups/disk-fine")
+        3000,
+        1,
+        (
+            "tiny-dense/dot",
+            "tiny-conv/pack",
+            "tiny-vae/disk",
+            "tiny-hyper/disk-fine",
+            "tiny-groups/disk-fine",
+            "tiny-conv/tiles",
+        ),
     )
     assert sum(trials.count for trials in found.values()) > 6000
     for trials in found.values():

@@ -54,6 +54,9 @@ REPEATED_ROWS = 64
 ENTROPY_ROWS = 16
 """Of every sixteenth row the entropy is measured."""
 
+ENTROPY_SAMPLES = 1 << 22
+"""Samples, about, that the entropy of a large image is measured on at most: counting takes eight bytes for each."""
+
 LEAST_SHARE = 0.5
 """Share of the entropy of second differences that a lossless file takes at least, where nothing repeats itself."""
 
@@ -193,7 +196,8 @@ def least_bytes(tall: Pixels) -> int:
     """Return about the fewest bytes of a lossless file of an image, uint8 [H, W, C], that does not repeat itself."""
     if min(tall.shape[:2]) == 1:
         return 0
-    above, rows = tall[:-1:ENTROPY_ROWS], tall[1::ENTROPY_ROWS]
+    step = max(ENTROPY_ROWS, tall.size // ENTROPY_SAMPLES)
+    above, rows = tall[:-1:step], tall[1::step]
     change = rows - above  # modulo 256, as is what follows
     counts = np.bincount((change[:, 1:] - change[:, :-1]).ravel(), minlength=256)
     shares = counts[counts > 0] / counts.sum()
