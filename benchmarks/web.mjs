@@ -1,8 +1,9 @@
 /**
  * The codec in Chromium and in Node against Python, in turns in one run: node benchmarks/web.mjs
  *
- * One thread each. The picture, 768x512, is a golden picture of the bundle, repeated like in mirrors. PYTHON names an
- * interpreter with aeedge's dependencies. Needs `npm ci` in runtime/web, and Chromium.
+ * One thread each, CPU time: machines are shared. The picture, 768x512, is a golden picture of the bundle, repeated like
+ * in mirrors. PYTHON names an interpreter with aeedge's dependencies; ESBUILD the minifier, where the size of a
+ * minified codec is wanted. Needs `npm ci` in runtime/web, and Chromium.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
@@ -16,7 +17,7 @@ import { PHOTO, ROOT, golden, mostDifference } from "../runtime/web/tests/fixtur
 import { serve } from "../runtime/web/tests/server.js";
 import { Picture, load } from "../runtime/web/src/index.js";
 
-const [WIDTH, HEIGHT, QUALITY, ROUNDS, CALLS] = [768, 512, 50, 3, 3];
+const [WIDTH, HEIGHT, QUALITY, ROUNDS, WARM, CALLS] = [768, 512, 50, 3, 3, 4];
 const OUT = new URL("results/web.json", import.meta.url);
 const WEB = new URL("runtime/web/", ROOT);
 const DIST = new URL("node_modules/onnxruntime-web/dist/", WEB);
@@ -31,34 +32,43 @@ image = np.fromfile(pixels, np.uint8).reshape(int(height), int(width), 3)
 data = open(stream, "rb").read()
 work = {"encode": lambda: codec.compress(image, int(quality), stored_tiles=False),
         "decode": lambda: codec.decompress(data), "symbols": lambda: codec.decompress_symbols(data)}
-def ms(call):
-    start = time.perf_counter(); call(); return 1000 * (time.perf_counter() - start)
 found = {}
 for name, call in work.items():
     call(); call()
-    found[name] = [ms(call) for _ in range(int(calls))]
+    start = time.process_time()
+    for _ in range(int(calls)):
+        call()
+    found[name] = 1000 * (time.process_time() - start) / int(calls)
 codec.decompress(data).tofile(pixels + ".decoded")
 print(json.dumps({"ms": found, "onnxruntime": onnxruntime.__version__}))
 `;
 
-/** What Node and the page do with a codec. */
-async function timed(codec, picture, stream, quality, calls) {
+/** CPU time of a call of each kind. `run` makes some calls in a row, `cpuMs` tells the time used so far. */
+async function timed(run, cpuMs) {
+  const found = {};
+  for (const name of ["encode", "decode", "symbols"]) {
+    await run(name, WARM); // V8 compiles what runs often
+    const start = await cpuMs();
+    await run(name, CALLS);
+    found[name] = ((await cpuMs()) - start) / CALLS;
+  }
+  return found;
+}
+
+/** Calls of one kind, in Node and in the page. */
+async function repeat(codec, picture, stream, quality, name, count) {
   const work = {
     encode: () => codec.compress(picture, quality),
     decode: () => codec.decompress(stream),
     symbols: () => codec.decompressSymbols(stream),
   };
-  const found = {};
-  for (const [name, call] of Object.entries(work)) {
-    for (let i = 0; i < 3; i++) await call(); // V8 compiles what runs often
-    found[name] = [];
-    for (let i = 0; i < calls; i++) {
-      const start = performance.now();
-      await call();
-      found[name].push(performance.now() - start);
-    }
-  }
-  return found;
+  for (let i = 0; i < count; i++) await work[name]();
+}
+
+/** CPU time of the page's process. */
+async function pageCpuMs(browser) {
+  const { metrics } = await browser.send("Performance.getMetrics");
+  return 1000 * metrics.find(({ name }) => name === "ProcessTime").value;
 }
 
 /** The golden picture, repeated like in mirrors. */
@@ -81,14 +91,16 @@ async function firstPicture(base, stream) {
   try {
     await browser.open(`${base}runtime/web/tests/browser/page.html`);
     await browser.until("globalThis.calls");
-    return await browser.evaluate(`(async () => {
+    await browser.send("Performance.enable");
+    const before = await pageCpuMs(browser);
+    const wall = await browser.evaluate(`(async () => {
       const start = performance.now();
       const { load } = await import("/runtime/web/src/index.js");
       const codec = await load("/runtime/aeedge_runtime/bundles/photo/");
-      const loaded = performance.now();
       await codec.decompress(Uint8Array.from(${JSON.stringify(Array.from(stream))}));
-      return { load_ms: loaded - start, first_picture_ms: performance.now() - start };
+      return performance.now() - start;
     })()`);
+    return { cpu_ms: (await pageCpuMs(browser)) - before, wall_ms: wall };
   } finally {
     await browser.close();
   }
@@ -124,14 +136,18 @@ async function sizes() {
   return total;
 }
 
+/** The codec bundled and minified, without ONNX Runtime; nothing without the minifier. */
+function minified() {
+  if (!process.env.ESBUILD) return {};
+  const entry = fileURLToPath(new URL("src/index.js", WEB));
+  const flags = ["--bundle", "--minify", "--format=esm", "--external:onnxruntime-web/*", "--external:node:*"];
+  const { stdout } = spawnSync(process.env.ESBUILD, [entry, ...flags]);
+  return { codec_minified: { bytes: stdout.length, gzip: gzipSync(stdout, { level: 9 }).length } };
+}
+
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const summary = (parts) =>
-  Object.fromEntries(
-    ["encode", "decode", "symbols"].map((name) => {
-      const values = parts.flatMap((part) => part[name]);
-      return [name, { median_ms: median(values), best_ms: Math.min(...values) }];
-    }),
-  );
+  Object.fromEntries(Object.keys(parts[0]).map((name) => [name, median(parts.map((part) => part[name]))]));
 
 async function main() {
   const codec = await load(PHOTO, { threads: 1 });
@@ -151,8 +167,12 @@ async function main() {
     globalThis.picture = new Picture({ pixels, width: ${WIDTH}, height: ${HEIGHT}, channels: 3 });
     globalThis.stream = Uint8Array.from(atob("${Buffer.from(stream).toString("base64")}"), (c) => c.charCodeAt(0));
     globalThis.codec = await load("/runtime/aeedge_runtime/bundles/photo/", { threads: 1 });
-    globalThis.timed = ${timed};
+    globalThis.repeat = ${repeat};
   })()`);
+  await browser.send("Performance.enable");
+  const here = (name, count) => repeat(codec, image, stream, QUALITY, name, count);
+  const hereCpuMs = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
+  const there = (name, count) => browser.evaluate(`repeat(codec, picture, stream, ${QUALITY}, "${name}", ${count})`);
   const [python, node, chromium] = [[], [], []];
   let onnxruntime = "";
   for (let round = 0; round < ROUNDS; round++) {
@@ -165,8 +185,8 @@ async function main() {
     const answer = JSON.parse(stdout);
     onnxruntime = answer.onnxruntime;
     python.push(answer.ms);
-    node.push(await timed(codec, image, stream, QUALITY, CALLS));
-    chromium.push(await browser.evaluate(`timed(codec, picture, stream, ${QUALITY}, ${CALLS})`));
+    node.push(await timed(here, hereCpuMs));
+    chromium.push(await timed(there, () => pageCpuMs(browser)));
   }
   const difference = mostDifference((await codec.decompress(stream)).pixels, await readFile(`${pixels}.decoded`));
   if (difference > 1) throw new Error(`pixels differ by ${difference}`);
@@ -177,9 +197,7 @@ async function main() {
   await rm(folder, { recursive: true });
   const parts = { python: summary(python), node: summary(node), chromium: summary(chromium) };
   const ratio = (who) =>
-    Object.fromEntries(
-      Object.keys(parts.python).map((name) => [name, parts[who][name].median_ms / parts.python[name].median_ms]),
-    );
+    Object.fromEntries(Object.keys(parts.python).map((name) => [name, parts[who][name] / parts.python[name]]));
   const report = {
     schema: 1,
     date: new Date().toISOString().slice(0, 10),
@@ -191,9 +209,9 @@ async function main() {
       "onnxruntime-web": JSON.parse(await readFile(new URL("../package.json", DIST), "utf-8")).version,
     },
     picture: { width: WIDTH, height: HEIGHT, quality: QUALITY, stream_bytes: stream.length },
-    bytes: await sizes(),
-    cold_page: cold,
-    times: parts,
+    bytes: { ...(await sizes()), ...minified() },
+    first_picture: cold,
+    cpu_ms: parts,
     times_python: { node: ratio("node"), chromium: ratio("chromium") },
   };
   const rounded = (key, value) =>

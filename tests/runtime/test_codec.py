@@ -484,7 +484,7 @@ def test_options_are_validated() -> None:
         with pytest.raises(ArgumentError, match=f"provider_options: the device {device} takes none"):
             Codec.load(place, device=device, provider_options={"a": "b"})
     for options in (5, "ab", {"a": 1}, {1: "b"}, [("a", "b")]):
-        with pytest.raises(ArgumentError, match=r"provider_options: found .* expected texts by name"):
+        with pytest.raises(ArgumentError, match=r"provider_options: found .* expected strings by name"):
             Codec.load(place, device="provider:NoSuch", provider_options=options)  # type: ignore[arg-type]
     with pytest.raises(DeviceError):
         Codec.load(place, device="provider:NoSuch")

@@ -23,6 +23,9 @@ from .tile_fill import fill_tiles
 SMALLEST_WORTH, LARGEST_WORTH, LARGEST_QUALITY = 0.0013, 0.12, 80
 """Bits per pixel that a squared error of 1 is worth at quality 1 and at quality 80, as the hyperprior is trained."""
 
+SAVED_SHARE = 0.55
+"""Share of a quick try's bytes that the smallest lossless blob takes at least."""
+
 Error = Callable[[bytes], float]
 """From a stream to the squared error of its images, summed over pixels, mean over channels."""
 
@@ -95,6 +98,8 @@ class Encoder:
         self._found: Candidates | None = None
         self._some: _Some | None = None
         self._all: TileBlobs | None = None
+        self._quick_bytes: int | None = None
+        self._errors: dict[bytes, float] = {}
         self._latents = BlockLatents(bundle, networks, pixels)
         self._workers = networks.workers(self._latents.plan)
         self._prior = networks.prior(compress=True, workers=self._workers)
@@ -109,7 +114,7 @@ class Encoder:
         learned = self._learned(quality)
         ways = [_Coded(write_stream(learned))]
         if self._stored_tiles:
-            ways += self._with_tiles(quality, sum(map(len, learned.chunks)))
+            ways += self._with_tiles(quality, ways[0], sum(map(len, learned.chunks)))
         fitting = [way for way in ways if most_bytes is None or len(way.data) <= most_bytes]
         return self._cheapest(fitting or ways, quality).data
 
@@ -129,23 +134,25 @@ class Encoder:
         """Return the stream of which every tile is stored, of other images of the same shape."""
         return self._without_symbols(quality, self._store_all(images))
 
-    def store(self, held: Map, planes: Pixels, *, png: bool = False) -> TileBlobs:
+    def store(self, held: Map, planes: Pixels, *, png: bool = False, quick: bool = False) -> TileBlobs:
         """Return tiles with the blobs of planes.
 
         Args:
             held: bool [tile rows of all images, tile columns].
             planes: uint8 [N * H, W, C]; what is not held is made black.
             png: as in `encode_blob`.
+            quick: as in `encode_blob`.
         """
         blobs = []
         for box in self.grid.boxes(held):
             place = self.grid.pixels(box)
             part = planes[place.top : place.bottom, place.left : place.right]
             mask = self.grid.spread(held, box)
-            blobs.append(encode_blob(part if mask is None else np.where(mask[..., None], part, np.uint8(0)), png=png))
+            part = part if mask is None else np.where(mask[..., None], part, np.uint8(0))
+            blobs.append(encode_blob(part, png=png, quick=quick))
         return TileBlobs(self.grid, held, tuple(blobs), alpha=planes.shape[2] in (2, 4))
 
-    def _with_tiles(self, quality: int, payload_bytes: int) -> list[_Coded]:
+    def _with_tiles(self, quality: int, learned: _Coded, payload_bytes: int) -> list[_Coded]:
         surely_less = payload_bytes <= least_bytes(self._tall)
         if self.grid.rows == self.grid.columns == 1 and self._error is None and surely_less:
             return []  # a batch of small images of which none would gain: looking at each takes longer than coding
@@ -153,9 +160,26 @@ class Encoder:
         found = []
         if candidates.tiles.any() and not candidates.tiles.all():
             found.append(_Coded(write_stream(self._with_some(quality, candidates.tiles))))
-        if candidates.whole or not surely_less:
+        if (candidates.whole or not surely_less) and self._may_pay(quality, learned):
             found.append(_Coded(write_stream(self.whole(quality)), exact=True))
         return found
+
+    def _may_pay(self, quality: int, learned: _Coded) -> bool:
+        """Whether storing all tiles can cost less than the network does, by what a quick try takes."""
+        if self._all is None and self._quick_bytes is None:
+            self._quick_bytes = self._store_all(self.original, quick=True).blob_bytes
+        if self._all is not None or self._quick_bytes is None:
+            return True
+        least = SAVED_SHARE * self._quick_bytes
+        return least < len(learned.data) or (self._error is not None and 8 * least < self._cost(learned, quality))
+
+    def _cost(self, way: _Coded, quality: int) -> float:
+        """Bits, and what the error is worth in bits."""
+        if way.exact or self._error is None:
+            return 8 * len(way.data)
+        if way.data not in self._errors:
+            self._errors = {way.data: self._error(way.data)} | dict(list(self._errors.items())[:1])
+        return 8 * len(way.data) + worth(quality) * self._errors[way.data]
 
     def _candidates(self) -> Candidates:
         if self._found is None:
@@ -171,12 +195,7 @@ class Encoder:
         ]
         if len(worthy) == 1:
             return worthy[0]
-        error = self._error
-
-        def cost(way: _Coded) -> float:
-            return 8 * len(way.data) + (0.0 if way.exact else worth(quality) * error(way.data))
-
-        return min(worthy, key=cost)
+        return min(worthy, key=lambda way: self._cost(way, quality))
 
     def _learned(self, quality: int) -> Stream:
         return self._coded(quality, self._latents, self._sections)
@@ -189,12 +208,12 @@ class Encoder:
         stream = self._coded(quality, self._some.latents, {**self._sections, TILES: pack_tiles(tiles)})
         return replace(stream, tiles=tiles)
 
-    def _store_all(self, images: Pixels) -> TileBlobs:
+    def _store_all(self, images: Pixels, *, quick: bool = False) -> TileBlobs:
         planes = images.reshape(self._tall.shape)
         if self._alpha is not None:
             planes = np.concatenate([planes, self._alpha.reshape(*planes.shape[:2], 1)], axis=2)
         every = np.ones(self.grid.shape, np.bool_)
-        return self.store(every, planes, png=not self._candidates().tiles.any())
+        return self.store(every, planes, png=not quick and not self._candidates().tiles.any(), quick=quick)
 
     def _without_symbols(self, quality: int, tiles: TileBlobs) -> Stream:
         sections = {key: data for key, data in self._sections.items() if key != ALPHA}

@@ -59,6 +59,11 @@ class TileBlobs:
         """Whether every tile is held."""
         return self.tiles == self.grid.tiles
 
+    @property
+    def blob_bytes(self) -> int:
+        """Bytes of all blobs."""
+        return sum(map(len, self.blobs))
+
     def boxes(self) -> list[Rectangle]:
         """Return the rectangle of tiles of each blob."""
         return list(self.grid.boxes(self.held))

@@ -128,7 +128,11 @@ function paint(canvas, image) {
   canvas.getContext("2d")?.putImageData(image, 0, 0);
 }
 
-/** @param {Uint8Array} stream @param {ImageData} image @param {{compressMs: number | null, decompressMs: number}} times */
+/**
+ * @param {Uint8Array} stream
+ * @param {ImageData} image
+ * @param {{compressMs: number | null, decompressMs: number}} times
+ */
 function listFacts(stream, image, { compressMs, decompressMs }) {
   const facts = info(stream);
   const sections = Object.entries(facts.sectionBytes).map(([name, bytes]) => `${name} ${bytes.toLocaleString()} bytes`);

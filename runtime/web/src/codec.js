@@ -12,7 +12,11 @@ import { Progress } from "./progress.js";
 import { readChunks } from "./symbols.js";
 
 /** @typedef {import("./picture.js").Source} Source */
-/** maxPixels: most pixels, padding included. @typedef {import("./progress.js").CallOptions & {maxPixels?: number}} Options */
+/**
+ * maxPixels: most pixels, padding included.
+ *
+ * @typedef {import("./progress.js").CallOptions & {maxPixels?: number}} Options
+ */
 
 export const DEFAULT_QUALITY = 50;
 

@@ -1,7 +1,7 @@
 /** The container (FORMAT.md, Stream): header, sections, chunks and checksums. None of it needs a model. */
 import { Cursor, DAMAGED, concat, pushVarint, viewOf } from "./bytes.js";
 import { crc16, crc32, fromHex, toHex } from "./checksums.js";
-import { StreamError, UnsupportedStreamError } from "./errors.js";
+import { ArgumentError, StreamError, UnsupportedStreamError } from "./errors.js";
 import { MAX_CHUNKS, MAX_COUNT, MAX_DIMENSION, MAX_SECTION_BYTES, MAX_STREAM_BYTES, QUALITIES } from "./limits.js";
 
 export const [ALPHA, ICC, EXIF, NAMES, TILES, BOUND] = [1, 2, 3, 4, 5, 6];
@@ -123,6 +123,7 @@ function isKnownSection(id) {
  * @param {Uint8Array} data
  */
 function checkOutside(data) {
+  if (!(data instanceof Uint8Array)) throw new ArgumentError(`stream: found ${typeof data}, expected a Uint8Array`);
   if (!data.length || SIGNATURE.some((byte, i) => i < data.length && data[i] !== byte)) {
     throw new StreamError("not an aeedge stream: it does not start with the signature of an .aee file");
   }

@@ -12,7 +12,9 @@ const DISTANCES = codeBases(30, 1, 2, 1);
 const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const MAX_BITS = 15;
 
-/** @typedef {{counts: Uint16Array, symbols: Uint16Array}} Huffman counts by length, and symbols in order of their codes */
+/**
+ * @typedef {{counts: Uint16Array, symbols: Uint16Array}} Huffman counts by length, and symbols in order of their codes
+ */
 
 const FIXED_LITERALS = huffman([...fill(144, 8), ...fill(112, 9), ...fill(24, 7), ...fill(8, 8)], false);
 const FIXED_DISTANCES = huffman(fill(32, 5), false);

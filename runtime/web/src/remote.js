@@ -4,7 +4,9 @@ import { Picture } from "./picture.js";
 
 /** @typedef {import("./codec.js").Options} Options */
 /** @typedef {import("./picture.js").Source} Source */
-/** @typedef {{resolve: (result: any) => void, reject: (error: Error) => void, onProgress?: (fraction: number) => void}} Waiting */
+/**
+ * @typedef {{resolve: (result: any) => void, reject: (error: Error) => void, onProgress?: (fraction: number) => void}} Waiting
+ */
 
 /**
  * Load a codec in a worker of its own.
@@ -131,7 +133,11 @@ export class RemoteCodec {
   }
 }
 
-/** What structured cloning keeps of an image; an ImageData would arrive as it is, a Picture without its methods. @param {Source} image */
+/**
+ * What structured cloning keeps of an image; an ImageData would arrive as it is, a Picture without its methods.
+ *
+ * @param {Source} image
+ */
 function plain(image) {
   return "pixels" in image ? { ...image } : { data: image.data, width: image.width, height: image.height };
 }

@@ -8,7 +8,9 @@ import { roundSymbols } from "./quantizer.js";
 /** @typedef {import("./layout.js").Span} Span */
 /** @typedef {import("./prior.js").FactorizedPrior | import("./prior.js").HyperPrior} Prior */
 /** @typedef {import("./tables.js").Tables} Tables */
-/** @typedef {import("./prior.js").Coded & {span: Span, passes: Int16Array[]}} DecodedChunk passes: symbols in coding order */
+/**
+ * @typedef {import("./prior.js").Coded & {span: Span, passes: Int16Array[]}} DecodedChunk passes: symbols in coding order
+ */
 
 /**
  * Chunks of a stream in order, decoded.

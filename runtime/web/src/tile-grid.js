@@ -80,7 +80,11 @@ export class TileGrid {
   }
 }
 
-/** Tiles along a side in pixels: a remainder of less than half a tile belongs to the tile before it. @param {number} side */
+/**
+ * Tiles along a side in pixels: a remainder of less than half a tile belongs to the tile before it.
+ *
+ * @param {number} side
+ */
 function tilesAlong(side) {
   return Math.max(Math.floor((side + TILE / 2) / TILE), 1);
 }

@@ -22,7 +22,9 @@ const NEAR = fromHex(
 
 /** @typedef {import("./vp8l-codes.js").PrefixCode} PrefixCode */
 /** @typedef {[PrefixCode, PrefixCode, PrefixCode, PrefixCode, PrefixCode]} Group green, red, blue, alpha, distance */
-/** @typedef {{groups: Group[], image: Uint32Array | null, bits: number, cacheBits: number}} Codes image: group of each block */
+/**
+ * @typedef {{groups: Group[], image: Uint32Array | null, bits: number, cacheBits: number}} Codes image: group of each block
+ */
 
 /**
  * Width, height, alpha and version of a bit stream.
@@ -142,7 +144,14 @@ function readPixels(bits, width, height, { groups, image, bits: size, cacheBits 
   return pixels;
 }
 
-/** Repeat earlier pixels. @param {Uint32Array} pixels @param {number} i @param {number} length @param {number} distance */
+/**
+ * Repeat earlier pixels.
+ *
+ * @param {Uint32Array} pixels
+ * @param {number} i
+ * @param {number} length
+ * @param {number} distance
+ */
 function copy(pixels, i, length, distance) {
   if (distance > i || i + length > pixels.length)
     throw new RangeError("pixels that are copied from or to beyond the image");

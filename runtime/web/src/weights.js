@@ -8,9 +8,15 @@ import { wordsOf } from "./bytes.js";
 import { BundleError } from "./errors.js";
 
 /** @typedef {"model" | "graph" | "function" | "node" | "attribute" | "sparse"} Message */
-/** @typedef {{number: number, wire: number, value: number, bytes: Uint8Array}} Field bytes of a fixed or long one, else value */
+/**
+ * @typedef {{number: number, wire: number, value: number, bytes: Uint8Array}} Field bytes of a fixed or long one, else value
+ */
 
-/** Messages that can hold tensors: field number -> message. @type {Record<Message, Record<number, Message | "tensor">>} */
+/**
+ * Messages that can hold tensors: field number -> message.
+ *
+ * @type {Record<Message, Record<number, Message | "tensor">>}
+ */
 const PARTS = {
   model: { 7: "graph", 25: "function" },
   graph: { 1: "node", 5: "tensor", 15: "sparse" },
@@ -24,7 +30,11 @@ const MAX_DEPTH = 32;
 /** Fields of a TensorProto. */
 const [TYPE, FLOATS, INTEGERS, RAW, DOUBLES, EXTERNAL, LOCATION] = [2, 4, 5, 9, 10, 13, 14];
 const [FLOAT32, FLOAT16, FLOAT64, BFLOAT16] = [1, 10, 11, 16];
-/** Bytes of a float, and the exponent of NaN and infinity in its last 16 bits. @type {Record<number, [number, number]>} */
+/**
+ * Bytes of a float, and the exponent of NaN and infinity in its last 16 bits.
+ *
+ * @type {Record<number, [number, number]>}
+ */
 const FORMATS = { [FLOAT32]: [4, 0x7f80], [FLOAT16]: [2, 0x7c00], [FLOAT64]: [8, 0x7ff0], [BFLOAT16]: [2, 0x7f80] };
 const [VARINT, EIGHT, BYTES, FOUR] = [0, 1, 2, 5];
 

@@ -25,17 +25,22 @@ export function readStoredZip(data) {
   const count = view.getUint16(end + 10, true);
   if (count > MAX_FILES) throw new BundleError(`a zip of ${count} entries, expected at most ${MAX_FILES}`);
   const files = new Map();
+  const checksums = [];
   let bytes = 0;
   let position = view.getUint32(end + 16, true);
   for (let i = 0; i < count; i++) {
     const entry = readEntry(data, view, position);
     if (files.has(entry.name)) throw new BundleError(`zip entry ${entry.name} comes twice`);
+    bytes += entry.content.length; // entries may overlap: counted before any is read
+    if (bytes > data.length) throw new BundleError("the entries of the zip are larger than the file");
     files.set(entry.name, entry.content);
-    bytes += entry.content.length;
+    checksums.push(entry.crc);
     position = entry.next;
   }
   if (position !== end) throw new BundleError("the zip's directory does not end where it says");
-  if (bytes > data.length) throw new BundleError("the entries of the zip are larger than the file");
+  for (const [name, content] of files) {
+    if (crc32(content) !== checksums.shift()) throw new BundleError(`zip entry ${name} is damaged`);
+  }
   return files;
 }
 
@@ -59,8 +64,7 @@ function readEntry(data, view, position) {
     throw new BundleError(`zip entry ${name} is compressed or encrypted, expected stored`);
   if (type && type !== REGULAR) throw new BundleError(`zip entry ${name} is not a plain file`);
   const content = readContent(data, view, local, size, name);
-  if (crc32(content) !== crc) throw new BundleError(`zip entry ${name} is damaged`);
-  return { name, content, next: position + ENTRY_BYTES + nameBytes + extraBytes + commentBytes };
+  return { name, content, crc, next: position + ENTRY_BYTES + nameBytes + extraBytes + commentBytes };
 }
 
 /**

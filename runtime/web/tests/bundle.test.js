@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
 
+import { concat, viewOf } from "../src/bytes.js";
 import { BundleError, MissingHalfError, ModelNotFoundError, load } from "../src/index.js";
 import { TINY, golden, tiny } from "./fixtures.js";
 import { filesOf, withManifest, zipOf } from "./forged.js";
@@ -111,6 +112,30 @@ describe("an .aeb file is refused", () => {
     },
   };
   for (const [name, make] of Object.entries(files)) test(name, () => assert.rejects(load(make()), BundleError));
+});
+
+/** A zip of a thousand files, each of which holds all that come after it. */
+function overlapping() {
+  const [count, each, rest] = [1000, 30 + 5, 2 ** 24];
+  const files = Array.from(
+    { length: count },
+    (_, i) => /** @type {[string, Uint8Array]} */ ([`f${1000 + i}`, new Uint8Array(0)]),
+  );
+  const plain = zipOf(files);
+  const data = concat([plain.subarray(0, count * each), new Uint8Array(rest), plain.subarray(count * each)]);
+  const view = viewOf(data);
+  const directory = count * each + rest;
+  for (let i = 0; i < count; i++) {
+    for (const field of [20, 24]) view.setUint32(directory + i * (46 + 5) + field, directory - (i + 1) * each, true);
+  }
+  view.setUint32(data.length - 22 + 16, directory, true);
+  return data;
+}
+
+test("entries of a zip that overlap are refused before they are read", async () => {
+  const start = performance.now();
+  await assert.rejects(load(overlapping()), { name: "BundleError", message: /larger than the file/ });
+  assert.ok(performance.now() - start < 5000);
 });
 
 describe("a graph is refused", () => {

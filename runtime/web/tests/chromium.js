@@ -68,7 +68,12 @@ export class Chromium {
     await this.until("document.readyState === 'complete'");
   }
 
-  /** The value of an expression in the page; promises are waited for. @param {string} expression @returns {Promise<any>} */
+  /**
+   * The value of an expression in the page; promises are waited for.
+   *
+   * @param {string} expression
+   * @returns {Promise<any>}
+   */
   async evaluate(expression) {
     const { result, exceptionDetails } = await this.send("Runtime.evaluate", {
       expression,

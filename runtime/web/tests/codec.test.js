@@ -99,6 +99,7 @@ test("arguments that cannot be used are named", async () => {
   await assert.rejects(codec.compress({ ...image, width: 9 }), ArgumentError);
   await assert.rejects(codec.compress({ ...image, width: 0 }), ArgumentError);
   await assert.rejects(codec.compress(/** @type {any} */ (null)), ArgumentError);
+  await assert.rejects(codec.decompress(/** @type {any} */ (new ArrayBuffer(40))), ArgumentError);
   await assert.rejects(codec.compress({ ...image, width: 65536 }), LimitError);
   await assert.rejects(codec.compress(image, 50, { maxPixels: 63 }), LimitError);
   await assert.rejects(codec.compressBatch([]), ArgumentError);

@@ -356,7 +356,14 @@ test("streams with stored tiles decode to Python's pixels", { skip: noPython }, 
   }),
 );
 
-/** A screen with waves in its lower right part. @param {() => number} next @param {number} width @param {number} height @param {number} samples */
+/**
+ * A screen with waves in its lower right part.
+ *
+ * @param {() => number} next
+ * @param {number} width
+ * @param {number} height
+ * @param {number} samples
+ */
 function mixed(next, width, height, samples) {
   const pixels = screen(next, width, height, samples);
   const photo = waves(2 ** 31 * next(), width, height, samples).pixels;

@@ -95,7 +95,12 @@ export async function withManifest(files, change) {
   return new Map(files).set("manifest.json", new TextEncoder().encode(text));
 }
 
-/** Make all hashes of a manifest right again, so that only the lie is left. @param {Files} files @param {any} manifest */
+/**
+ * Make all hashes of a manifest right again, so that only the lie is left.
+ *
+ * @param {Files} files
+ * @param {any} manifest
+ */
 async function rehash(files, manifest) {
   for (const [name, facts] of Object.entries(manifest.files ?? {})) {
     const data = files.get(name);

@@ -22,7 +22,18 @@ function runs() {
   return spawnSync(PYTHON, ["-c", "import aeedge_runtime, onnxruntime"], { env: environment }).status === 0;
 }
 
-/** A job of cross.py. @typedef {{do: "compress" | "decompress" | "load" | "blob", bundle?: string, file?: string, out?: string, shape?: number[], quality?: number, stored?: boolean}} Job */
+/**
+ * A job of cross.py.
+ *
+ * @typedef {object} Job
+ * @property {"compress" | "decompress" | "load" | "blob"} do
+ * @property {string} [bundle]
+ * @property {string} [file]
+ * @property {string} [out]
+ * @property {number[]} [shape]
+ * @property {number} [quality]
+ * @property {boolean} [stored] whether tiles may be stored
+ */
 
 /** Names of the errors that Python meets in jobs, "" for none. @param {readonly Job[]} jobs @returns {string[]} */
 export function python(jobs) {
@@ -37,7 +48,12 @@ export function python(jobs) {
   return JSON.parse(stdout);
 }
 
-/** A folder that is removed after a call. @template Result @param {(path: (name: string) => string) => Promise<Result>} call */
+/**
+ * A folder that is removed after a call.
+ *
+ * @template Result
+ * @param {(path: (name: string) => string) => Promise<Result>} call
+ */
 export async function inFolder(call) {
   const folder = await mkdtemp(join(tmpdir(), "aeedge-"));
   try {

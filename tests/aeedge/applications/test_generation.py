@@ -47,7 +47,7 @@ def test_posterior_has_the_mean_and_the_variance_of_the_graph(vae):
 
 def test_other_outputs_of_an_encoder_are_refused_by_name(dense):
     networks = Networks(dense.bundle, dense.options)
-    with pytest.raises(BundleError, match=r"gives latent, expected log_variance too"):
+    with pytest.raises(BundleError, match=r"gives latent, not log_variance"):
         networks.encode(smooth(1), "log_variance")
 
 

@@ -16,7 +16,6 @@ from aeedge.training.reporting.display import Display
 from aeedge.training.reporting.reporter import Silent
 from aeedge.training.run.checkpoint import read_checkpoint
 from aeedge.training.run.folder import checkpoint_path, set_aside, write_config
-from aeedge_export import decoder_start
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 
 pytestmark = pytest.mark.torch
@@ -217,6 +216,8 @@ def test_resuming_a_run_that_is_done_says_so(tmp_path, capsys, config):
 
 @pytest.mark.filterwarnings("ignore:quality")  # nine steps are no training
 def test_decoder_only_keeps_the_encoder(tmp_path, config, weights, kill_at):
+    from aeedge_export import decoder_start  # at the top, spawned processes of other tests would load it too
+
     train(config(), tmp_path / "first", hardware=CPU)
     start = initial_weights(tmp_path / "first")
     settings = config(trainable="decoder", checkpoint_steps=1)

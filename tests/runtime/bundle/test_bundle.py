@@ -18,7 +18,7 @@ from tiny import BUNDLES, NAMES, change_arrays, copy_of, files_of, picture, reha
 from aeedge_runtime import ArgumentError, Bundle, BundleError, Codec, ModelNotFoundError
 from aeedge_runtime.bundle import bundle as bundle_module
 from aeedge_runtime.bundle.tables import read_array, read_arrays
-from aeedge_runtime.coding import networks as networks_module
+from aeedge_runtime.coding import session_pool
 from aeedge_runtime.inference.session import Session, open_session
 
 
@@ -117,7 +117,7 @@ def test_a_file_that_grew_is_told_as_such(tmp_path) -> None:
 
 def test_a_fifo_is_not_waited_for(tmp_path) -> None:
     os.mkfifo(tmp_path / "b.aeb")
-    with pytest.raises(BundleError, match="neither a folder nor a plain file"):
+    with pytest.raises(BundleError, match="neither a folder nor a regular file"):
         Bundle.load(tmp_path / "b.aeb")
     folder = copy_of("tiny-conv", tmp_path / "b")
     for name in ("encoder.onnx", "manifest.json"):
@@ -186,8 +186,8 @@ def entry(name: str, mode: int = stat.S_IFREG | 0o644, method: int = zipfile.ZIP
         (entry("golden\\evil"), "name that is not allowed"),
         (entry("deep/evil"), "name that is not allowed"),
         (entry("golden/"), "name that is not allowed"),
-        (entry("link", stat.S_IFLNK | 0o777), "not a plain file"),
-        (entry("fifo", stat.S_IFIFO | 0o777), "not a plain file"),
+        (entry("link", stat.S_IFLNK | 0o777), "not a regular file"),
+        (entry("fifo", stat.S_IFIFO | 0o777), "not a regular file"),
         (entry("encoder.onnx"), "occurs twice"),
         (entry("bomb", method=zipfile.ZIP_DEFLATED), "is compressed"),
         (entry("extra"), "manifest does not list"),
@@ -432,7 +432,7 @@ def opened(monkeypatch) -> list[bytes | Path]:
         return open_session(model, *rest, **options)
 
     monkeypatch.setattr(bundle_module, "LARGE_GRAPH", 0)
-    monkeypatch.setattr(networks_module, "open_session", watch)
+    monkeypatch.setattr(session_pool, "open_session", watch)
     return seen
 
 
