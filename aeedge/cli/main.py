@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import click
 
 from aeedge import __version__
+from aeedge.cli.batch.stop import Stop
 from aeedge.cli.console import aeedge_warnings, complain, drop_stdout, open_closed_streams, print_json
 from aeedge.cli.errors import SIGNALLED, TRACEBACK_VARIABLE, explain
-from aeedge.cli.stop import Stop
 from aeedge.figures import printable
 
 SECTIONS: dict[str, dict[str, str]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from aeedge.cli.outputs import OutputGuard
+from aeedge.cli.batch.outputs import OutputGuard
 from aeedge.sources import Source
 from aeedge_runtime.files import atomic_write
 

@@ -30,8 +30,8 @@ from PIL import Image
 from samples import BUNDLES, picture
 from trials import Trials, finish, parser
 
-import aeedge.cli.compressor
-import aeedge.cli.decompressor  # noqa: F401
+import aeedge.cli.batch.compressor
+import aeedge.cli.batch.decompressor  # noqa: F401
 from aeedge.cli.main import main as aeedge_main
 from aeedge_runtime.files import TEMPORARY_PREFIX
 

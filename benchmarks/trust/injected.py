@@ -20,7 +20,7 @@ from PIL import Image
 from samples import BUNDLES, picture
 from trials import Trials, finish, parser
 
-from aeedge.cli import compressor as compression
+from aeedge.cli.batch import compressor as compression
 from aeedge.cli.main import main as aeedge_main
 from aeedge_runtime import Codec
 from aeedge_runtime.coding.networks import Networks

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from aeedge.models import Autoencoder
 from aeedge_export.checks.receptive_field import network_reach
-from aeedge_export.exact_prior import check_exact, prior_facts
 from aeedge_export.frozen import double_copy, frozen_copy
 from aeedge_export.graphs.build import export_graphs
 from aeedge_export.graphs.canonical import array_bytes, graph_bytes, manifest_bytes, zip_bytes
 from aeedge_export.networks.adapted import AdaptedAutoencoder
+from aeedge_export.prior.exact_prior import check_exact, prior_facts
 from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_export.source import Source
 from aeedge_export.tables.calibrate import Calibration, calibrate, check_outputs

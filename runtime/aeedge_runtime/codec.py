@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from .arrays import Floats, Pixels
 from .bundle.bundle import Bundle, BundleSource
 from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, finite, plan_blocks
-from .coding.bounded import code_within
 from .coding.chunk_io import ChunkReader
 from .coding.encoder import Encoder
 from .coding.networks import Networks
 from .coding.small_images import CheckedInputs, as_latent
-from .coding.tile_paste import add_residual, paste_tiles
 from .errors import ArgumentError, BundleError, WrongModelError
+from .fidelity.bounded import code_within
+from .fidelity.tile_paste import add_residual, paste_tiles
 from .images.batch import Stack, stack_images
 from .images.load import Source
 from .images.picture import Picture

@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, files_of, half_of, rehash, zip_of
 
 from aeedge_runtime import BundleError, Codec, DeviceError, verify_bundle
-from aeedge_runtime.coding.passes import SymbolRequest, SymbolWriter
+from aeedge_runtime.prior.passes import SymbolRequest, SymbolWriter
 from aeedge_runtime.verify import GoldenResult, _changed_too_much
 
 LEAST_GAP = 1e-4

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.bench_options import ENGINES, OPERATIONS, BenchOptions
 from aeedge.cli.bench_report import BenchReport
 from aeedge.cli.console import note, warn
-from aeedge.cli.options import force_option, json_option
+from aeedge.cli.options.bench import ENGINES, OPERATIONS, BenchOptions
+from aeedge.cli.options.parameters import COUNTS, PATH, PERCENT, QUALITY, SIZES, WORDS, Parsed, Whole, listed, one_of
+from aeedge.cli.options.shared import force_option, json_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.parameters import COUNTS, PATH, PERCENT, QUALITY, SIZES, WORDS, Parsed, Whole, listed, one_of
 from aeedge.figures import count
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from aeedge.cli.console import print_json, say
-from aeedge.cli.network_options import NetworkOptions, network_file, network_options
-from aeedge.cli.options import json_option
-from aeedge.cli.parameters import PATH
+from aeedge.cli.options.networks import NetworkOptions, network_file, network_options
+from aeedge.cli.options.parameters import PATH
+from aeedge.cli.options.shared import json_option
 from aeedge.training.openmp import wait_briefly
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from aeedge.cli.batch import report, run_batch
-from aeedge.cli.options import CompressOptions, codec_options
-from aeedge.cli.outputs import OutputGuard, compressed_name, plan
-from aeedge.cli.parameters import QUALITY, Number, Whole
+from aeedge.cli.batch.jobs import report, run_batch
+from aeedge.cli.batch.outputs import OutputGuard, compressed_name, plan
+from aeedge.cli.options.parameters import QUALITY, Number, Whole
+from aeedge.cli.options.shared import CompressOptions, codec_options
 from aeedge.sources import find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 
@@ -64,7 +64,7 @@ def compress(**values: Any) -> int:
     for path in [Path(options.pack)] if options.pack else [task.output for task in tasks if task.output]:
         guard.check_stream_name("--pack" if options.pack else "-o", path)
 
-    from aeedge.cli.compressor import Compressor
+    from aeedge.cli.batch.compressor import Compressor
 
     compressor = Compressor.load(guard, options, 1 if options.pack else len(sources))
     start = time.monotonic()

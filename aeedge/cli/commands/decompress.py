@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from aeedge.cli.batch import report, run_batch
-from aeedge.cli.options import BatchOptions, codec_options
-from aeedge.cli.outputs import OutputGuard, decompressed_name, plan
+from aeedge.cli.batch.jobs import report, run_batch
+from aeedge.cli.batch.outputs import OutputGuard, decompressed_name, plan
+from aeedge.cli.options.shared import BatchOptions, codec_options
 from aeedge.sources import STDIN, STREAM_SUFFIX, find_sources
 
 
@@ -58,7 +58,7 @@ def decompress(**values: Any) -> int:
     tasks = plan(sources, options.output, decompressed_name)
     single = len(sources) == 1 and not sources[0].from_folder and options.output != STDIN
 
-    from aeedge.cli.decompressor import Decompressor
+    from aeedge.cli.batch.decompressor import Decompressor
 
     folder = Path(options.output) if single and options.output else None
     decompressor = Decompressor.load(guard, folder, options, len(sources))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.options import force_option, json_option
-from aeedge.cli.parameters import PATH, QUALITY
+from aeedge.cli.options.parameters import PATH, QUALITY
+from aeedge.cli.options.shared import force_option, json_option
 from aeedge.figures import count, printable, table
 from aeedge.training.openmp import wait_briefly
 from aeedge_runtime.errors import AeedgeError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aeedge.cli.console import print_json, say, warn
-from aeedge.cli.options import json_option
+from aeedge.cli.options.shared import json_option
 from aeedge.extras import TRAIN_MODULES
 
 if TYPE_CHECKING:

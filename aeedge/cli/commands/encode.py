@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import click
 
+from aeedge.cli.batch.outputs import require_suffix
 from aeedge.cli.console import print_json, say
-from aeedge.cli.options import device_option, force_option, json_option, threads_option
+from aeedge.cli.options.parameters import PATH
+from aeedge.cli.options.selection import Selection, SelectionOptions, data_options
+from aeedge.cli.options.shared import device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.outputs import require_suffix
-from aeedge.cli.parameters import PATH
-from aeedge.cli.selection import Selection, SelectionOptions, data_options
 from aeedge.extras import require_report
 from aeedge.figures import count, printable
 from aeedge_runtime.errors import ArgumentError

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aeedge.cli.console import note, print_json, say, warn
-from aeedge.cli.options import DeviceOptions, device_option, force_option, json_option, threads_option
+from aeedge.cli.options.parameters import PATH, PSNR_RANGE, QUALITIES, Whole
+from aeedge.cli.options.shared import DeviceOptions, device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.parameters import PATH, PSNR_RANGE, QUALITIES, Whole
 from aeedge.cli.progress import Progress
 from aeedge.extras import require_report
 from aeedge.figures import count, printable

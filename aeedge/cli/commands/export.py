@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.network_options import NetworkOptions, is_network_file, network_file, network_options
-from aeedge.cli.options import force_option, json_option
-from aeedge.cli.parameters import PATH, Number
+from aeedge.cli.options.networks import NetworkOptions, is_network_file, network_file, network_options
+from aeedge.cli.options.parameters import PATH, Number
+from aeedge.cli.options.shared import force_option, json_option
 from aeedge.figures import count, printable, size
 from aeedge.training.openmp import wait_briefly
 

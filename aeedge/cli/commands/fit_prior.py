@@ -8,8 +8,8 @@ import click
 
 from aeedge.cli.commands.export import show_report
 from aeedge.cli.console import note, print_json
-from aeedge.cli.options import force_option, json_option
-from aeedge.cli.parameters import PATH, Whole
+from aeedge.cli.options.parameters import PATH, Whole
+from aeedge.cli.options.shared import force_option, json_option
 from aeedge.training.openmp import wait_briefly
 
 

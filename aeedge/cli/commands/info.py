@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from aeedge.cli.console import print_json, say
-from aeedge.cli.options import json_option
+from aeedge.cli.options.shared import json_option
 from aeedge.figures import count, exactness, printable, size
 from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import InputError

@@ -5,7 +5,7 @@ import json
 import click
 
 from aeedge.cli.console import print_json, say
-from aeedge.cli.options import json_option
+from aeedge.cli.options.shared import json_option
 
 
 @click.command()

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aeedge.cli.batch import Result, report, run_batch
-from aeedge.cli.options import DeviceOptions, device_option, force_option, json_option, skip_option, threads_option
-from aeedge.cli.outputs import Job, OutputGuard, decompressed_name, plan
+from aeedge.cli.batch.jobs import Result, report, run_batch
+from aeedge.cli.batch.outputs import Job, OutputGuard, decompressed_name, plan
+from aeedge.cli.options.shared import (
+    DeviceOptions,
+    device_option,
+    force_option,
+    json_option,
+    skip_option,
+    threads_option,
+)
 from aeedge.sources import STDIN, find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 

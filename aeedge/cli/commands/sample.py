@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aeedge.cli.batch.outputs import require_suffix
 from aeedge.cli.console import print_json, say
-from aeedge.cli.options import DeviceOptions, device_option, force_option, json_option, threads_option
+from aeedge.cli.options.parameters import PATH, Whole
+from aeedge.cli.options.shared import DeviceOptions, device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.outputs import require_suffix
-from aeedge.cli.parameters import PATH, Whole
 from aeedge.figures import count, printable
 from aeedge.sources import Source
 

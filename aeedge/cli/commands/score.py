@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aeedge.cli.batch.outputs import Job, distinct
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.options import device_option, force_option, json_option, threads_option
+from aeedge.cli.options.parameters import PATH, Number
+from aeedge.cli.options.selection import Selection, SelectionOptions, data_options
+from aeedge.cli.options.shared import device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
-from aeedge.cli.outputs import Job, distinct
-from aeedge.cli.parameters import PATH, Number
-from aeedge.cli.selection import Selection, SelectionOptions, data_options
 from aeedge.figures import count, printable
 from aeedge.sources import STDIN
 

@@ -12,7 +12,7 @@ import click
 
 from aeedge.cli.console import note, say
 from aeedge.cli.errors import SIGNALLED
-from aeedge.cli.parameters import PATH, Number, Whole
+from aeedge.cli.options.parameters import PATH, Number, Whole
 from aeedge.training.openmp import wait_briefly
 
 if TYPE_CHECKING:

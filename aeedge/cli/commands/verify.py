@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aeedge.cli.console import complain, print_json, say
-from aeedge.cli.options import device_option, json_option, threads_option
+from aeedge.cli.options.shared import device_option, json_option, threads_option
 from aeedge.figures import count
 
 if TYPE_CHECKING:

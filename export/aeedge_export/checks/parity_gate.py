@@ -35,8 +35,8 @@ from aeedge_export.latents import Floats, torch_latents, torch_pixels
 from aeedge_runtime import stream_info
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.codec import Codec
-from aeedge_runtime.coding.passes import Graph
 from aeedge_runtime.coding.trace import HYPER_ENCODER, Tracer
+from aeedge_runtime.prior.passes import Graph
 
 QUALITIES = (100, 50, 1)
 """The finest steps are the hardest; the others show that tables and shrink go the same way."""

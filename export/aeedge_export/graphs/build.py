@@ -20,9 +20,9 @@ from torch.distributions import Distribution
 from aeedge.models import Autoencoder, VaeAutoencoder
 from aeedge.models.exact_prior import ExactPrior
 from aeedge_export.errors import ExportError
-from aeedge_export.exact_prior import prior_facts
 from aeedge_export.graphs.canonical import canonicalize
 from aeedge_export.networks.onnx_pair import OnnxAutoencoder
+from aeedge_export.prior.exact_prior import prior_facts
 from aeedge_export.prior.fitted import FittedAutoencoder
 
 OPSET = 18

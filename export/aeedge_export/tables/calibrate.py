@@ -14,9 +14,9 @@ from torch import Tensor
 from aeedge.models import Autoencoder, HyperpriorAutoencoder, VaeAutoencoder
 from aeedge.models.exact_prior import ExactPrior
 from aeedge_export.errors import ExportError
-from aeedge_export.exact_prior import prior_facts
 from aeedge_export.graphs.canonical import graph_bytes
 from aeedge_export.latents import crops, encoder_outputs, flatten, stacks, to_float
+from aeedge_export.prior.exact_prior import prior_facts
 from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_export.tables.factorized import Arrays, choose_shrink, factorized_tables
 from aeedge_export.tables.hyperprior import hyperprior_tables

@@ -29,9 +29,9 @@ from aeedge_export.tables.fit import (
 from aeedge_export.tables.steps import coarse
 from aeedge_runtime.bundle.manifest import PriorFacts
 from aeedge_runtime.bundle.tables import QUALITIES, SCALES, EntropyTables
-from aeedge_runtime.coding.hyperprior import HyperPrior
-from aeedge_runtime.coding.passes import Graph, SymbolRequest
 from aeedge_runtime.entropy.chunk import run_passes
+from aeedge_runtime.prior.hyperprior import HyperPrior
+from aeedge_runtime.prior.passes import Graph, SymbolRequest
 from aeedge_runtime.stream.layout import Span
 
 ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,13 @@ SCALES = 64
 """Number of indices that the prior network can predict."""
 
 _BANK = ("bank_frequencies", "bank_kind", "bank_minimum", "bank_sizes")
-_DIMENSIONS = 4  # none has more than two
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00.."
+    rb"\{'descr': '(?P<dtype>[<>|](?:b1|[iu][1248]|f[248]))', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>|\d{1,19},|\d{1,19}(?:, \d{1,19}){1,3})\), \} *\n",
+    re.DOTALL,
+)
+"""The header of an `.npy` file of format (1, 0): plain numbers in C order, at most four dimensions."""
 _DATA = 1 << 27  # bytes of one array: 100 qualities of 65,536 channels are a fifth of it
 
 
@@ -112,31 +119,21 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
 def read_array(data: bytes) -> NDArray[Any]:
     """Return the array of an `.npy` file, allocating and unpickling nothing.
 
+    The header is matched as `numpy.save` writes it. NumPy's own reader parses it as Python source, which fails in
+    threads of CPython 3.11 (SystemError, "recursion depth mismatch").
+
     Raises:
-        BundleError: not such a file.
+        BundleError: not such a file, or not plain numbers in C order.
     """
-    file = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(file)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # the header is parsed as Python text: tokenize.TokenError, SyntaxError, ValueError ...
-        raise BundleError(f"not an .npy file ({_one_line(error)}); export the bundle again") from error
-    if (
-        version != (1, 0)
-        or fortran
-        or dtype.kind not in "biuf"
-        or len(shape) > _DIMENSIONS
-        or min(shape, default=0) < 0
-    ):
+    match = _NPY.match(data)
+    if match is None or match.end() != 10 + int.from_bytes(data[8:10], "little"):
         raise BundleError("an .npy file that is not plain numbers in C order, format (1, 0); export the bundle again")
+    dtype = np.dtype(match["dtype"].decode())
+    shape = tuple(map(int, match["shape"].replace(b",", b" ").split()))
     size = math.prod(shape)
-    if size * dtype.itemsize != len(data) - file.tell() or len(data) > _DATA:
+    if size * dtype.itemsize != len(data) - match.end() or len(data) > _DATA:
         raise BundleError("an .npy file that is not of the size it says; export the bundle again")
-    return np.frombuffer(data, dtype, size, file.tell()).reshape(shape)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return np.frombuffer(data, dtype, size, match.end()).reshape(shape)
 
 
 def _check_names(arrays: Mapping[str, NDArray[Any]], expected: set[str], optional: set[str]) -> None:

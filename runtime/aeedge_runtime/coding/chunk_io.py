@@ -15,10 +15,10 @@ from ..arrays import Floats, Symbols
 from ..bundle.bundle import Bundle
 from ..entropy.chunk import Decoding, PopRequest, finish_together, hash_symbols, pop_symbols, run_passes
 from ..errors import StreamError
+from ..prior.passes import Prior, SymbolReader, SymbolWriter, decode_passes
 from ..profiling import stage, staged
 from ..stream.container import Stream
 from ..stream.layout import Block, Span
-from .passes import Prior, SymbolReader, SymbolWriter, decode_passes
 from .workers import Workers
 
 Result = TypeVar("Result")

@@ -9,16 +9,16 @@ import numpy as np
 
 from ..arrays import Pixels
 from ..bundle.bundle import Bundle
+from ..fidelity.lossless import encode_blob
+from ..fidelity.tile_choice import Candidates, find_candidates, least_bytes
+from ..fidelity.tile_fill import fill_tiles
 from ..images.picture import to_gray
 from ..stream.container import ALPHA, TILES, Stream, write_stream
 from ..stream.tile_grid import Map, TileGrid
 from ..stream.tile_sections import TileBlobs, pack_tiles
 from .blocks import BlockLatents
 from .chunk_io import write_chunks
-from .lossless import encode_blob
 from .networks import Networks
-from .tile_choice import Candidates, find_candidates, least_bytes
-from .tile_fill import fill_tiles
 
 SMALLEST_WORTH, LARGEST_WORTH, LARGEST_QUALITY = 0.0013, 0.12, 80
 """Bits per pixel that a squared error of 1 is worth at quality 1 and at quality 80, as the hyperprior is trained."""

@@ -13,12 +13,12 @@ from ..arrays import FLOAT32, UINT8, Floats, Pixels
 from ..bundle.bundle import Bundle
 from ..errors import BundleError
 from ..inference.session import CPU, Session, SessionOptions
+from ..inference.session_pool import SerializedGraph, SessionPool
+from ..prior.factorized import FactorizedPrior
+from ..prior.hyperprior import HyperPrior
+from ..prior.passes import Graph, Prior
 from ..profiling import stage, staged
 from ..stream.layout import Block
-from .factorized import FactorizedPrior
-from .hyperprior import HyperPrior
-from .passes import Graph, Prior
-from .session_pool import SerializedGraph, SessionPool
 from .tiling import Tile, cut_patches, fill, join_patches, pad, scaled, tiles, whole, window, within
 
 SLICE_PIXELS = 1 << 19

@@ -15,11 +15,11 @@ from ..bundle.bundle import Bundle
 from ..bundle.tables import EntropyTables
 from ..entropy.chunk import Pass
 from ..inference.session import SessionOptions
+from ..prior.factorized import FactorizedPrior
+from ..prior.hyperprior import HyperPrior
+from ..prior.passes import Graph, Prior, SymbolRequest, SymbolWriter, decode_passes
 from ..stream.layout import chunk_spans
-from .factorized import FactorizedPrior
-from .hyperprior import HyperPrior
 from .networks import Networks
-from .passes import Graph, Prior, SymbolRequest, SymbolWriter, decode_passes
 
 HYPER_ENCODER = "hyper_encoder"
 """Role of the graph that makes the side information."""

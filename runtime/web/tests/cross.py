@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from aeedge_runtime import AeedgeError, AeedgeWarning, Codec
-from aeedge_runtime.coding.lossless import encode_blob
+from aeedge_runtime.fidelity.lossless import encode_blob
 
 
 @cache

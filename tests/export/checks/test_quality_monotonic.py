@@ -14,7 +14,7 @@ class FakeCodec:
     def __init__(self, swapped=()):
         self.swapped = dict(zip(swapped, reversed(swapped), strict=True))
 
-    def compress(self, image, quality):
+    def compress(self, image, quality, stored_tiles):
         self.image = image
         return bytes(self.swapped.get(quality, quality))
 

@@ -3,7 +3,7 @@ import pytest
 
 from aeedge.training.objectives.hyperprior import RATE_WORTH
 from aeedge_export.tables.hyperprior import ANCHORS, SymbolCounter, dead_zone
-from aeedge_runtime.coding.passes import SymbolRequest
+from aeedge_runtime.prior.passes import SymbolRequest
 
 pytestmark = pytest.mark.torch
 

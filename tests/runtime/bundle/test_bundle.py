@@ -18,7 +18,7 @@ from tiny import BUNDLES, NAMES, change_arrays, copy_of, files_of, picture, reha
 from aeedge_runtime import ArgumentError, Bundle, BundleError, Codec, ModelNotFoundError
 from aeedge_runtime.bundle import bundle as bundle_module
 from aeedge_runtime.bundle.tables import read_array, read_arrays
-from aeedge_runtime.coding import session_pool
+from aeedge_runtime.inference import session_pool
 from aeedge_runtime.inference.session import Session, open_session
 
 

@@ -11,7 +11,7 @@ from tiny import BUNDLES, NAMES, copy_of, picture, rehash
 
 from aeedge_runtime import Bundle, BundleError, Codec
 from aeedge_runtime.bundle.onnx_check import check_weights
-from aeedge_runtime.coding.hyperprior import HyperPrior
+from aeedge_runtime.prior.hyperprior import HyperPrior
 
 FLOAT, UINT8, INT64, FLOAT16, DOUBLE, BFLOAT16 = 1, 2, 7, 10, 11, 16
 

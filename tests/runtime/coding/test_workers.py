@@ -14,10 +14,10 @@ from tiny import BUNDLES, NAMES, picture
 from aeedge_runtime import Codec, StreamError, stream_info
 from aeedge_runtime.coding.chunk_io import CHUNKS_AT_ONCE
 from aeedge_runtime.coding.networks import MOST_BLOCK_WORKERS, MOST_WORKERS
-from aeedge_runtime.coding.session_pool import SerializedGraph
 from aeedge_runtime.coding.workers import Workers
 from aeedge_runtime.entropy.chunk import PopRequest, pop_symbols
 from aeedge_runtime.inference.session import Session
+from aeedge_runtime.inference.session_pool import SerializedGraph
 from aeedge_runtime.profiling import OTHER, StageClock, stage
 from aeedge_runtime.stream.container import read_stream, write_stream
 from aeedge_runtime.stream.layout import Block, Span

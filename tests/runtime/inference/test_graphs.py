@@ -8,13 +8,13 @@ import pytest
 from tiny import BUNDLES, picture
 
 from aeedge_runtime import BundleError, Codec, DeviceError
-from aeedge_runtime.coding.factorized import FactorizedPrior
-from aeedge_runtime.coding.hyperprior import HyperPrior
-from aeedge_runtime.coding.passes import SymbolRequest, SymbolWriter
 from aeedge_runtime.doctor import SMOKE_MODEL
 from aeedge_runtime.inference import session as session_module
 from aeedge_runtime.inference.backend import load_backend
 from aeedge_runtime.inference.session import CPU, SessionOptions, open_session
+from aeedge_runtime.prior.factorized import FactorizedPrior
+from aeedge_runtime.prior.hyperprior import HyperPrior
+from aeedge_runtime.prior.passes import SymbolRequest, SymbolWriter
 from aeedge_runtime.stream.layout import Span
 
 Change = Callable[[list[Any]], list[Any]]

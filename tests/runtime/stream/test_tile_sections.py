@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeedge_runtime.coding.lossless import encode_blob
 from aeedge_runtime.errors import StreamError, UnsupportedStreamError
+from aeedge_runtime.fidelity.lossless import encode_blob
 from aeedge_runtime.stream.tile_grid import TileGrid
 from aeedge_runtime.stream.tile_sections import (
     Bound,

@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from aeedge.cli.stop import Stop
+from aeedge.cli.batch.stop import Stop
 from aeedge_runtime.errors import AeedgeError
 
 Item = TypeVar("Item")

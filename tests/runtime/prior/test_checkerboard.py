@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aeedge_runtime.coding.checkerboard import Squares
+from aeedge_runtime.prior.checkerboard import Squares
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (3, 4), (4, 5), (5, 6), (7, 3)]
 

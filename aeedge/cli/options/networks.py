@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from aeedge.cli.parameters import PATH, Parsed, Whole, positive
+from aeedge.cli.options.parameters import PATH, Parsed, Whole, positive
 from aeedge.figures import printable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from aeedge.cli.outputs import decompressed_name
+from aeedge.cli.batch.outputs import decompressed_name
 from aeedge.figures import printable
 from aeedge.sources import Source
 from aeedge_runtime.errors import ArgumentError, StreamError

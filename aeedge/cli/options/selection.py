@@ -10,8 +10,8 @@ import click
 
 from aeedge.cli.console import complain
 from aeedge.cli.errors import explain
-from aeedge.cli.options import DeviceOptions
-from aeedge.cli.parameters import Whole
+from aeedge.cli.options.parameters import Whole
+from aeedge.cli.options.shared import DeviceOptions
 from aeedge.figures import printable, spread, with_name
 from aeedge.sources import STDIN, Source, find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES

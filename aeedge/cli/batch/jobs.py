@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aeedge.cli.batch.outputs import Job
+from aeedge.cli.batch.pipeline import Pipeline, choose_jobs
+from aeedge.cli.batch.stop import Stop
 from aeedge.cli.console import complain, note, print_json, say, warn
 from aeedge.cli.errors import TRACEBACK_VARIABLE, explain
-from aeedge.cli.options import BatchOptions
-from aeedge.cli.outputs import Job
-from aeedge.cli.pipeline import Pipeline, choose_jobs
+from aeedge.cli.options.shared import BatchOptions
 from aeedge.cli.progress import Progress
-from aeedge.cli.stop import Stop
 from aeedge.figures import printable, with_name
 from aeedge_runtime.notices import collected
 from aeedge_runtime.profiling import OTHER, StageClock

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from tiny import picture
 
-from aeedge_runtime.coding.tile_choice import find_candidates, grow, least_bytes
-from aeedge_runtime.coding.tile_fill import fill_tiles
+from aeedge_runtime.fidelity.tile_choice import find_candidates, grow, least_bytes
+from aeedge_runtime.fidelity.tile_fill import fill_tiles
 
 Pixels = np.ndarray
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from aeedge.cli.batch import ROOM_PIXELS, Result, load_codec
+from aeedge.cli.batch.jobs import ROOM_PIXELS, Result, load_codec
+from aeedge.cli.batch.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, unpacked_folder
+from aeedge.cli.batch.packing import unpacked_paths
+from aeedge.cli.batch.pipeline import Room
+from aeedge.cli.batch.stop import Stop
 from aeedge.cli.console import write_stdout
-from aeedge.cli.options import BatchOptions
-from aeedge.cli.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, unpacked_folder
-from aeedge.cli.packing import unpacked_paths
-from aeedge.cli.pipeline import Room
-from aeedge.cli.stop import Stop
+from aeedge.cli.options.shared import BatchOptions
 from aeedge.figures import printable
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names

@@ -1,8 +1,8 @@
 import pytest
 
 from aeedge_export import ExportError
-from aeedge_export.exact_prior import check_exact
 from aeedge_export.frozen import frozen_copy
+from aeedge_export.prior.exact_prior import check_exact
 
 pytestmark = pytest.mark.torch
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
-from ..inference.processors import default_threads
-from ..inference.session import CPU, Session, SessionOptions, open_session
+from ..prior.passes import Graph
 from ..profiling import staged
-from .passes import Graph
+from .processors import default_threads
+from .session import CPU, Session, SessionOptions, open_session
 
 FEW_PRODUCTS = 2_000_000
 """Networks at or below this many multiply-adds use one thread; waking a second one costs 11 us, as long as the whole

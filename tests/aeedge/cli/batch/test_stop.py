@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from aeedge.cli.batch.stop import Stop, Stopped
 from aeedge.cli.commands import info
-from aeedge.cli.stop import Stop, Stopped
 from aeedge_runtime import BackendError
 
 SLEEPY = """
@@ -45,7 +45,7 @@ def test_a_signal_ends_with_its_code_and_without_a_traceback(name, code):
 
 DEAF = """
 import os, signal, sys, aeedge.cli.main, aeedge.cli.commands.info
-from aeedge.cli.stop import Stop
+from aeedge.cli.batch.stop import Stop
 
 class Deaf:
     def __del__(self):  # Python prints and drops what is raised here

@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 from PIL import Image
 
-from aeedge.cli.batch import StoppableStages
-from aeedge.cli.stop import Stop, Stopped
+from aeedge.cli.batch.jobs import StoppableStages
+from aeedge.cli.batch.stop import Stop, Stopped
 from aeedge_runtime import Codec
 from aeedge_runtime.profiling import running_clock, stage
 

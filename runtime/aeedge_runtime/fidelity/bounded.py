@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..coding.encoder import Encoder
 from ..stream.container import BOUND, Stream, write_stream
 from ..stream.tile_sections import Bound, pack_bound
-from .encoder import Encoder
 
 Pixels = NDArray[np.uint8]
 

@@ -6,8 +6,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from aeedge.cli.pipeline import MOST_AHEAD, Pipeline, Room, choose_jobs
-from aeedge.cli.stop import Stop, Stopped
+from aeedge.cli.batch.pipeline import MOST_AHEAD, Pipeline, Room, choose_jobs
+from aeedge.cli.batch.stop import Stop, Stopped
 from aeedge_runtime import AeedgeError
 
 

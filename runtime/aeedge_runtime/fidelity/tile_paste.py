@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Pixels
+from ..coding.blocks import Canvas
 from ..stream.tile_grid import Rectangle
 from ..stream.tile_sections import Bound, TileBlobs
-from .blocks import Canvas
 from .lossless import decode_blob
 
 

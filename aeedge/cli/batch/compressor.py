@@ -8,13 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from aeedge.cli.batch import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
+from aeedge.cli.batch.jobs import ROOM_PIXELS, Outcome, Result, load_codec, run_batch
+from aeedge.cli.batch.outputs import Job, OutputGuard
+from aeedge.cli.batch.packing import names_to_pack
+from aeedge.cli.batch.pipeline import Room
+from aeedge.cli.batch.stop import Stop
 from aeedge.cli.console import say, write_stdout
-from aeedge.cli.options import CompressOptions
-from aeedge.cli.outputs import Job, OutputGuard
-from aeedge.cli.packing import names_to_pack
-from aeedge.cli.pipeline import Room
-from aeedge.cli.stop import Stop
+from aeedge.cli.options.shared import CompressOptions
 from aeedge.figures import count, exactness, printable, size
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import (

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeedge.cli import decompressor as restoration
-from aeedge.cli.packing import unpacked_paths
+from aeedge.cli.batch import decompressor as restoration
+from aeedge.cli.batch.packing import unpacked_paths
 from aeedge_runtime import Codec, StreamError, files
 from aeedge_runtime.stream.container import Stream, write_stream
 
@@ -34,7 +34,7 @@ def test_a_new_folder_appears_only_when_complete(aeedge, draw, conv, tmp_path, m
     for name in ("a.png", "b.png"):
         draw(tmp_path / "in" / name)
     aeedge("compress", tmp_path / "in", "-m", conv, "--pack", tmp_path / "all.aee")
-    from aeedge.cli import decompressor as restoration
+    from aeedge.cli.batch import decompressor as restoration
 
     writes = []
 

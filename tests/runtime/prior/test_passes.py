@@ -5,8 +5,8 @@ import pytest
 from tiny import BUNDLES
 
 from aeedge_runtime import Codec
-from aeedge_runtime.coding.passes import SymbolReader, SymbolRequest, SymbolWriter, decode_passes
 from aeedge_runtime.entropy.chunk import PopRequest, pop_symbols, run_passes
+from aeedge_runtime.prior.passes import SymbolReader, SymbolRequest, SymbolWriter, decode_passes
 from aeedge_runtime.stream.layout import Span
 
 

@@ -3,9 +3,9 @@ import pytest
 from tiny import BUNDLES, picture
 
 from aeedge_runtime import BundleError, Codec
-from aeedge_runtime.coding.hyperprior import HyperPrior
-from aeedge_runtime.coding.passes import SymbolWriter
 from aeedge_runtime.entropy.chunk import run_passes
+from aeedge_runtime.prior.hyperprior import HyperPrior
+from aeedge_runtime.prior.passes import SymbolWriter
 from aeedge_runtime.stream.layout import Span
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aeedge import sources
-from aeedge.cli import compressor as compression
+from aeedge.cli.batch import compressor as compression
 from aeedge_runtime import Codec
 from aeedge_runtime.images import load as image_files
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import click
 import pytest
 
-from aeedge.cli.outputs import Job, OutputGuard, compressed_name, decompressed_name, plan, unpacked_folder
+from aeedge.cli.batch.outputs import Job, OutputGuard, compressed_name, decompressed_name, plan, unpacked_folder
 from aeedge.sources import Source, find_sources
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES

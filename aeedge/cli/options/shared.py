@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from aeedge.cli.outputs import is_folder
-from aeedge.cli.parameters import Whole
+from aeedge.cli.batch.outputs import is_folder
+from aeedge.cli.options.parameters import Whole
 from aeedge.figures import printable
 from aeedge.sources import STDIN
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import features
 from tiny import picture
 
-from aeedge_runtime.coding.lossless import decode_blob, encode_blob, encode_zlib
 from aeedge_runtime.errors import BackendError, StreamError
+from aeedge_runtime.fidelity.lossless import decode_blob, encode_blob, encode_zlib
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from aeedge.cli.packing import names_to_pack, unpacked_paths
+from aeedge.cli.batch.packing import names_to_pack, unpacked_paths
 from aeedge.sources import Source
 from aeedge_runtime.errors import ArgumentError, StreamError
 

@@ -1,0 +1,1 @@
+"""Options of the command line, shared or too many for one command's module."""

@@ -1,0 +1,1 @@
+"""What a network gets wrong, kept right: stored tiles, bounds on the error, lossless images."""

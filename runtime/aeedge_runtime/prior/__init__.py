@@ -1,0 +1,1 @@
+"""Priors: the frequency table and mean of every symbol, pass by pass."""
