@@ -135,7 +135,7 @@ def loss(pixels: Pixels, decoded: Pixels) -> dict[str, Any]:
 
 
 def ours(codec: Codec, pixels: Pixels, quality: int, **options: Any) -> dict[str, Any]:
-    """The same of our stream, with the processor time of compressing it."""
+    """Return the same of our stream, with the processor time of compressing it."""
     start = time.process_time()
     data = codec.compress(pixels, **({} if "max_error" in options else {"quality": quality}), **options)
     spent = time.process_time() - start
@@ -170,7 +170,7 @@ def stored_pixels(codec: Codec, data: bytes) -> NDArray[np.bool_]:
 def measure(
     codec: Codec, pictures: Iterator[tuple[str, Pixels]], quality: int, say: Callable[[str], None]
 ) -> list[Any]:
-    """A row for each picture."""
+    """Return a row for each picture."""
     rows = []
     for name, pixels in pictures:
         codec.encode(pixels)  # opens the session

@@ -118,7 +118,7 @@ def measure(cpu: Codec, gpu: Codec, picture: np.ndarray) -> dict[str, Any]:
 
 
 def goals(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the project aims at, and what was found."""
+    """Return what the project aims at, and what was found."""
     checked = [
         goal("encoder network time, copies included", found["encoder_network_ms"], NETWORK_MS, "ms", at_most=True)
     ]

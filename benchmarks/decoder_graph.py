@@ -53,7 +53,7 @@ def without(*steps: str) -> Iterator[None]:
 
 
 def decoders() -> dict[str, bytes]:
-    """The graph by what was done to it."""
+    """Return the graph by what was done to it."""
     model = build_model(model_config(find_preset("photo").model))
     model.load_state_dict(pretrained_weights("photo"))
     with torch.no_grad():

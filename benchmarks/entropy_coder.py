@@ -141,7 +141,7 @@ def decode(data: bytes, passes: Sequence[Pass], bank: FrequencyBank) -> list[NDA
 
 
 def measure(name: str, passes: list[Pass], note: str, bank: FrequencyBank, repeats: int) -> Result:
-    """Times both ways; each decoded result is compared with the symbols that went in."""
+    """Time both ways; each decoded result is compared with the symbols that went in."""
     encode_ms, decode_ms, encode_cpu_ms, decode_cpu_ms = [], [], [], []
     for turn in range(repeats + 2):  # two turns warm up tables and caches
         start = clocks_ms()

@@ -71,7 +71,7 @@ def measure(operation: str, bundle: str, width: int, height: int, stream: Path) 
 
 
 def with_limit(bundle: str, band_pixels: int, folder: Path) -> Path:
-    """A copy of a bundle that goes in blocks from another size on."""
+    """Return a copy of a bundle with another size limit for blocks."""
     place = Path(Bundle.load(bundle).source)
     target = Path(shutil.copytree(place, folder / f"bundle-{band_pixels}"))
     manifest = json.loads((target / "manifest.json").read_text())
@@ -133,7 +133,7 @@ def _check_bytes(folder: Path, plan: list[tuple[str, str, tuple[int, int], int]]
 
 
 def _median(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of each fact, of memory the most, and the costs of every process."""
+    """Return the median of each fact, of memory the most, and the costs of every process."""
     found = {key: statistics.median(answer[key] for answer in answers) for key in answers[0]}
     found["memory_above_image_mb"] = max(answer["memory_above_image_mb"] for answer in answers)
     return found | {"processes_ns_per_pixel": [answer["processor_ns_per_pixel"] for answer in answers]}

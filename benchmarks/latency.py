@@ -26,7 +26,7 @@ NETWORKS = ("encoder_graph", "decoder_graph", "hyper_encoder_graph", "prior_grap
 
 
 def quality_for_rate(bundle: str, images: Sequence[Any], size: tuple[int, int], rate_bpp: float) -> int:
-    """The highest quality at which the first image takes at most so many bits per pixel."""
+    """Return the highest quality at which the first image takes at most a number of bits per pixel."""
     codec = Codec.load(bundle)
     image = fit((images or usual_pictures(codec)[0])[0], *size)
 
@@ -43,7 +43,7 @@ def outside_ms(result: dict[str, Any]) -> float:
 
 
 def goals(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the project aims at, and what was found."""
+    """Return what the project aims at, and what was found."""
     found: dict[tuple[str, str], dict[str, Any]] = {
         (result["config"]["engine"], result["config"]["operation"]): result for result in results
     }

@@ -78,7 +78,7 @@ def encode(weights: dict[str, Tensor], paths: Sequence[Path]) -> list[Tensor]:
 
 
 def fresh_prior(weights: dict[str, Tensor], groups: Sequence[int]) -> HyperpriorAutoencoder:
-    """The model that ships with an untrained prior of some groups; nothing else of it is trained."""
+    """Return the model that ships with an untrained prior of some groups; nothing else of it is trained."""
     torch.manual_seed(0)
     model = build_model({"family": "hyperprior", "groups": list(groups)})
     assert isinstance(model, HyperpriorAutoencoder)
@@ -121,7 +121,7 @@ def batches(
 
 
 def crop(latents: Sequence[Tensor], generator: torch.Generator) -> Tensor:
-    """A random part of a random latent."""
+    """Return a random part of a random latent."""
     latent = latents[int(torch.randint(len(latents), (1,), generator=generator))]
     top, left = (int(torch.randint(size - SIZE + 1, (1,), generator=generator)) for size in latent.shape[1:])
     return latent[:, top : top + SIZE, left : left + SIZE]

@@ -75,7 +75,7 @@ def blocks(found: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def histogram(parts: NDArray[np.intp]) -> Costs:
-    """Counts of tokens per block and channel, [blocks, c * TOKENS]."""
+    """Return counts of tokens per block and channel, [blocks, c * TOKENS]."""
     number, channels, _ = parts.shape
     places = (np.arange(number)[:, None, None] * channels + np.arange(channels)[:, None]) * TOKENS + parts
     flat = np.bincount(places[parts >= 0], minlength=number * channels * TOKENS)
@@ -90,7 +90,7 @@ def factorised(fit: list[Symbols], test: list[Symbols]) -> tuple[float, float, f
 
 
 def context(fit: list[Symbols], test: list[Symbols]) -> tuple[float, float, float]:
-    """The same with contexts."""
+    """Return the same with contexts."""
     channels = fit[0].shape[0]
     count = len(EDGES) + 2
 
@@ -150,7 +150,7 @@ def classes(fit: list[Symbols], test: list[Symbols], number: int) -> tuple[float
 
 
 def symbols_of(codec: Codec, images: list[NDArray[np.uint8]], quality: int) -> list[Symbols]:
-    """What the bundle's encoder gives, rounded in steps, int16 [c, h, w] each."""
+    """Return what the bundle's encoder gives, rounded in steps, int16 [c, h, w] each."""
     tables = codec.bundle.tables
     step, offset = tables.steps[quality - 1], tables.offsets
     found = []

@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 def options(description: str | None, name: str, bundle: str) -> argparse.ArgumentParser:
-    """A parser with what every script takes."""
+    """Return a parser with what every script takes."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -41,7 +41,7 @@ def effort(quick: bool) -> Effort:
 
 
 def pictures(chosen: argparse.Namespace, bundle: str) -> list[Pixels]:
-    """The pictures that the options name; none for the usual ones."""
+    """Return the pictures that the options name; none for the usual ones."""
     if chosen.mnist:
         return list(read_idx(chosen.mnist)[..., None])
     return load_pictures(chosen.images, Bundle.load(bundle).manifest.image.channels) if chosen.images else []

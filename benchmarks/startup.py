@@ -57,7 +57,7 @@ class Start:
 
 
 def starts(folder: Path, photo: Path, bundle: str) -> list[Start]:
-    """The processes to time."""
+    """Return the processes to time."""
     target = folder / "photo.aee"
     command = ["-c", MAIN, "compress", os.fspath(photo), "-m", bundle, "-o", os.fspath(target), "--force"]
 
@@ -84,7 +84,7 @@ def _anything(_: bytes) -> None:
 
 
 def measure(cases: Sequence[Start], repeats: int) -> list[dict[str, Any]]:
-    """Times of every case in ms, taken in turns; each result is checked."""
+    """Time every case in turns, in ms, and check each result."""
     times: dict[str, list[float]] = {case.name: [] for case in cases}
     for turn in range(repeats + 1):  # the first turn fills the file cache and writes byte code
         for case in cases if turn % 2 else reversed(cases):

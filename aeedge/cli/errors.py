@@ -40,7 +40,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 
 def _first_cause(error: BaseException) -> str:
-    """What the error at the start of a chain says, on one line: NumPy wraps it in a page of advice."""
+    """Return the message of the first error of a chain, on one line: NumPy wraps it in a page of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split())[:200]

@@ -28,7 +28,7 @@ SLICES = (1, 1 << 19)  # pixels: every image and patch alone, or many in one run
 
 
 def optimise(level: str) -> None:
-    """Makes sessions opened from now on use a graph optimisation level."""
+    """Make sessions opened from now on use a graph optimisation level."""
     inner = onnxruntime.InferenceSession
 
     class Runtime:

@@ -73,7 +73,7 @@ def tree_of(folder: Path) -> Tree:
 
 
 def build(folder: Path, files: Tree) -> Path:
-    """Makes a folder that holds these files and nothing else."""
+    """Make a folder that holds these files and nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, data in files.items():
@@ -83,7 +83,7 @@ def build(folder: Path, files: Tree) -> Path:
 
 
 def start(folder: Path, words: Sequence[str], prepare: Callable[[], object] = lambda: None) -> int:
-    """Starts the command in a forked child and returns its number.
+    """Start the command in a forked child and return its number.
 
     Args:
         folder: where it works.
@@ -118,7 +118,7 @@ def wait(child: int) -> int:
 
 
 def kill_at(number: int, counted: list[int]) -> Callable[[], None]:
-    """A trap for the child: it kills itself at the `number`-th time that our code enters or leaves a file operation."""
+    """Return a trap: the child kills itself the `number`-th time that our code enters or leaves a file operation."""
     own = tuple(f"/{name}.py" for name in ("files", "decompressor", "compressor", "sources", "outputs", "pathlib"))
 
     def watch(frame: FrameType, event: str, called: Any) -> None:
@@ -159,7 +159,7 @@ def operations(folder: Path, scenario: Scenario) -> int:
 
 
 def check(trials: Trials, title: str, folder: Path, scenario: Scenario) -> None:
-    """Looks at what a killed run left, runs the command again, and looks at that."""
+    """Look at what a killed run left, run the command again, and look at that."""
     left = tree_of(folder)
     wrong = [name for name, data in left.items() if data not in (scenario.start.get(name), scenario.end.get(name))]
     lost = [name for name in scenario.start if name not in left]
@@ -239,25 +239,25 @@ def kills_at_calls(folder: Path, plans: Sequence[Scenario], most: int) -> dict[s
 
 
 def limit_file_size() -> None:
-    """A file-size limit that the first output meets."""
+    """Return a file-size limit that the first output meets."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
 
 def limit_output_too() -> None:
-    """The same where the report goes to a file as well: a batch then ends while its threads clean up."""
+    """Set the same limit where the report goes to a file as well: a batch then ends while its threads clean up."""
     sys.stdout = tempfile.TemporaryFile("w+")  # noqa: SIM115 - the child's, until its end
     print("a line before", flush=True)
     limit_file_size()
 
 
 def become_nobody() -> None:
-    """A user who may read everything and write nothing."""
+    """Return a user who may read everything and write nothing."""
     os.setgid(65534)
     os.setuid(65534)
 
 
 def no_room(folder: Path, plans: Sequence[Scenario], times: int) -> Trials:
-    """Runs that cannot write: a non-zero exit, nothing partial, inputs as they were; then room, and the rerun works.
+    """Try runs that cannot write: a non-zero exit, nothing partial, inputs intact; then room, and the rerun works.
 
     Args:
         folder: where they work.
@@ -283,7 +283,7 @@ def no_room(folder: Path, plans: Sequence[Scenario], times: int) -> Trials:
 
 
 def run(cases: int, seed: int, images: int = 6) -> dict[str, Any]:
-    """Tries everything and returns the facts."""
+    """Try everything and return the facts."""
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch).chmod(0o755)
         folder = Path(scratch) / "work"
@@ -299,7 +299,7 @@ def run(cases: int, seed: int, images: int = 6) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs all of it."""
+    """Run all of it."""
     arguments = parser(__doc__, 500).parse_args()
     return finish("crash", run(arguments.cases, arguments.seed), arguments.out)
 

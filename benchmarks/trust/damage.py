@@ -30,7 +30,7 @@ def truncations(data: bytes) -> Iterator[bytes]:
 
 
 def burst(data: bytes, generator: np.random.Generator) -> bytes:
-    """A run of 2 to 512 bits of which the first and the last are changed and those between at random."""
+    """Return a run of 2 to 512 bits of which the first and the last are changed and those between at random."""
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
     length = min(int(2 ** generator.uniform(1, 9)), len(bits))
     start = generator.integers(len(bits) - length + 1)
@@ -47,7 +47,7 @@ def appended(data: bytes, generator: np.random.Generator) -> bytes:
 
 
 def moved(data: bytes, generator: np.random.Generator) -> bytes:
-    """A piece taken out, doubled, zeroed, or put elsewhere; never the same bytes again."""
+    """Return a piece taken out, doubled, zeroed, or put elsewhere; never the same bytes again."""
     while True:
         first, last = sorted(generator.integers(0, len(data) + 1, 2).tolist())
         piece = data[first:last]
@@ -66,7 +66,7 @@ DRAWN = {"burst": burst, "appended": appended, "moved": moved}
 
 
 def run(drawn: int, seed: int, names: tuple[str, ...] | None = None) -> dict[str, Trials]:
-    """Tries everything.
+    """Try everything.
 
     Args:
         drawn: bursts, appended and moved bytes in all.
@@ -90,7 +90,7 @@ def run(drawn: int, seed: int, names: tuple[str, ...] | None = None) -> dict[str
 
 
 def main() -> int:
-    """Runs all of it."""
+    """Run all of it."""
     arguments = parser(__doc__, 420_000).parse_args()
     found = run(arguments.cases, arguments.seed)
     facts = {kind: trials.facts() for kind, trials in found.items()}

@@ -48,7 +48,7 @@ class Forged:
 
 
 def seal(header: bytes, body: bytes, symbol_hash: bytes = bytes(4)) -> bytes:
-    """A stream of any header and body, its two checksums right."""
+    """Return a stream of any header and body, its two checksums right."""
     data = header + struct.pack("<H", binascii.crc_hqx(header, 0xFFFF)) + body + symbol_hash
     return data + struct.pack("<I", zlib.crc32(data))
 
@@ -63,7 +63,7 @@ def varint(value: int) -> bytes:
 
 
 def take_apart(data: bytes) -> tuple[Forged, int]:
-    """The fields of a valid stream, and the length of its header without the check."""
+    """Return the fields of a valid stream, and the length of its header without the check."""
     position = 14
 
     def number() -> int:
@@ -93,7 +93,7 @@ Change = Callable[[Forged, Random], Forged]
 
 
 def any_number(random: Random, near: int) -> int:
-    """A number that field code trips over: near, a power of two and its neighbours, or anything of 35 bits."""
+    """Return a number that field code trips over: near, a power of two and its neighbours, or anything of 35 bits."""
     kind = random.integers(4)
     if kind == 0:
         return max(0, near + int(random.integers(-3, 4)))
@@ -105,7 +105,7 @@ def any_number(random: Random, near: int) -> int:
 
 
 def change_number(name: str) -> Change:
-    """A change of one number of the header."""
+    """Return a change of one number of the header."""
 
     def change(forged: Forged, random: Random) -> Forged:
         return replace(forged, **{name: any_number(random, getattr(forged, name))})
@@ -130,7 +130,7 @@ def change_flags(forged: Forged, random: Random) -> Forged:
 
 
 def change_lengths(forged: Forged, random: Random) -> Forged:
-    """A number of chunks with as many lengths."""
+    """Return a number of chunks with as many lengths."""
     chunks = int(random.integers(1, 40))
     lengths = [any_number(random, 0) if random.random() < 0.2 else 0 for _ in range(chunks - 1)]
     return replace(forged, chunks=chunks, lengths=lengths)
@@ -207,7 +207,7 @@ CHANGES: tuple[Change, ...] = (
 
 
 def forge(data: bytes, random: Random) -> bytes:
-    """A valid stream with one to three lies and right checksums."""
+    """Return a valid stream with one to three lies and right checksums."""
     forged, size = take_apart(data)
     if random.random() < 0.15:
         header = bytearray(data[:size])

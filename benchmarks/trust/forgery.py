@@ -34,7 +34,7 @@ QUICK_S = 0.1
 
 @contextlib.contextmanager
 def any_hash() -> Iterator[None]:
-    """Takes every symbol hash for right."""
+    """Take every symbol hash for right."""
     kept, original = symbols.hash_symbols, symbols.ChunkReader
 
     class Trusting(symbols.ChunkReader):
@@ -57,7 +57,7 @@ def image(pixels: NDArray[np.uint8]) -> str:
 
 
 def forged_streams(cases: int, seed: int, bundle: str = "") -> Trials:
-    """Decodes forged streams, of one bundle or of all, by their bundle's codec, and reads their facts and names."""
+    """Decode forged streams, of one bundle or of all, by their bundle's codec, and read their facts and names."""
     trials, random = Trials(), np.random.default_rng(seed)
     names = [name for name in streams() if bundle in ("", bundle_of(name))]
     for number in range(cases):
@@ -111,7 +111,7 @@ def memory_mb(task: tuple[str, int, int]) -> float:
 
 
 def run(cases: int, seed: int) -> dict[str, Any]:
-    """Tries everything and returns the facts; memory is measured for one model at a time, on a tenth of the cases."""
+    """Try everything and return the facts; memory is measured for one model at a time, on a tenth of the cases."""
     lies, forged = lying_fields(), forged_streams(cases, seed)
     tasks = [(name, cases // 10, seed + 1) for name in NAMES]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
@@ -127,7 +127,7 @@ def run(cases: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs all of it."""
+    """Run all of it."""
     arguments = parser(__doc__, 100_000).parse_args()
     return finish("forgery", run(arguments.cases, arguments.seed), arguments.out)
 

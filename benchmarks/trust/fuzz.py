@@ -72,7 +72,7 @@ def sealed(data: bytes) -> bytes:
 
 
 def container(data: bytes) -> None:
-    """A stream with and without checksums that fit."""
+    """Return a stream with and without checksums that fit."""
     for stream in (data, sealed(data)):
         for read in (stream_info, stream_names):
             _typed(lambda read=read, stream=stream: read(stream))
@@ -80,7 +80,7 @@ def container(data: bytes) -> None:
 
 
 def coder(data: bytes) -> None:
-    """A payload of two passes, read by both decoders."""
+    """Return a payload of two passes, read by both decoders."""
     try:
         decoder = ChunkDecoder(data, BANK)
         found = [decoder.decode(tables, last) for tables, last in zip(PASSES, (False, True), strict=True)]
@@ -116,17 +116,17 @@ def arrays(data: bytes) -> None:
 
 
 def graph(data: bytes) -> None:
-    """An .onnx file."""
+    """Return an .onnx file."""
     check_weights(data, "graph")
 
 
 def bundle(data: bytes) -> None:
-    """A zip, its listed hashes put right where the manifest can be read."""
+    """Return a zip, its listed hashes put right where the manifest can be read."""
     Bundle.load(data)
 
 
 def _typed(call: Callable[[], object]) -> None:
-    """A call that may be refused."""
+    """Return a call that may be refused."""
     from aeedge_runtime import AeedgeError
 
     try:
@@ -136,7 +136,7 @@ def _typed(call: Callable[[], object]) -> None:
 
 
 def seeds() -> dict[str, list[bytes]]:
-    """Valid inputs of each target."""
+    """Return valid inputs of each target."""
     folders = [files_of(BUNDLES / name) for name in NAMES]
     stripped = [{key: data for key, data in files.items() if not key.startswith("golden")} for files in folders]
     symbols = [np.zeros(len(part), np.int16) for part in PASSES]
@@ -196,7 +196,7 @@ class Coverage:
         self._last = 0
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> Any:
-        """A trace function."""
+        """Return a trace function."""
         if "aeedge_runtime" not in frame.f_code.co_filename:
             return None
         if event == "line":

@@ -31,7 +31,7 @@ Patch = contextlib.AbstractContextManager[Any]
 
 
 def changed(data: bytes, random: Random) -> bytes:
-    """A flipped bit, a cut, more bytes, a zeroed sector, or nothing at all."""
+    """Return a flipped bit, a cut, more bytes, a zeroed sector, or nothing at all."""
     place = int(random.integers(len(data)))
     flipped = bytearray(data)
     flipped[place] ^= 1 << int(random.integers(8))
@@ -42,13 +42,13 @@ def changed(data: bytes, random: Random) -> bytes:
 
 
 def in_memory(random: Random) -> Patch:
-    """The stream is changed between the codec and the disk."""
+    """Change the stream between the codec and the disk."""
     inner = Codec.compress_batch
     return unittest.mock.patch.object(Codec, "compress_batch", lambda *a, **k: changed(inner(*a, **k), random))
 
 
 def on_disk(random: Random) -> Patch:
-    """The disk keeps other bytes than it was given."""
+    """Make the disk keep other bytes than it was given."""
 
     def write(path: Path, data: bytes, *, overwrite: bool) -> None:
         path.write_bytes(changed(data, random))
@@ -57,7 +57,7 @@ def on_disk(random: Random) -> Patch:
 
 
 def in_coder(random: Random) -> Patch:
-    """The coder writes one symbol that is not the one it was given."""
+    """Make the coder write one symbol that is not the one it was given."""
     inner = ChunkEncoder.add
 
     def add(self: ChunkEncoder, tables: Any, values: Any) -> None:
@@ -70,7 +70,7 @@ def in_coder(random: Random) -> Patch:
 
 
 def in_prior(random: Random) -> Patch:
-    """The prior network gives another table index when it compresses than when it decompresses."""
+    """Make the prior network give another table index when it compresses than when it decompresses."""
     inner = Networks.prior
 
     def prior(self: Networks, *, compress: bool, workers: int = 1) -> Any:
@@ -122,7 +122,7 @@ def _outcome(code: int, expected: int, output: Path) -> str:
 
 
 def main() -> int:
-    """Runs all of it."""
+    """Run all of it."""
     arguments = parser(__doc__, 100).parse_args()
     found = run(arguments.cases, arguments.seed)
     return finish("injected", {kind: trials.facts() for kind, trials in found.items()}, arguments.out)

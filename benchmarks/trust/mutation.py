@@ -102,7 +102,7 @@ def modules(only: Sequence[str]) -> list[str]:
 
 
 def source_of(module: str) -> str:
-    """A module's source."""
+    """Return a module's source."""
     return (ROOT / PACKAGES[module.partition(".")[0]] / Path(*module.split("."))).with_suffix(".py").read_text()
 
 
@@ -146,7 +146,7 @@ def _is_rule(key: ast.expr | None) -> bool:
 
 
 def probed(module: str, guards: Sequence[Guard]) -> str:
-    """A module's source in which every guard notes that it fires."""
+    """Return a module's source in which every guard notes that it fires."""
     tree = ast.parse(source_of(module))
     nodes = list(ast.walk(tree))
     for guard in sorted(guards, key=lambda guard: -guard.number):  # parts before the whole that holds them
@@ -174,7 +174,7 @@ def _call(guard: Guard, value: ast.expr) -> ast.expr:
 
 
 def without(guard: Guard) -> str:
-    """The source of a guard's module without it; its condition is still evaluated."""
+    """Return the source of a guard's module without it; its condition is still evaluated."""
     tree = ast.parse(source_of(guard.module))
     node = list(ast.walk(tree))[guard.place]
     if isinstance(node, ast.Dict):
@@ -215,25 +215,25 @@ class Selection:
             items[:] = [found[name] for name in sorted(found, key=rank.__getitem__)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Adds up the time of a test, and notes that it failed."""
+        """Add up the time of a test, and note that it failed."""
         self._times[_name(report.nodeid)] += report.duration
         if report.failed:
             self._failed.add(_name(report.nodeid))
 
     def pytest_sessionfinish(self) -> None:
-        """Writes the times."""
+        """Write the times."""
         if self._notes:
             passed = {name: seconds for name, seconds in self._times.items() if name not in self._failed}
             self._notes.write_text(json.dumps(passed))
 
 
 def _name(nodeid: str) -> str:
-    """A test's name as PYTEST_CURRENT_TEST has it, on one line."""
+    """Return a test's name as PYTEST_CURRENT_TEST has it, on one line."""
     return nodeid.replace("\x00", "(null)").replace("\n", " ").replace("\t", " ")
 
 
 def in_child(folder: Path, plugin: Selection, paths: Sequence[str], wait_s: float) -> str:
-    """Runs tests in a forked child, until one fails; what came of it."""
+    """Run tests in a forked child until one fails, and return the outcome."""
     child = os.fork()
     if not child:
         _test(folder, plugin, [str(ROOT / path) for path in paths])
@@ -270,7 +270,7 @@ def _test(folder: Path, plugin: Selection, paths: list[str]) -> None:
 
 
 def baseline(folder: Path, guards: Mapping[str, Sequence[Guard]], paths: Sequence[str]) -> dict[str, list[str]]:
-    """Runs the tests at `paths`, or of the packages; returns those each guard fires in, the most telling first."""
+    """Run the tests at `paths`, or of the packages; return those each guard fires in, the most telling first."""
     place = folder / "fired"
     place.touch()
     (folder / "aeedge_mutation_probe.py").write_text(PROBE.format(place=str(place)))
@@ -312,7 +312,7 @@ def tested(folder: Path, guard: Guard, tests: Sequence[str]) -> str:
 
 
 def recorded(path: Path, parts: bool) -> dict[str, dict[str, Any]]:
-    """What an earlier run of the same kind found, of modules that still have guards."""
+    """Return what an earlier run of the same kind found, of modules that still have guards."""
     content = json.loads(path.read_text()) if path.exists() else {}
     known = set(modules(list(PACKAGES)))
     found = content.get("modules", {}) if content.get("parts") == parts else {}
@@ -320,7 +320,7 @@ def recorded(path: Path, parts: bool) -> dict[str, dict[str, Any]]:
 
 
 def main() -> int:
-    """Tests every mutant."""
+    """Test every mutant."""
     options = parser(__doc__, 0)
     options.add_argument("--only", nargs="+", default=["aeedge_runtime"], metavar="MODULE", help="or packages")
     options.add_argument("--tests", nargs="+", default=[], metavar="PATH", help="[those of the packages]")

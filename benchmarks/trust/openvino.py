@@ -88,7 +88,7 @@ def speed(plain: Any, other: Any, image: Any) -> float:
 
 
 def refusals() -> dict[str, Any]:
-    """What each option that cannot be honoured ended in."""
+    """Return the outcome of each option that cannot be honored."""
     from aeedge_runtime import Codec, DeviceError
 
     found: dict[str, Any] = {}

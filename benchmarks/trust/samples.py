@@ -24,7 +24,7 @@ ICC = bytes(16) + b"GRAY" + bytes(200)
 
 @cache
 def codec(name: str) -> Codec:
-    """A codec of one thread for a tiny bundle."""
+    """Return a codec of one thread for a tiny bundle."""
     return Codec.load(BUNDLES / name, threads=1)
 
 
@@ -38,7 +38,7 @@ def picture(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np
 
 
 def drawing(channels: int) -> NDArray[np.uint8]:
-    """Marks on white with a photograph in a corner, uint8 [128, 192, channels]."""
+    """Draw marks on white with a photograph in a corner, uint8 [128, 192, channels]."""
     marks = np.random.default_rng(0).random((32, 48)) < 0.1
     found = np.where(marks.repeat(4, 0).repeat(4, 1)[..., None], 0, 255).astype(np.uint8).repeat(channels, 2)
     found[:64, :64] = picture(64, 64, channels)
@@ -46,7 +46,7 @@ def drawing(channels: int) -> NDArray[np.uint8]:
 
 
 def golden_streams(name: str) -> dict[str, bytes]:
-    """The golden streams of a tiny bundle."""
+    """Return the golden streams of a tiny bundle."""
     found = sorted((BUNDLES / name / "golden").glob("*.aee"))
     return {f"{name}/{path.stem}": path.read_bytes() for path in found}
 
@@ -81,5 +81,5 @@ def streams() -> dict[str, bytes]:
 
 
 def bundle_of(stream: str) -> str:
-    """The bundle of a stream's name."""
+    """Return the bundle of a stream's name."""
     return stream.partition("/")[0]

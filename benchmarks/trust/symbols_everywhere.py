@@ -43,7 +43,7 @@ class Cell:
     packages: Path | None
 
     def run(self, bundles: Path, streams: Path, out: Path) -> dict[str, Any]:
-        """Runs cell.py and returns what it wrote."""
+        """Run cell.py and return what it wrote."""
         places = [str(place) for place in (self.packages, RUNTIME) if place]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
         words = [*self.command, str(HERE / "cell.py"), str(bundles), str(streams), str(out)]
@@ -53,7 +53,7 @@ class Cell:
 
 
 def cells(scratch: Path, arm: bool) -> list[Cell]:
-    """Prepares the cells, and installs what is missing below `scratch`."""
+    """Prepare the cells, and install what is missing below `scratch`."""
     found = [Cell("newest", (sys.executable,), None)]
     oldest = scratch / "oldest"
     if not oldest.exists():
@@ -75,7 +75,7 @@ def expected_hashes(streams: Path) -> dict[str, int]:
 
 
 def keep_streams(name: str, result: dict[str, Any], streams: Path) -> None:
-    """Writes what a cell compressed, each distinct stream once."""
+    """Write what a cell compressed, each distinct stream once."""
     for bundle, settings in result["bundles"].items():
         for setting in settings:
             for picture, digits in setting["compressed"].items():
@@ -84,7 +84,7 @@ def keep_streams(name: str, result: dict[str, Any], streams: Path) -> None:
 
 
 def judge(result: dict[str, Any], hashes: dict[str, int]) -> dict[str, Any]:
-    """Counts of a cell."""
+    """Return counts of a cell."""
     settings = [(bundle, setting) for bundle, found in result["bundles"].items() for setting in found]
     wrong = sum(setting["wrong_symbols"] for _, setting in settings)
     largest = max(setting["pixel_difference"] for _, setting in settings)
@@ -106,7 +106,7 @@ def judge(result: dict[str, Any], hashes: dict[str, int]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs every cell twice: to compress, and to decode what all of them compressed."""
+    """Run every cell twice: to compress, and to decode what all of them compressed."""
     options = parser(__doc__, 0)
     options.add_argument("--scratch", type=Path, help="keeps what is installed [a temporary folder]")
     options.add_argument("--bundles", type=Path, default=BUNDLES, help="folder of bundles [the tiny ones]")

@@ -137,7 +137,7 @@ def memory(cases: int, seed: int) -> dict[str, Any]:
 
 
 def run(cases: int, seed: int) -> dict[str, Any]:
-    """Tries everything and returns the facts."""
+    """Try everything and return the facts."""
     found = {"threads": one_result(min(200, cases)).facts(), "forks": forks(min(1000, cases)).facts()}
     with unittest.mock.patch("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", SMALL_CHUNK):
         found["threads, several chunks"] = one_result(min(200, cases)).facts()
@@ -146,7 +146,7 @@ def run(cases: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs all of it."""
+    """Run all of it."""
     arguments = parser(__doc__, 10_000).parse_args()
     return finish("threads", run(arguments.cases, arguments.seed), arguments.out)
 

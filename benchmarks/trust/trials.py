@@ -49,7 +49,7 @@ class Trials:
         signal.signal(signal.SIGPROF, _hang)
 
     def attempt(self, title: str, call: Callable[[], object], accepted: Callable[[Any], str]) -> None:
-        """Makes a call.
+        """Make a call.
 
         Args:
             title: of the case, for a fault.
@@ -77,7 +77,7 @@ class Trials:
         self.note(title, outcome)
 
     def note(self, title: str, outcome: str) -> None:
-        """Counts an outcome."""
+        """Count an outcome."""
         self.outcomes[outcome] += 1
         if outcome.startswith("!"):
             self.fault_count += 1
@@ -120,7 +120,7 @@ def peak_mb() -> float:
 
 
 def environment() -> dict[str, Any]:
-    """What ran this."""
+    """Return what ran this."""
     return {
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
@@ -130,7 +130,7 @@ def environment() -> dict[str, Any]:
 
 
 def finish(name: str, facts: Mapping[str, Any], out: Path | None = None) -> int:
-    """Prints the facts, writes them to benchmarks/results/trust_NAME.json, and returns the exit code."""
+    """Print the facts, write them to benchmarks/results/trust_NAME.json, and return the exit code."""
     text = json.dumps({"schema": 1, "environment": environment(), **facts}, indent=1)
     path = out or RESULTS / f"trust_{name}.json"
     path.write_text(text + "\n")

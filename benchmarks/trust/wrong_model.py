@@ -31,7 +31,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def zip_of(files: dict[str, bytes]) -> bytes:
-    """An `.aeb` file."""
+    """Return an `.aeb` file."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(files):
@@ -40,7 +40,7 @@ def zip_of(files: dict[str, bytes]) -> bytes:
 
 
 def rehashed(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same files with a manifest that lists them as they are."""
+    """Return the same files with a manifest that lists them as they are."""
     values = json.loads(files["manifest.json"])
     values["files"] = {
         name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -152,7 +152,7 @@ def weight_places(data: bytes) -> list[int]:
 
 
 def run(cases: int, seed: int) -> dict[str, Any]:
-    """Tries everything and returns the facts."""
+    """Try everything and return the facts."""
     random = np.random.default_rng(seed)
     found = {"foreign_bundles": foreign_bundles()}
     create = session._create
@@ -171,7 +171,7 @@ def run(cases: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs all of it."""
+    """Run all of it."""
     arguments = parser(__doc__, 3000).parse_args()
     return finish("wrong_model", run(arguments.cases, arguments.seed), arguments.out)
 

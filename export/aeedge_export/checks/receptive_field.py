@@ -71,7 +71,7 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
 
 
 def _sized(model: Autoencoder, image: NDArray[np.uint8], most: int) -> Tensor:
-    """The corner of an image, continued where it ends, of 2 `most` latent positions each way, float64 in 0..1."""
+    """Return an image's corner of 2 `most` latent positions each way, continued where it ends, float64 in 0..1."""
     rows, columns = (2 * most * stride for stride in model.stride)
     missing = max(rows - image.shape[0], 0), max(columns - image.shape[1], 0)
     continued = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")

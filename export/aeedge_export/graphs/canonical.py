@@ -126,7 +126,7 @@ def _name_axes(graph: onnx_ir.Graph, axes: Mapping[str, tuple[str | None, ...]])
 
 
 def _rename_values(graph: onnx_ir.Graph) -> None:
-    """Number inner values and nodes and drop their shapes: names repeat the exporter's internals, not the model's."""
+    """Renumber inner values and nodes and drop their shapes: names repeat the exporter's internals, not the model's."""
     kept = {id(value) for value in (*graph.inputs, *graph.outputs, *graph.initializers.values())}
     for number, node in enumerate(graph):
         node.name = f"{node.op_type}_{number}"

@@ -91,7 +91,7 @@ def _begin_residuals(graph: onnx_ir.Graph) -> None:
 
 
 def _layer_before(shuffle: onnx_ir.Node) -> onnx_ir.Node | None:
-    """The convolution whose channels a shuffle turns into places, if they can be put in another order."""
+    """Return the convolution whose channels a shuffle turns into positions, if they can be reordered."""
     if not _is_torch_order(shuffle):
         return None
     value = shuffle.inputs[0]
@@ -107,7 +107,7 @@ def _layer_before(shuffle: onnx_ir.Node) -> onnx_ir.Node | None:
 
 
 def _layout_after(shuffle: onnx_ir.Node) -> onnx_ir.Node | None:
-    """The transposition that makes pixels of what is shuffled, if nothing between depends on places."""
+    """Return the transposition that makes pixels of what is shuffled, if nothing between depends on positions."""
     value = shuffle.outputs[0]
     while len(uses := list(value.uses())) == 1:
         node = uses[0].node

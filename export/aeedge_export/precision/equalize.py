@@ -113,7 +113,7 @@ class _Rewriting:
         )
 
     def _producer(self, tensor: str) -> onnx.NodeProto | None:
-        """The layer that alone makes a tensor which nothing else reads, at most a ReLU in between."""
+        """Return the layer that produces a tensor which nothing else reads, with at most a ReLU in between."""
         node = self._producers.get(tensor)
         if node is not None and node.op_type == "Relu" and self._uses[tensor] == 1:
             tensor = node.input[0]

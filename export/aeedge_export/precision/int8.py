@@ -167,7 +167,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         self._rest: Iterator[Any] = iter(feeds)
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next input, or None."""
+        """Return the next input, or None."""
         feed = next(self._rest, None)
         return None if feed is None else dict(feed)
 

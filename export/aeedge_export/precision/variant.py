@@ -140,7 +140,7 @@ class Feeding:
         self._images = padded[:CALIBRATION]
 
     def of(self, role: str) -> list[dict[str, NDArray[Any]]]:
-        """Inputs of "encoder" or "decoder"."""
+        """Return the inputs of "encoder" or "decoder"."""
         feeds = [{"image": image} for image in self._images]
         if role == "encoder":
             return feeds

@@ -118,7 +118,7 @@ class Canvas(Protocol):
         """Replace pixels, uint8 [h, w, C]; rows are counted over all images, stacked from top to bottom."""
 
     def add(self, top: int, left: int, difference: Differences) -> None:
-        """Adds to pixels, int32 [h, w, C], and clips them; rows are counted as in `paste`."""
+        """Add to pixels, int32 [h, w, C], and clip them; rows are counted as in `paste`."""
 
 
 class ArrayCanvas:

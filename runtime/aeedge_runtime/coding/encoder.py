@@ -53,7 +53,7 @@ class _Some:
 
 
 def _as_returned(pixels: Pixels, gray: bool) -> Pixels:
-    """What is to come back for images, uint8 [N, H, W, C]: their luma where they are gray."""
+    """Return the target of a decode, uint8 [N, H, W, C]: the luma of gray images."""
     if gray and pixels.strides[3] == 0:  # gray repeated
         return pixels[..., :1]
     return to_gray(pixels) if gray else pixels

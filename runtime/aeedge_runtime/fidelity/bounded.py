@@ -71,7 +71,7 @@ def _with_residual(encoder: Encoder, error: int, decode: Callable[[bytes], Pixel
 
 
 def _bounded(encoder: Encoder, quality: int, error: int, decode: Callable[[bytes], Pixels]) -> bytes | None:
-    """A stream at a quality with a residual; None if that does not fit its blobs."""
+    """Return a stream at a quality with a residual; None if that does not fit its blobs."""
     base = encoder.base(quality)
     step = 2 * error - 1
     difference = encoder.original.astype(np.int16) - decode(write_stream(base))
@@ -92,7 +92,7 @@ def _with_bound(stream: Stream, bound: Bound) -> bytes:
 
 
 def _stepped(pixels: Pixels, step: int) -> Pixels:
-    """The nearest multiples of a step, the last one cut to 255."""
+    """Return the nearest multiples of a step, the last one cut to 255."""
     levels = np.arange(256)
     table = np.minimum((levels + step // 2) // step * step, 255).astype(np.uint8)
     return table[pixels]

@@ -121,7 +121,7 @@ def _webp_file(blob: bytes) -> bytes:
 
 
 def _png_file(blob: bytes, height: int, width: int, channels: int) -> bytes:
-    """A PNG around zlib data, which is unpacked first: its rows must be all there, and no more."""
+    """Return a PNG around zlib data, which is unpacked first: its rows must be all there, and no more."""
     row = 1 + width * channels
     inflater = zlib.decompressobj()
     try:

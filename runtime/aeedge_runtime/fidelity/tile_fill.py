@@ -82,7 +82,7 @@ def _diffuse(cells: Floats, known: Map) -> Floats:
 
 
 def _halved(cells: Floats) -> Floats:
-    """Sums of 2x2 cells."""
+    """Return the sums of 2x2 cells."""
     height, width, _ = cells.shape
     padded = np.pad(cells, ((0, height % 2), (0, width % 2), (0, 0)))
     pairs: Floats = padded[::2] + padded[1::2]
@@ -99,7 +99,7 @@ def _interpolated(cells: Floats, rows: NDArray[np.int64], width: int) -> Floats:
 
 
 def _between(pixels: NDArray[np.int64], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """The two cells whose centers a pixel lies between, and how far it is from the first."""
+    """Return the two cells whose centers enclose a pixel, and its distance from the first."""
     places = np.clip((pixels + 0.5) / CELL - 0.5, 0, cells - 1)
     low = np.minimum(places.astype(np.int64), max(cells - 2, 0))
     return low, np.minimum(low + 1, cells - 1), (places - low).astype(np.float32)

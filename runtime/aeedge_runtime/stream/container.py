@@ -136,7 +136,7 @@ def write_stream(stream: Stream) -> bytes:
 
 
 def read_header(data: bytes | memoryview) -> StreamHeader:
-    """Reads the header of a whole stream and checks everything that needs no model.
+    """Read the header of a whole stream and check everything that needs no model.
 
     Raises:
         UnsupportedStreamError: a version, flag or section that this reader does not know.
@@ -176,7 +176,7 @@ def read_stream(
     geometry_for: Callable[[StreamHeader], Geometry],
     max_pixels: int = MAX_PIXELS,
 ) -> Stream:
-    """Reads a whole stream; allocates no more than its own bytes.
+    """Read a whole stream, allocating no more than its own bytes.
 
     Args:
         data: the stream, nothing before and nothing after it.

@@ -25,7 +25,7 @@ from aeedge_runtime.fidelity.lossless import encode_blob
 
 @cache
 def codec(bundle: str) -> Codec:
-    """A codec, loaded once."""
+    """Return a codec, loaded once."""
     return Codec.load(bundle, threads=1)
 
 
