@@ -66,7 +66,7 @@ def test_the_tables_of_a_bundle_are_those_of_its_run(runs, bundles):
     assert [start.tables for start in starts] == [entropy] * 3
     other = replace(CONFIG, training=replace(CONFIG.training, max_steps=1, seed=5))
     train(other, runs / "other")
-    with pytest.raises(ArgumentError, match="of another encoder"):
+    with pytest.raises(ArgumentError, match="another encoder"):
         decoder_start(runs / "other", runs / "first.aeb")
 
 
