@@ -22,7 +22,7 @@ def test_threads_sleep_soon_unless_the_environment_says_how_they_wait(monkeypatc
     assert os.environ == expected
 
 
-@pytest.mark.parametrize("words", [("train", "dense-mnist"), ("export", "run", "-o", "bundle"), ("demo",)])
+@pytest.mark.parametrize("words", [("train", "dense-mnist", "-o", "run"), ("export", "run", "-o", "bundle"), ("demo",)])
 def test_commands_with_pytorch_say_so_before_it_is_imported(aeedge, monkeypatch, tmp_path, words):
     def called():
         raise AeedgeError("threads are told first")

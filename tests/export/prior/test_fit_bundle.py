@@ -61,13 +61,13 @@ def test_the_new_bundle_verifies_and_has_an_id_of_its_own(bundles):
 
 def test_a_second_fit_is_refused(bundles, images, tmp_path):
     with pytest.raises(ArgumentError, match="exact prior already"):
-        fit_prior(bundles[1], tmp_path / "again", data=images)
+        fit_prior(bundles[2].path, tmp_path / "again", data=images)
 
 
 @pytest.mark.parametrize("groups", [[6, 1], [0, 6], []])
 def test_groups_must_cover_the_latent(bundles, images, tmp_path, groups):
     with pytest.raises(ArgumentError, match="groups"):
-        fit_prior(bundles[0], tmp_path / "new", data=images, groups=groups)
+        fit_prior(bundles[2].path.with_name("before"), tmp_path / "new", data=images, groups=groups)
 
 
 @pytest.mark.parametrize(("channels", "count"), [(1, 1), (64, 1), (65, 4), (320, 4)])

@@ -10,6 +10,8 @@ from PIL import Image
 
 from aeedge.cli.commands import eval as command
 
+pytest.importorskip("scipy")  # the extra report
+
 QUICK = ("--qualities", "10,50,90", "--against", "jpeg,webp4", "--threads", 1)
 
 
