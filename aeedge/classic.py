@@ -84,7 +84,7 @@ CLASSICS = (
     ClassicCodec("avif9", "AVIF speed 9", "AVIF", _AVIF, (0, 4), {"speed": 9}, "max_threads"),
     ClassicCodec("jxl", "JPEG XL effort 7", "JXL", (5, 15, 30, 45, 60, 72, 82, 90), (1,), {"effort": 7}, "num_threads"),
 )
-"""Every codec that can be asked for, lossy and with the settings of a careful user."""
+"""Every codec that can be requested, lossy and with the settings of a careful user."""
 
 PNG = ClassicCodec("png", "PNG", "PNG", (HIGHEST_QUALITY,), options={"optimize": True})
 LOSSLESS = (PNG, ClassicCodec("webp-lossless", "WebP lossless", "WEBP", (80,), options={"lossless": True, "method": 4}))

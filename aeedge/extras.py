@@ -17,11 +17,11 @@ def require_report(modules: Sequence[str], purpose: str) -> None:
 
     Args:
         modules: import names.
-        purpose: what needs them, with its verb: "pictures need".
+        purpose: what needs them, with its verb: "charts need".
 
     Raises:
         AeedgeError: one is missing; the message says what to install.
     """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise AeedgeError(f'found no {missing[0]}, which {purpose}; run: pip install "aeedge[report]"')
+        raise AeedgeError(f'{missing[0]} is not installed, but {purpose} it; run: pip install "aeedge[report]"')

@@ -65,7 +65,7 @@ def encode_images(codec: Codec, images: Iterable[NamedImage], pool: Pool = "none
         names += [image.name for image in batch]
         labels += [image.label for image in batch]
     if not parts:
-        raise ArgumentError("found no images, expected at least one")
+        raise ArgumentError("no images, expected at least one")
     return Features(np.concatenate(parts), np.array(names), np.array(labels))
 
 
@@ -93,7 +93,7 @@ def draw_features(features: Features, title: str) -> bytes:
         AeedgeError: matplotlib is not installed.
         ArgumentError: fewer than two images, or than two latent values of each.
     """
-    require_report(["matplotlib"], "the picture needs")
+    require_report(["matplotlib"], "the plot needs")
     from matplotlib import colormaps
     from matplotlib.figure import Figure  # not pyplot, which keeps global state
 

@@ -39,7 +39,7 @@ class NamedImage:
 def file_images(
     sources: Iterable[Source], channels: int, failed: Callable[[Source, InputError], None]
 ) -> Iterator[NamedImage]:
-    """Yield the images of files, each read when it is asked for.
+    """Yield the images of files, each read when it is requested.
 
     Args:
         sources: the files, as `aeedge.sources.find_sources` gives them.

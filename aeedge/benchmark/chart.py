@@ -38,7 +38,7 @@ def require_chart(suffix: str) -> None:
     """
     if suffix.lower() not in FORMATS:
         raise ArgumentError(f"--picture: found {suffix or 'no suffix'}, expected one of {', '.join(FORMATS)}")
-    require_report(["matplotlib"], "pictures need")
+    require_report(["matplotlib"], "charts need")
 
 
 def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, suffix: str) -> bytes:

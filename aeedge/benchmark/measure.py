@@ -89,8 +89,8 @@ def benchmark(
             requests = _requests(codec, bundle, grid, pictures, effort, run, Path(folder))
         except OSError as error:
             raise AeedgeError(
-                f"{folder}: what is to be measured could not be written there ({error}); make room, or set TMPDIR to "
-                "another folder"
+                f"{folder}: the benchmark inputs could not be written there ({error}); free some space, or set TMPDIR "
+                "to another folder"
             ) from error
         if before is not None:
             common_cases(before, [request.case for request in requests])  # now, not after minutes of work

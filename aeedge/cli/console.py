@@ -1,4 +1,4 @@
-"""What the command line says, and where: results on stdout, warnings and errors on stderr, each on one line.
+"""Output of the command line: results on stdout, warnings and errors on stderr, each on one line.
 
 Imports nothing heavy: `aeedge --help` comes through here.
 """
@@ -53,7 +53,7 @@ def write_stdout(data: bytes) -> None:
         click.UsageError: stdout is a terminal.
     """
     if sys.stdout.isatty():
-        raise click.UsageError("found a terminal as stdout, expected a file or a pipe; name an output with -o")
+        raise click.UsageError("stdout is a terminal, expected a file or a pipe; name an output with -o")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""The main job in one go on small digits: train, export, compress, restore, and compare with classic codecs."""
+"""The whole pipeline on small digits: train, export, compress, decompress, and compare with classic codecs."""
 
 import time
 from collections.abc import Callable
@@ -62,9 +62,9 @@ def demonstrate(folder: Path, data_dir: Path | None, quality: int, tell: Callabl
 
     Args:
         folder: where everything is written; existing results there are replaced.
-        data_dir: where MNIST lies; None for synthetic digits.
+        data_dir: folder with MNIST; None for synthetic digits.
         quality: 1..100.
-        tell: told what happens, a line each.
+        tell: called with each line of progress.
 
     Raises:
         ArgumentError: there is no MNIST in `data_dir`.
@@ -102,7 +102,7 @@ def demonstration_config(data_dir: Path | None) -> RunConfig:
     if data_dir is not None:
         if not any((data_dir / f"{MNIST_FILE}{suffix}").exists() for suffix in ("", ".gz")):
             raise ArgumentError(
-                f"{data_dir}: found no {MNIST_FILE}, expected MNIST there; without --data-dir, digits are drawn"
+                f"{data_dir}: {MNIST_FILE} is missing, expected MNIST; leave out --data-dir to use synthetic digits"
             )
         data = DataConfig(source="mnist", data_dir=str(data_dir), count=TRAINING_IMAGES)
     return replace(config, data=data, training=replace(config.training, epochs=EPOCHS))

@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in `aeedge.cli.commands.NAME` and are imported when asked for."""
+    """A group whose commands live in `aeedge.cli.commands.NAME` and are imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in the order of the help."""
@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
         if name not in self.list_commands(ctx) and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
             remedy = f"did you mean {near[0]}?" if near else "see aeedge --help"
-            raise click.UsageError(f"there is no command {printable(name)}; {remedy}")
+            raise click.UsageError(f"unknown command {printable(name)}; {remedy}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(words: list[str], stop: Stop) -> int:
     if any(_is_empty(word) for word in words):
-        raise click.UsageError("found an empty word, expected a name or value; is a variable of your shell unset?")
+        raise click.UsageError("an argument is empty, expected a name or value; check for an unset shell variable")
     try:
         result = aeedge.main(words, prog_name="aeedge", standalone_mode=False, obj=stop)
     except click.exceptions.Exit as stop:

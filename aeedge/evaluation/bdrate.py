@@ -25,13 +25,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Difference:
-    """How many bytes one curve needs against another.
+    """Difference in bytes between two curves.
 
     Attributes:
         span: the range it is meant over, in dB.
         percent: mean difference at equal quality, negative where the first is smaller; None where not covered.
         reason: why it is None, in words.
-        at: difference in percent at a few places of the range, (dB, percent).
+        at: difference in percent at a few points of the range, (dB, percent).
         smaller: parts of the range, in dB, where the first needs fewer bytes.
     """
 

@@ -49,7 +49,7 @@ def open_images(
         report: filled with the changes and with the files that are left out.
 
     Raises:
-        InputError: there is nothing at that place, nothing in it can be read, or a file of many images is damaged.
+        InputError: the path does not exist, nothing in it can be read, or a file of many images is damaged.
     """
     if not place.exists():
         raise InputError(f"{printable(place)}: does not exist; expected a folder of images or a file of them")
@@ -96,7 +96,7 @@ def _read_npz(path: Path) -> Pixels:
 def _from_array(array: Pixels, channels: int, limit: int | None) -> list[EvaluationImage]:
     chosen = spread(len(array), limit)
     if not chosen:
-        raise InputError("found no images, expected at least one")
+        raise InputError("no images, expected at least one")
     report = ReadingReport()
     images = []
     for index in chosen:

@@ -75,7 +75,7 @@ class Evaluation:
 
     Attributes:
         model: name, family, preset and stream id of the bundle.
-        data: place and number of the images.
+        data: source and number of the images.
         environment: versions, machine, threads, date.
         span: PSNR range of the BD-rates in dB; for small images the bundle's own, each rival has its own.
         points: every measurement.

@@ -99,7 +99,7 @@ def _measured(
     restored = decode(data)
     end = time.perf_counter()
     if restored.shape != image.pixels.shape:
-        raise AeedgeError(f"{image.name}: {codec} gave back {restored.shape}, expected {image.pixels.shape}")
+        raise AeedgeError(f"{image.name}: {codec} returned shape {restored.shape}, expected {image.pixels.shape}")
     return Point(
         image=image.name,
         codec=codec,

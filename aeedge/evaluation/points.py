@@ -28,7 +28,7 @@ class Point:
         pixels: of the image.
         total_bytes: the real file, header included.
         psnr_db: over all channels; infinity where nothing differs.
-        ms_ssim: 0..1, or None where the image is too small for it or it was not asked for.
+        ms_ssim: 0..1, or None where the image is too small for it or it was not requested.
         encode_ms: image to bytes.
         decode_ms: bytes to image.
     """

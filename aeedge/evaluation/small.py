@@ -112,7 +112,7 @@ def measure_set(codec: Codec, images: Pixels, plan: Plan, progress: Progress = s
 def _sheet(images: Pixels) -> Pixels:
     columns = math.ceil(math.sqrt(len(images)))
     if columns * max(images.shape[1:3]) > SHEET_SIDE:
-        raise AeedgeError(f"{len(images):,} images do not fit one picture of the classic codecs; use --limit")
+        raise AeedgeError(f"{len(images):,} images do not fit on one canvas of the classic codecs; use --limit")
     return mosaic(images, columns, background=0)
 
 

@@ -63,5 +63,5 @@ def build_model(config: Any) -> Autoencoder:
         model = FAMILIES[config.family][1](config)
     except RuntimeError as error:  # torch raises no MemoryError
         reason = " ".join(str(error).split())[:200]
-        raise ArgumentError(f"model: found sizes that cannot be built ({reason}), expected smaller ones") from error
+        raise ArgumentError(f"model: a network of these sizes cannot be built ({reason}); use smaller ones") from error
     return cast(Autoencoder, model)

@@ -1,4 +1,4 @@
-"""The prior as a codec runs it: a network for each pass, which predicts what is asked for and nothing twice.
+"""The prior as a codec runs it: a network for each pass, which predicts what is requested and nothing twice.
 
 `Prior` predicts the first group at every position of a dense grid, which training needs. A codec asks for half of the
 positions in either pass: first with no symbol known, then with those of the first pass. So the first network leaves the

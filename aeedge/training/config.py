@@ -171,7 +171,9 @@ class RunConfig(Configuration):
         """
         found = values.get("schema", SCHEMA) if isinstance(values, Mapping) else SCHEMA
         if found != SCHEMA:
-            raise ArgumentError(f"config: found schema {found}, expected {SCHEMA}; it is of another version of aeedge")
+            raise ArgumentError(
+                f"config: found schema {found}, expected {SCHEMA}; it is from another version of aeedge"
+            )
         return build(cls, values, where)
 
 

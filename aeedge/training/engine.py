@@ -87,8 +87,8 @@ class Engine:
         counters = self.state.restore(path)
         if not are_same(counters.images, self.counters.images):
             raise ArgumentError(
-                f"data.source {self.config.data.source}: found other images, or more or fewer, than those of the run "
-                "that is resumed; name these with --data, or start another run with --init-from"
+                f"data.source {self.config.data.source}: the images differ from those of the run "
+                "that is resumed; name the original images with --data, or start another run with --init-from"
             )
         self.counters = replace(counters, images=self.counters.images)
 

@@ -62,9 +62,7 @@ class Hardware:
 
         kinds = {"cuda": CUDAAccelerator, "mps": MPSAccelerator}
         if self.accelerator in kinds and not kinds[self.accelerator].is_available():
-            raise DeviceError(
-                f"accelerator: found no {self.accelerator} device that PyTorch can use, expected one; use cpu or auto"
-            )
+            raise DeviceError(f"accelerator: PyTorch finds no usable {self.accelerator} device; use cpu or auto")
         try:
             return Fabric(
                 accelerator=self.accelerator,

@@ -180,7 +180,7 @@ def _tables_of_streams(config: RunConfig, tables: bytes | None) -> bytes | None:
         return None
     if tables is None:
         raise ArgumentError(
-            'training.trainable: found "decoder" without the tables of the streams that it must decode; '
+            'training.trainable: "decoder" needs the tables of the streams that it must decode; '
             "start with aeedge train --train-decoder RUN"
         )
     return tables

@@ -27,7 +27,7 @@ def uniform(seed: int, step: int, purpose: str, first: int, shape: tuple[int, ..
         step: optimizer step.
         purpose: name of what the numbers are for; different names give independent numbers.
         first: place in the whole batch of the first sample.
-        shape: [samples, ...]; the numbers of a sample depend on its place, not on how many samples are asked for.
+        shape: [samples, ...]; the numbers of a sample depend on its index, not on how many samples are requested.
 
     Returns:
         float32 of that shape.

@@ -158,7 +158,7 @@ def export_bundle(
     """
     request = Request.parse(precision, quantize, target)
     if request is None:
-        raise ArgumentError("a bundle is in fp32 already; name a run, or choose --precision fp16 or int8")
+        raise ArgumentError("a bundle is already in fp32; name a run, or choose --precision fp16 or int8")
     check_half(only, request)
     check_target(Path(out), force=force)
     variant = derive(Bundle.load(bundle), request, images[::2], images[1::2], progress or (lambda line: None))

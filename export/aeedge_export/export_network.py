@@ -1,4 +1,4 @@
-"""From a network of anyone, torch or ONNX, to a bundle."""
+"""Export a user's own network, torch or ONNX, to a bundle."""
 
 from collections.abc import Mapping
 from pathlib import Path

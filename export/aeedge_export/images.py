@@ -18,7 +18,7 @@ LARGEST_SIDE = 768
 """Rows and columns of an image that are used, around its center."""
 
 HELD_OUT = 3
-"""One image in so many is held out."""
+"""One in this many images is held out."""
 
 Image = NDArray[np.uint8]
 Data = Path | str | Sequence[Image]

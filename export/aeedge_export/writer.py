@@ -16,11 +16,11 @@ def check_target(target: Path, *, force: bool) -> None:
     """Refuse a target that would lose something, before any work is done.
 
     Raises:
-        ArgumentError: what lies there is no bundle, or one with other files in it.
-        AeedgeError: a bundle lies there and `force` is not set, or its folder may not be written to.
+        ArgumentError: the target is not a bundle, or contains other files.
+        AeedgeError: the bundle exists and `force` is not set, or its folder may not be written to.
     """
     if not target.name:
-        raise ArgumentError(f"{target}: found no name, expected a folder or an .aeb file to write")
+        raise ArgumentError(f"{target}: has no name, expected a folder or an .aeb file to write")
     require_writable(target)
     if not target.exists() and not target.is_symlink():
         return
@@ -29,15 +29,15 @@ def check_target(target: Path, *, force: bool) -> None:
     kind = "a folder" if target.is_dir() else "a file"
     files = _files_of_bundle(target)
     if files is None or target.is_dir() == (target.suffix == SUFFIX):
-        raise ArgumentError(f"{target}: found {kind} that is no bundle of this kind; choose another name")
+        raise ArgumentError(f"{target}: {kind} that is not a bundle of this kind is in the way; choose another name")
     if not force:
-        raise AeedgeError(f"{target}: found {kind} there already; replace it with --force")
+        raise AeedgeError(f"{target}: {kind} already exists there; replace it with --force")
     others = sorted({path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()} - files)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise ArgumentError(
-            f'{target}: found "{others[0]}"{more} that the bundle there does not list; '
-            "move what is not the bundle's, or choose another name"
+            f'{target}: the bundle there does not list "{others[0]}"{more}; '
+            "move the files that do not belong to it, or choose another name"
         )
 
 

@@ -42,7 +42,7 @@ class Codec:
 
     Attributes:
         bundle: the model.
-        options: device and threads, as asked for.
+        options: device and threads, as requested.
     """
 
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
@@ -101,7 +101,7 @@ class Codec:
         Args:
             image: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4]; the last of
                 2 or 4 channels is alpha, kept losslessly.
-            quality: 1 (smallest) .. 100 (best); 50 where nothing is asked for.
+            quality: 1 (smallest) .. 100 (best); 50 if there is no target.
             max_bytes: the best quality whose whole stream has at most this many bytes.
             target_bpp: the same, as bits per pixel of the image.
             target_psnr: the lowest quality that reaches this PSNR in dB, alpha left out; needs the decoder.
@@ -145,7 +145,7 @@ class Codec:
 
         Args:
             images: images as `compress` takes them, or one uint8 array [N, H, W] or [N, H, W, C] (the fastest way).
-            quality: 1 (smallest) .. 100 (best); 50 where nothing is asked for.
+            quality: 1 (smallest) .. 100 (best); 50 if there is no target.
             max_bytes: as in `compress`, of all images together; so are the next two.
             target_bpp: bits per pixel.
             target_psnr: PSNR in dB.
@@ -239,7 +239,7 @@ class Codec:
         """
         if self.bundle.manifest.family != "vae":
             raise ArgumentError(
-                f"{self.bundle} is of family {self.bundle.manifest.family}, expected vae: others give no distribution"
+                f"{self.bundle} is of family {self.bundle.manifest.family}, expected vae: others have no distribution"
             )
         pixels = self._inputs.pixels([image])
         mean, spread = (

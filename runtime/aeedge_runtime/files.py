@@ -101,7 +101,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview, *, over
         return
     target = Path(os.path.realpath(path) if overwrite else path)
     if mode is not None and not overwrite:
-        raise FileExistsError(f"{target} exists already")
+        raise FileExistsError(f"{target} already exists")
     temporary = _temporary(target)
     try:
         with _removed(temporary):
@@ -230,7 +230,7 @@ def _link(temporary: Path, target: Path) -> None:
         os.link(temporary, target)
         temporary.unlink()
     except FileExistsError as error:
-        raise FileExistsError(f"{target} exists already") from error
+        raise FileExistsError(f"{target} already exists") from error
     except OSError:  # a file system without hard links: claim the name, then replace the claim
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
@@ -242,7 +242,7 @@ def _link(temporary: Path, target: Path) -> None:
 
 def _refuse_existing(target: Path) -> None:
     if os.path.lexists(target):
-        raise FileExistsError(f"{target} exists already")
+        raise FileExistsError(f"{target} already exists")
 
 
 def _rename_folder(temporary: Path, target: Path) -> None:
@@ -251,7 +251,7 @@ def _rename_folder(temporary: Path, target: Path) -> None:
         temporary.rename(target)
     except OSError as error:
         if os.path.lexists(target):  # made by another process meanwhile
-            raise FileExistsError(f"{target} exists already") from error
+            raise FileExistsError(f"{target} already exists") from error
         raise
 
 

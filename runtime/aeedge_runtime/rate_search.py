@@ -78,7 +78,7 @@ def choose_rate(
 
     Args:
         pixels: pixels of all images together.
-        quality: 1..100; the default where nothing is asked for.
+        quality: 1..100; the default if there is no target.
         max_bytes: most bytes of the whole stream; more than a stream can have are no limit.
         target_bpp: most bits per pixel, header included.
         target_psnr: least PSNR in dB.

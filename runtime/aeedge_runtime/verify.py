@@ -74,7 +74,7 @@ class Verification:
         passed: whether everything held.
         bundle: name of the bundle.
         stream_id: 16 hex digits.
-        device: as asked for.
+        device: as requested.
         providers: execution provider that actually ran each graph.
         files: number of files whose hash was checked.
         golden: one entry per golden stream.

@@ -98,5 +98,5 @@ def test_a_run_that_is_none_is_an_error(tmp_path):
 
 
 def test_a_bundle_is_in_fp32_already(tmp_path):
-    with pytest.raises(ArgumentError, match="in fp32 already"):
+    with pytest.raises(ArgumentError, match="already in fp32"):
         export_bundle("photo", tmp_path / "b", [], precision="fp32")

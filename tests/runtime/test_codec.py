@@ -468,7 +468,7 @@ def test_pickle_of_a_bundle_that_changed(tmp_path) -> None:
 def test_graphs_of_another_shape_are_found(tmp_path) -> None:
     folder = change_manifest(copy_of("tiny-conv", tmp_path / "b"), lambda values: values["image"].update(stride=[4, 8]))
     codec = Codec.load(folder, threads=1)
-    with pytest.raises(BundleError, match=r"encoder\.onnx gave"):
+    with pytest.raises(BundleError, match=r"encoder\.onnx returned"):
         codec.compress(picture(16, 16, 3))
 
 

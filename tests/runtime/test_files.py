@@ -61,7 +61,7 @@ def test_an_error_names_the_file_not_its_temporary_name(tmp_path) -> None:
 
 def test_keeps_an_existing_file(tmp_path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         atomic_write(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     (tmp_path / "a").chmod(0o600)
@@ -75,7 +75,7 @@ def test_keeps_an_existing_file(tmp_path) -> None:
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch) -> None:
     (tmp_path / "a").write_bytes(b"old")
     monkeypatch.setattr(files, "_existing_mode", lambda path: None)
-    with pytest.raises(FileExistsError, match=f"{tmp_path / 'a'} exists already"):
+    with pytest.raises(FileExistsError, match=f"{tmp_path / 'a'} already exists"):
         atomic_write(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert left(tmp_path) == ["a"]

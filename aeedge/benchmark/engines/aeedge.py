@@ -103,10 +103,10 @@ class AeedgeEngine:
             raise WrongResultError(f"the stream holds {found.size} symbols, expected {wanted.size}")
         different = int((found != wanted).sum())
         if different > max(2, SYMBOL_TOLERANCE * found.size):
-            raise WrongResultError(f"{different} of {found.size} symbols differ from those that the CPU made")
+            raise WrongResultError(f"{different} of {found.size} symbols differ from those that the CPU computed")
 
 
 def _check_latents(found: Any, expected: Any) -> None:
     difference = float(np.abs(found - expected).max())
     if not difference <= LATENT_TOLERANCE * float(np.abs(expected).max()):
-        raise WrongResultError(f"the latents differ by {difference:.3g} from those that the CPU made")
+        raise WrongResultError(f"the latents differ by {difference:.3g} from those that the CPU computed")

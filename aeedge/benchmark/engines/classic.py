@@ -71,7 +71,7 @@ class ClassicEngine:
         if self.case.operation == "compress":
             files = [self._encode(image) for image in pixels]
             if b"".join(files) != result:
-                raise WrongResultError(f"{self.case.engine} made other bytes of the same image")
+                raise WrongResultError(f"{self.case.engine} produced different bytes for the same image")
             return {"bytes": len(result), **facts}
         found = psnr_or_none(result, pixels)
         if found is not None and self.codec_quality < 100 and found < self.target_psnr_db - 3:

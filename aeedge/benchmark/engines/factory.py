@@ -32,5 +32,5 @@ def open_engine(case: Case, bundle: str, run: Path | None, target_psnr_db: float
     from aeedge.benchmark.engines.classic import ClassicEngine
 
     if target_psnr_db is None:
-        raise ArgumentError("found no PSNR to match, expected the bundle's")
+        raise ArgumentError("no PSNR to match, expected that of the bundle")
     return ClassicEngine(case, target_psnr_db)

@@ -207,7 +207,7 @@ def _check_one_size(loaded: Mapping[Source, Picture]) -> None:
         height, width = other.pixels.shape[:2]
         if (height, width) != expected:
             raise ArgumentError(
-                f"{source.name}: found {width}x{height}, expected {expected[1]}x{expected[0]} as of {first.name}; "
+                f"{source.name}: is {width}x{height}, expected {expected[1]}x{expected[0]} like {first.name}; "
                 "leave it out, or compress without --pack"
             )
 
@@ -220,4 +220,6 @@ def _check_written(path: Path, stream: bytes) -> None:
     """
     if path.read_bytes() != stream:
         path.unlink()
-        raise AeedgeError(f"{printable(path)}: read back other bytes than were written; removed, check the disk")
+        raise AeedgeError(
+            f"{printable(path)}: the bytes read back differ from those written; the file was removed, check the disk"
+        )

@@ -95,7 +95,7 @@ class Decompressor:
             folder = self.folder
             if folder == job.output and is_picture_name(folder):
                 raise ArgumentError(
-                    f"{printable(folder)}: found the name of an image, expected that of a folder for a packed stream; "
+                    f"{printable(folder)}: has the suffix of an image file, expected a folder for a packed stream; "
                     "name one with -o"
                 )
         elif job.output is not None and job.source.path is not None:
@@ -104,7 +104,7 @@ class Decompressor:
             raise ArgumentError("a packed stream cannot be written to stdout; name a folder with -o")
         if os.path.lexists(folder) and not folder.is_dir():
             raise ArgumentError(
-                f"{printable(folder)}: found a file, expected a folder for a packed stream; name it with -o"
+                f"{printable(folder)}: is a file, expected a folder for a packed stream; name one with -o"
             )
         return folder
 

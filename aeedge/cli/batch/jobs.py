@@ -1,4 +1,4 @@
-"""Runs one piece of work per input, goes on past those that fail, and sums up.
+"""Runs one job per input, continues past failures, and summarizes the results.
 
 Each input becomes an `Outcome`; the command's exit code follows from them: an error of a single input keeps its own
 code, a batch in which some failed ends with 1.

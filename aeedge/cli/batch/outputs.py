@@ -1,6 +1,6 @@
-"""Where a command writes: names planned before any work, refused when two inputs meet or an input would be lost.
+"""Output paths of a command, planned before any work; rejected if two inputs collide or an input would be lost.
 
-The rule is the same whatever else lies in the folder: `.aee` is appended when compressing (`a.jpg` gives `a.jpg.aee`,
+The rule does not depend on what else is in the folder: `.aee` is appended when compressing (`a.jpg` gives `a.jpg.aee`,
 `a.png` gives `a.png.aee`); decompressing takes it off and appends `.png` unless that is there (`a.png`, `a.jpg.png`).
 """
 
@@ -73,33 +73,33 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
 
     Args:
         sources: the inputs.
-        output: what `-o` says: a file for one input, a folder, `-`, or None for "beside the input".
+        output: what `-o` says: a file for one input, a folder, `-`, or None for "next to the input".
         rename: from the name of an input to the name of its result.
 
     Raises:
         click.UsageError: the output does not fit the inputs.
-        ArgumentError: two inputs would be written to one place.
+        ArgumentError: two inputs would be written to the same path.
     """
     single = len(sources) == 1 and not sources[0].from_folder
     if output is None:
         if not single and any(source.path is None for source in sources):
             raise click.UsageError(
-                "found - among several inputs, expected -o with it, as its result would go to stdout"
+                "standard input (-) among several inputs needs -o: without it, its result would go to stdout"
             )
         return distinct([_beside(source, rename) for source in sources])
     if output == STDIN:
         if not single:
-            raise click.UsageError("found several inputs for -o -, expected one; name a folder with -o")
+            raise click.UsageError("-o - takes one input, found several; name a folder with -o")
         return [Job(sources[0], None)]
     if single and not is_folder(output):
         return [Job(sources[0], Path(output))]
     if Path(output).exists() and not Path(output).is_dir():
-        reason = "its name ends so" if single else "there are several inputs"
-        raise click.UsageError(f"-o {printable(output)}: found a file, expected a folder, as {reason}")
+        reason = "the name ends in a slash" if single else "there are several inputs"
+        raise click.UsageError(f"-o {printable(output)}: is a file, expected a folder because {reason}")
     if is_picture_name(Path(output)) and not is_folder(output):
         raise click.UsageError(
-            f"-o {printable(output)}: found the name of a picture, expected that of a folder for several results; "
-            "add a slash if it is one"
+            f"-o {printable(output)}: has the suffix of an image file, expected a folder for several results; "
+            "add a slash if it is a folder"
         )
     if any(source.path is None for source in sources):
         raise click.UsageError("standard input has no name to use in a folder; name a file with -o")
@@ -130,7 +130,7 @@ def distinct(jobs: list[Job]) -> list[Job]:
             continue
         other = first.setdefault(job.output, job.source)
         if other is not job.source and other.path == job.source.path:
-            raise ArgumentError(f"found {other.name} twice among the inputs, expected each once")
+            raise ArgumentError(f"{other.name} is listed twice among the inputs; list it once")
         if other is not job.source:
             raise ArgumentError(
                 f"{other.name} and {job.source.name} would both be written to {printable(job.output)}; "
@@ -150,22 +150,22 @@ class OutputGuard:
 
     def __init__(self, sources: Iterable[Source], *, force: bool, skip_existing: bool | None) -> None:
         if force and skip_existing:
-            raise click.UsageError("found --force and --skip-existing, expected one of them")
+            raise click.UsageError("--force cannot be combined with --skip-existing")
         self.force = force
         self.skip_existing = skip_existing
         self._inputs = {found for source in sources if source.path and (found := identity(source.path))}
 
     def check_stream_name(self, flag: str, output: Path) -> None:
-        """Refuse a name of a picture for a stream.
+        """Refuse the suffix of an image for a stream.
 
         Raises:
             ArgumentError: it is even an input.
-            click.UsageError: the name is that of a picture.
+            click.UsageError: the suffix is that of an image.
         """
         if is_picture_name(output):
             self._spare_inputs(output)
             raise click.UsageError(
-                f"{flag} {printable(output)}: found {output.suffix}, expected {STREAM_SUFFIX}: a stream is no picture"
+                f"{flag} {printable(output)}: found {output.suffix}, expected {STREAM_SUFFIX}: a stream is not an image"
             )
 
     def wants(self, output: Path) -> bool:
@@ -180,15 +180,15 @@ class OutputGuard:
             return True
         self._spare_inputs(output)
         if output.is_dir():
-            raise ArgumentError(f"{printable(output)}: found a folder, expected a file or a free name; choose another")
+            raise ArgumentError(f"{printable(output)}: is a folder, expected a file or an unused name; choose another")
         if output.exists() and not output.is_file():
             return True  # a device or a FIFO, such as /dev/stdout, has nothing to lose
         if self.skip_existing:
             return False
         if not self.force:
-            others = "or name another place"
+            others = "or choose another path"
             if self.skip_existing is not None:
-                others = "--skip-existing leaves it, -o names another place"
+                others = "--skip-existing leaves it, -o names another path"
             raise AeedgeError(f"{printable(output)} exists; --force replaces it, {others}")
         require_writable(output)
         return True

@@ -46,13 +46,13 @@ FAIL_OVER_PERCENT = 10.0
     type=click.Choice(["jpeg", "png", "array"]),
     default="jpeg",
     show_default=True,
-    help="What compress starts from.",
+    help="Input of compress.",
 )
 @click.option(
     "--images",
     metavar="PATH",
     multiple=True,
-    help="Image or folder to use; repeatable.  [default: a drawn image, or the golden ones]",
+    help="Image or folder to use; repeatable.  [default: a synthetic image, or the golden ones]",
 )
 @click.option("--repeats", metavar="N", type=Whole(), help="Processes per configuration.  [default: 4]")
 @click.option(
@@ -80,7 +80,7 @@ FAIL_OVER_PERCENT = 10.0
     "--fail-over",
     metavar="PERCENT",
     type=PERCENT,
-    help="Slowdown from which --compare fails.  [default: 10%]",
+    help="Slowdown above which --compare fails.  [default: 10%]",
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per configuration and stage.")

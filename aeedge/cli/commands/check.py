@@ -40,7 +40,7 @@ class CheckOptions(NetworkOptions):
 
 @click.command()
 @click.argument("network", metavar="[FILE.py:NAME]", required=False)
-@click.option("--data", metavar="FOLDER", type=PATH, help="Images to check the pixel range on.")
+@click.option("--data", metavar="FOLDER", type=PATH, help="Images to check the pixel range with.")
 @network_options
 @json_option
 def check(**values: Any) -> None:

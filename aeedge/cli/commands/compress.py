@@ -44,11 +44,11 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
     "--max-error",
     metavar="E",
     type=click.IntRange(0, 255),
-    help="Use the fewest bytes of which no sample is off by more than E levels, wherever it is decoded; 0 is lossless.",
+    help="Use the fewest bytes that keep every sample within E levels on any machine; 0 is lossless.",
 )
 @click.option("--verify", is_flag=True, help="Decode each stream and read the file back before reporting success.")
 @click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
-@click.option("--no-stored-tiles", is_flag=True, help="Store no tile losslessly, not even text or drawings.")
+@click.option("--no-stored-tiles", is_flag=True, help="Do not store any tiles losslessly, even text or drawings.")
 @click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
 @codec_options
 def compress(**values: Any) -> int:

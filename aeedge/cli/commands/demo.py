@@ -42,7 +42,7 @@ class DemoOptions:
 @click.option(
     "-o", "--output", metavar="DIR", type=PATH, default="aeedge-demo", show_default=True, help="Output folder."
 )
-@click.option("--data-dir", metavar="DIR", type=PATH, help="Folder with MNIST; without it, digits are drawn.")
+@click.option("--data-dir", metavar="DIR", type=PATH, help="Folder with MNIST.  [default: synthetic digits]")
 @click.option("--quality", metavar="1..100", type=QUALITY, default=50, show_default=True, help="Quality of the stream.")
 @force_option
 @json_option

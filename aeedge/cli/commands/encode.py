@@ -103,11 +103,11 @@ def encode(**values: Any) -> int:
 def _checked_outlet(options: EncodeOptions, selection: Selection) -> Outlet:
     """Return what writes the outputs, after all checks that need no model."""
     if options.picture and selection.most == 1:
-        raise click.UsageError("--picture: found 1 image, expected at least 2, as a picture shows how they differ")
+        raise click.UsageError("--picture: found 1 image, expected at least 2: the plot shows how they differ")
     outlet = Outlet(selection.sources, force=options.force)
     for path in (options.output, options.picture):
         if path:
             outlet.check(path)
     if options.picture:
-        require_report(["matplotlib"], "the picture needs")
+        require_report(["matplotlib"], "the plot needs")
     return outlet

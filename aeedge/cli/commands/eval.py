@@ -79,7 +79,7 @@ class EvalOptions(DeviceOptions):
     help="Codecs to compare with: jpeg, webp4, webp6, avif6, avif9, jxl.  [default: all available]",
 )
 @click.option("--psnr-range", metavar="LOW:HIGH", type=PSNR_RANGE, help="Range of the BD-rate.  [default: 28.5:36 dB]")
-@click.option("--no-ms-ssim", is_flag=True, help="Skip MS-SSIM, which takes time.")
+@click.option("--no-ms-ssim", is_flag=True, help="Skip MS-SSIM, which is slow to compute.")
 @click.option(
     "--examples",
     metavar="N",

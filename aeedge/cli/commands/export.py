@@ -85,7 +85,7 @@ class ExportOptions(NetworkOptions):
         if self.kind == "bundle":
             self._refuse(of_runs | {"--data": self.data} | self.of_networks)
             if self.precision == "fp32":
-                raise click.UsageError("a bundle is in float32 already; name a RUN, or use --precision fp16 or int8")
+                raise click.UsageError("a bundle is already in float32; name a RUN, or use --precision fp16 or int8")
             if self.calibrate is None:
                 raise click.UsageError("a bundle holds no images; name a folder of typical ones with --calibrate")
         elif self.kind == "network":
@@ -131,7 +131,9 @@ class ExportOptions(NetworkOptions):
     "-o", "--output", metavar="BUNDLE", type=PATH, required=True, help="Bundle to write: a folder, or NAME.aeb."
 )
 @click.option(
-    "--only", type=click.Choice(["encoder", "decoder"]), help="Write half a bundle, for a device that needs one side."
+    "--only",
+    type=click.Choice(["encoder", "decoder"]),
+    help="Write half a bundle, for a device that only encodes or only decodes.",
 )
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), help="Checkpoint of RUN.  [default: best]")
 @click.option(
@@ -237,7 +239,7 @@ def _refuse_file(source: str) -> None:
         raise click.UsageError(f"{name} is one ONNX file; name both with --encoder and --decoder")
     if suffix in WEIGHTS:
         raise click.UsageError(
-            f"{name} holds weights; name their run folder, or their network as FILE.py:NAME and them with --weights"
+            f"{name} holds weights; pass its run folder, or the network as FILE.py:NAME and this file with --weights"
         )
     if suffix == ".py":
         raise click.UsageError(f"{name} may hold several networks; name one as {name}:NAME")

@@ -48,7 +48,7 @@ def _read_stream(thing: str) -> bytes | None:
         return None
     if source.path is None or data.startswith(SIGNATURE) or path.suffix == STREAM_SUFFIX:
         return data
-    raise InputError(f"{source.name}: found another kind of file, expected a stream (.aee) or a bundle (.aeb)")
+    raise InputError(f"{source.name}: not a known kind of file, expected a stream (.aee) or a bundle (.aeb)")
 
 
 def _stream_facts(thing: str, data: bytes) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _show_stream(facts: Mapping[str, Any]) -> None:
 def _show_bundle(facts: Mapping[str, Any]) -> None:
     image, prior = facts["image"], facts["prior"]
     rows, columns = image["stride"]
-    colour = "gray" if image["channels"] == 1 else "RGB"
+    color = "gray" if image["channels"] == 1 else "RGB"
     grid = f"patches of {columns}x{rows}" if image["patched"] else f"a latent position per {columns}x{rows} pixels"
     passes = prior["passes"] + len(prior["groups"][1:])
     context = f", {count(passes, 'pass')}" if prior["kind"] == "hyperprior" else ""
@@ -99,7 +99,7 @@ def _show_bundle(facts: Mapping[str, Any]) -> None:
     say(f"place      {printable(facts['place'])}")
     say(f"stream id  {facts['stream_id']}")
     say(f"halves     {', '.join(facts['halves'])}")
-    say(f"images     {colour}, any size, {grid}")
+    say(f"images     {color}, any size, {grid}")
     say(f"latent     {count(facts['latent_channels'], 'channel')}, {prior['kind']} prior{context}")
     say(f"precision  {', '.join(half + ' ' + facts['precision'][half] for half in facts['halves'])}")
     say(f"made by    {facts['created_by']}")

@@ -71,7 +71,7 @@ class SampleOptions(DeviceOptions):
 
 @click.command()
 @click.argument("bundle")
-@click.option("-o", "--output", metavar="GRID.png", type=PATH, required=True, help="Picture to write.")
+@click.option("-o", "--output", metavar="GRID.png", type=PATH, required=True, help="Image to write.")
 @click.option(
     "-n",
     "--count",
@@ -87,7 +87,7 @@ class SampleOptions(DeviceOptions):
 @force_option
 @json_option
 def sample(**values: Any) -> None:
-    """Draw images from the variational model in BUNDLE into one picture.
+    """Draw images from the variational model in BUNDLE and write them as one grid.
 
     The same seed draws the same images. With --interpolate and --posterior, the inputs are shown first and last.
     """

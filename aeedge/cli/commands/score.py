@@ -31,7 +31,7 @@ class ScoreOptions(SelectionOptions):
     Attributes:
         output: CSV file; None for standard output.
         threshold: score from which an image is anomalous; None for the one in the bundle.
-        heat_maps: folder for pictures of the differences.
+        heat_maps: folder for images of the differences.
         normal: class to compare with all others.
     """
 
@@ -61,7 +61,7 @@ class ScoreOptions(SelectionOptions):
 @click.option(
     "--threshold", metavar="T", type=Number(or_equal=True), help="Threshold to use.  [default: the one set at export]"
 )
-@click.option("--heat-maps", metavar="DIR", type=PATH, help="Write a picture of the differences for each image.")
+@click.option("--heat-maps", metavar="DIR", type=PATH, help="Write an image of the differences for each input.")
 @click.option("--normal", metavar="CLASS", help="Report how well scores separate CLASS from the others (AUROC).")
 @device_option
 @threads_option
@@ -152,7 +152,9 @@ def _auroc(rows: list[dict[str, Any]], normal: str) -> float:
     outside = np.array([row["score"] for row in rows if row["label"] != normal])
     if not len(inside) or not len(outside):
         found = ", ".join(sorted({row["label"] for row in rows})) or "none"
-        raise click.UsageError(f"--normal {normal}: found the classes {found}, expected it and another one")
+        raise click.UsageError(
+            f"--normal {normal}: found the classes {found}, expected {normal} and at least one other"
+        )
     return auroc(inside, outside)
 
 

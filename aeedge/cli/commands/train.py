@@ -120,7 +120,7 @@ class TrainOptions:
 @click.option("--data", metavar="NAME|FOLDER", help="Data set (mnist, cifar10, synthetic ...) or folder of images.")
 @click.option("--data-dir", metavar="DIR", help="Folder of the data set's files; missing ones are downloaded to it.")
 @click.option(
-    "--config", metavar="FILE", type=PATH, help="Train a config, in the form that `aeedge presets NAME` prints."
+    "--config", metavar="FILE", type=PATH, help="Config file to train, in the form that `aeedge presets NAME` prints."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the config; repeatable.")
 @click.option("--epochs", metavar="N", type=Whole(), help="Passes over the images.")

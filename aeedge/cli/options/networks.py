@@ -124,8 +124,8 @@ NETWORK_OPTIONS = (
     click.option(
         "--pixels",
         metavar="RANGE",
-        help="Numbers for black and white: unit (0..1), signed (-1..1), bytes (0..255), imagenet or LOW..HIGH.  "
-        "[default: unit]",
+        help="Values of black and white that the network expects: unit (0..1), signed (-1..1), bytes (0..255), "
+        "imagenet or LOW..HIGH.  [default: unit]",
     ),
     click.option("--encode", metavar="NAME", help="Attribute or method that encodes.  [default: detected]"),
     click.option("--decode", metavar="NAME", help="Attribute or method that decodes.  [default: detected]"),

@@ -93,7 +93,7 @@ def _cards_note(evaluation: Evaluation) -> str:
     if evaluation.measured_set:
         return (
             "Bytes at equal or better PSNR; less than 0 is fewer bytes. Against one codec: BD-rate over the range "
-            "named, which is the one that both share unless one was asked for."
+            "named, which is the one that both share unless one was requested."
         )
     low, high = evaluation.span
     text = f"Bytes at equal PSNR (BD-rate, {low:g} to {high:g} dB, on the mean curves); less than 0 is fewer bytes."

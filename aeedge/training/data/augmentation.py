@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SHRUNK_SHARE = 0.5
-"""Share of the samples that are shrunk where shrinking is asked for; the others keep the pixels that the file has."""
+"""Share of the samples that are shrunk where shrinking is requested; the others keep the pixels that the file has."""
 
 DRAWS = 6
 """Uniform numbers that one sample takes."""

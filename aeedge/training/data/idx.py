@@ -41,7 +41,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     dimensions = content[3] if len(content) > 3 else 0
     start = 4 + 4 * dimensions
     if content[:3] != bytes((0, 0, UINT8)) or len(content) < start:
-        raise InputError(f"{path}: found other bytes than those of an IDX file of bytes; get the file again")
+        raise InputError(f"{path}: not an IDX file of bytes; get the file again")
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, 4))
     expected = start + int(np.prod(shape, dtype=np.int64))
     if len(content) != expected:

@@ -98,7 +98,9 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
     try:
         atomic_write(path.with_suffix(".json"), f"{text}\n".encode(), overwrite=True)
     except OSError as error:
-        raise AeedgeError(f"{path}: the copy of its counters could not be written ({error}); it is complete") from error
+        raise AeedgeError(
+            f"{path}: the JSON copy of its counters could not be written ({error}); the checkpoint itself is complete"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Counters]:
@@ -134,11 +136,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Counters]:
             text = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError as error:
-        raise InputError(f"{path}: found no checkpoint there; the run has not got that far") from error
+        raise InputError(f"{path}: no checkpoint there; the run has not reached its first one yet") from error
     except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: torch could not map all of it
         raise InputError(f"{path}: not a readable checkpoint ({error}); it is damaged") from error
     if text is None:
-        raise InputError(f"{path}: found no aeedge counters in it, expected a checkpoint of aeedge train")
+        raise InputError(f"{path}: contains no aeedge counters, expected a checkpoint that aeedge train wrote")
     return tensors, _counters(text, path)
 
 

@@ -92,7 +92,7 @@ def read_config(path: Path) -> RunConfig:
     try:
         return RunConfig.from_dict(parse(place.read_text()))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: found no {CONFIG} in it, expected a folder that aeedge train wrote") from error
+        raise InputError(f"{path}: contains no {CONFIG}, expected a folder that aeedge train wrote") from error
     except (ValueError, OSError) as error:
         raise InputError(f"{place}: {error}") from error
 
@@ -125,13 +125,13 @@ def require_free_folder(path: Path, *, force: bool) -> None:
         AeedgeError: a run is there already, or the folder may not be written to.
     """
     if path.exists() and not path.is_dir():
-        raise ArgumentError(f"{path}: found a file, expected a folder for the run")
+        raise ArgumentError(f"{path}: is a file, expected a folder for the run")
     require_writable(path / CONFIG)
     if path.exists() and set(path.iterdir()) - set(_left_behind(path)):
         if not any(_holds_run(place) for place in (path, path / SET_ASIDE, path / MOVING)):
-            raise ArgumentError(f"{path}: found other files in it, expected a new or empty folder; choose another -o")
+            raise ArgumentError(f"{path}: contains other files, expected a new or empty folder; choose another -o")
         if not force:
-            raise AeedgeError(f"{path}: found a run in it; continue it with --resume or replace it with --force")
+            raise AeedgeError(f"{path}: already contains a run; continue it with --resume or replace it with --force")
 
 
 def set_aside(path: Path) -> None:

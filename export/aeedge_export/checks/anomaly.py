@@ -16,7 +16,7 @@ from aeedge_runtime import ArgumentError, Codec
 from aeedge_runtime.bundle.manifest import AnomalyFacts
 
 DEFAULT_RATE = 0.01
-"""False-positive rate of a threshold unless another is asked for."""
+"""False-positive rate of a threshold unless another is requested."""
 
 FEWEST_IMAGES = 20
 """Normal images that a threshold needs: with them its rate is 1 in 21 at best."""

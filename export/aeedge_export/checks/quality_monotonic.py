@@ -1,4 +1,4 @@
-"""Whether quality means what it says: a higher one takes more bytes and does not give a worse picture."""
+"""Check that a higher quality takes more bytes and does not give a worse image."""
 
 import warnings
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How far the networks see, in latent rows or columns: tiles of a large image overlap by this much."""
+"""Receptive field of the networks, in latent rows or columns: tiles of a large image overlap by this much."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -26,13 +26,13 @@ QUALITIES = (1, 50, 100)
 
 LATENT_CHANGE, PIXEL_CHANGE = (1e-4, 0.05), (0.02, 0.5)
 """What may change along a cut, mean and largest, in steps of the finest quality and in 8-bit levels. The mean of the
-one is the share of symbols that come out one off, as many as two machines may write differently; of the other, the
+one is the share of symbols that come out one off, no more than two machines may write differently; of the other, the
 share of pixels."""
 
 
 @torch.no_grad()
 def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDArray[np.uint8]]) -> int:
-    """Return the distance, in latent rows or columns, from which on it cannot be told that an image was cut.
+    """Return the distance, in latent rows or columns, beyond which a cut in the image has no measurable effect.
 
     Images are halved, and the halves go through the networks alone. At this distance from the cut and beyond they give
     what the whole gives there, within `LATENT_CHANGE` and `PIXEL_CHANGE`. Kernels may reach further, where what they

@@ -1,4 +1,4 @@
-"""The same weights give the same graph bytes, and nothing that must not ship is inside.
+"""Canonical graphs: the same weights give the same bytes, and disallowed content is rejected.
 
 By default a graph carries absolute paths, source lines and the exporter's version; without them two exports of one
 checkpoint, from two folders and under two hash seeds, are identical.

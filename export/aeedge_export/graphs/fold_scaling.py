@@ -1,7 +1,7 @@
 """The factors between pixels and a network, as part of its first and its last layer.
 
 A graph takes and gives pixels in 0..255, and networks are trained on x / 255, often moved and stretched again. What is
-a factor of it goes into the weights of the layer beside it, or, where float16 holds those, into a product that ONNX
+a factor of it goes into the weights of the adjacent layer, or, where float16 holds those, into a product that ONNX
 Runtime forms once, as it opens the graph. What is added before the first layer becomes one subtraction, as its padding
 is zeros; what is added after the last one goes into its bias.
 """

@@ -1,4 +1,4 @@
-"""Small changes to graphs, and questions that they ask: shared by what simplifies, scales and arranges."""
+"""Small graph edits and queries, shared by the modules that simplify, scale and reorder."""
 
 import math
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Operations that a graph need not do: each would be one more pass over an image."""
+"""Removal of unnecessary operations: each would be one more pass over an image."""
 
 import onnx_ir
 

@@ -16,7 +16,7 @@ from aeedge_runtime.bundle.stream_id import canonical_json
 
 
 class AdaptedAutoencoder(Autoencoder):
-    """Encoder and decoder of anyone.
+    """Encoder and decoder of a user's network.
 
     Args:
         encoder: image to latent, in the network's own layout and numbers.

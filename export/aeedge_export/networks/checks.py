@@ -50,8 +50,8 @@ def check_repeatable(model: AdaptedAutoencoder) -> None:
     both = model.encode(torch.cat([first, second]))
     if not (_close(latent, both[:1]) and _close(other, both[1:]) and _close(image, model.decode(both)[:1])):
         raise ExportError(
-            "two images at once give other results than one alone: a batch of 1 is baked into the network, or images "
-            "of a batch depend on each other; export it with a free batch, in evaluation mode"
+            "two images at once give different results than one alone: a batch of 1 is baked into the network, or "
+            "images of a batch depend on each other; export it with a free batch, in evaluation mode"
         )
 
 

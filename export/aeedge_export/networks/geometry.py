@@ -44,7 +44,7 @@ class Geometry(Configuration):
         latent_channels: channels of the latent.
         patched: whether the network takes one patch at a time.
         patch_latent: shape of the latent of one patch, whose elements become channels.
-        cell: latent positions a side that become channels of one, because images must be multiples of so many strides.
+        cell: latent positions a side that become channels of one, because sides must be multiples of several strides.
         image_last: whether the encoder takes `[N, H, W, C]`.
         latent_last: whether the latent is `[N, h, w, c]`.
         output_last: whether the decoder gives `[N, H, W, C]`.
@@ -106,7 +106,7 @@ def find_geometry(
                 if found:
                     return found
     reasons = "; ".join(dict.fromkeys(problems))
-    raise ExportError(f"no image gets through encoder and decoder; give its size. Tried: {reasons[:600]}")
+    raise ExportError(f"no image size works with encoder and decoder; declare one with size. Tried: {reasons[:600]}")
 
 
 def one_line(error: BaseException) -> str:

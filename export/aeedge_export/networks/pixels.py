@@ -27,7 +27,7 @@ class PixelRange:
     high: Bound
 
     def fits(self, channels: int) -> bool:
-        """Return whether the range is for images with so many channels."""
+        """Return whether the range is for images with this number of channels."""
         return not isinstance(self.low, tuple) or len(self.low) == channels
 
     def to_network(self, image: Tensor) -> Tensor:

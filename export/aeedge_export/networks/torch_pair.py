@@ -77,7 +77,7 @@ def _copied(network: Network) -> Network:
         return copy.deepcopy(network)
     except Exception as error:  # tensors that were computed, open files, locks
         raise ExportError(
-            f"the network cannot be copied ({one_line(error)}); build it anew and load its weights"
+            f"the network cannot be copied ({one_line(error)}); build it again and load its weights"
         ) from error
 
 

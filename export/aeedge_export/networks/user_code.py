@@ -1,4 +1,4 @@
-"""Networks in Python files and their weights. The file runs only because the command at hand names it."""
+"""Networks in Python files and their weights. A file runs only if the command names it."""
 
 import hashlib
 import importlib.util
@@ -53,7 +53,7 @@ class NetworkFile:
             raise ArgumentError(f"{self.path}: no such file, expected FILE.py:NAME")
         module = self._run()
         if not hasattr(module, self.name):
-            raise ArgumentError(f"{self.path}: there is no {self.name} in it")
+            raise ArgumentError(f"{self.path}: {self.name} is not defined in it")
         found: Any = getattr(module, self.name)
         if not isinstance(found, nn.Module | tuple) and callable(found):
             try:
@@ -104,7 +104,7 @@ def load_weights(network: Network, path: Path) -> None:
     try:
         module.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise ArgumentError(f"{path}: weights of another network: {one_line(error)}") from error
+        raise ArgumentError(f"{path}: the weights do not match the network: {one_line(error)}") from error
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a precision costs and gains on this machine, against the float32 bundle that it came from.
+"""Costs and gains of a precision on this machine, against the float32 bundle that it came from.
 
 Graphs of both take turns on one real image, the float32 one twice in every turn: how far it is from itself is the
 noise, and a ratio within it is no gain. Rates come from real streams of images that calibration did not see.
@@ -62,7 +62,7 @@ class Timing:
         fp32_ms: median time of a run of the float32 graph.
         variant_ms: the same of the variant.
         speed: median over turns of the first by the second; above 1 is faster.
-        noise: how far float32 by float32 lies from 1, the larger of its median's and half its middle spread.
+        noise: how far float32 by float32 is from 1, the larger of its median's and half its middle spread.
     """
 
     fp32_ms: float
@@ -203,7 +203,7 @@ def check_rates(points: Sequence[RatePoint], precision: str, images: Sequence[Pi
 
 
 def price_of(points: Sequence[RatePoint], graphs: Sequence[GraphPrice], threads: int) -> Price:
-    """Return BD-rate and change of PSNR from the points, beside what the graphs showed."""
+    """Return BD-rate and change of PSNR from the points, in addition to what the graphs showed."""
     curves = [
         ([float(point.payload[side]) for point in points], [_psnr(point.squared_error[side]) for point in points])
         for side in (0, 1)

@@ -24,7 +24,7 @@ OPERATORS = ("Conv", "Gemm", "MatMul")
 """Layers with 8-bit kernels in onnxruntime; ConvTranspose has none."""
 
 LEAST_CHANNELS = 8
-"""A layer that reads fewer stays in float: 8-bit kernels gain nothing on the three colors of a picture."""
+"""A layer that reads fewer stays in float: 8-bit kernels gain nothing on the three colors of an image."""
 
 MOST_FLOAT = 0.5
 """Share of the layers that may stay in float; where more would have to, the graph is refused."""

@@ -40,7 +40,7 @@ ERROR_LIMITS = {"encoder": 0.02, "decoder": 0.5}
 
 An encoder's error falls on the few channels that carry most of the bytes. With all layers of an earlier photo encoder
 in 8 bits it was 0.045 and cost 11.5 % of the bytes; with the layer that makes the latent in float it was 0.007 and cost
-nothing that could be seen. 0.5 of 255 adds 1.5 % to the squared error of a picture of 36 dB."""
+nothing that could be seen. 0.5 of 255 adds 1.5 % to the squared error of an image of 36 dB."""
 
 ERROR_QUALITY = 70
 
@@ -48,7 +48,7 @@ FEED_QUALITIES = (20, 60, 95)
 """Latents that calibrate a decoder are quantized at these in turn: what it sees in use."""
 
 SIDE = 256
-"""Rows and columns, at most, of the pictures to calibrate on."""
+"""Rows and columns, at most, of the images to calibrate on."""
 
 PATCHES = 512
 """Patches of one run in a calibration."""
@@ -165,7 +165,7 @@ def _check(bundle: Bundle, calibration: Sequence[Pixels], held_out: Sequence[Pix
             "start from the float32 bundle"
         )
     if not calibration or not held_out:
-        raise ArgumentError("found too few images, expected two at least: to calibrate on, and to measure on")
+        raise ArgumentError("too few images, expected at least two: to calibrate with and to measure on")
 
 
 def _convert(bundle: Bundle, role: str, request: Request, feeds: Feeds) -> Quantized:

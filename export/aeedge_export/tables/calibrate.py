@@ -30,7 +30,7 @@ PATCHED_PIXELS, CONVOLUTIONAL_PIXELS, SAMPLE_SIDE = 1 << 20, 1 << 18, 256
 """What changes of the latent do to pixels is measured on so many of them, in crops of at most this side."""
 
 LARGE_PARAMETERS, LARGE_PIXELS = 1 << 26, 1 << 17
-"""A network of so many parameters is measured on fewer: conv-stl10 takes 0.8 billion products a patch."""
+"""Networks with at least this many parameters are measured on fewer: conv-stl10 takes 0.8 billion products a patch."""
 
 HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
 """Symbols of a hyperprior are counted on so many pixels, at eleven qualities each."""

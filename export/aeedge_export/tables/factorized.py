@@ -36,7 +36,7 @@ SHRINK_PRIOR = 16
 """Imagined symbols without shrink, so that a few rare ones do not decide."""
 
 ANCHORS = (1, 20, 40, 60, 80, 100)
-"""Qualities at which reconstructions are tried; the others lie between."""
+"""Qualities at which reconstructions are tried; the others are interpolated."""
 
 SHRINK_SHARES = (0.0, 0.5, 1.0)
 """Shares of the fitted shrink that are tried. A decoder is not linear: the mean latent need not give the mean image."""
@@ -86,7 +86,7 @@ def factorized_tables(
 
 
 def fit_shrink(scaled: NDArray[np.float64], symbols: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how far a nonzero symbol's mean latent lies nearer to 0 than it, `[c]`, in steps, 0 to below 0.5."""
+    """Return how far a nonzero symbol's mean latent is nearer to 0 than it, `[c]`, in steps, 0 to below 0.5."""
     magnitude = np.abs(symbols)
     excess = np.where(magnitude > 0, magnitude - np.abs(scaled), 0).sum(axis=0)
     share = excess / ((magnitude > 0).sum(axis=0) + SHRINK_PRIOR)

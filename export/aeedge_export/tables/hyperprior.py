@@ -61,7 +61,7 @@ CERTAIN_SHARE_ANYWHERE, CERTAIN_COUNT_ANYWHERE = 0.95, 500
 
 @dataclass
 class SymbolCounter:
-    """Takes the place of the coder on a walk over an image: counts hyper-symbols, then symbols by index.
+    """Replaces the coder on a walk over an image: counts hyper-symbols, then symbols by index.
 
     Attributes:
         channels: hyper-channels.
@@ -115,7 +115,7 @@ def hyperprior_tables(
 ) -> Arrays:
     """Fit the bank, the scale tables and the hyper-tables.
 
-    The shrink is 0: this decoder was trained on rounded latents and restores what lies behind them by itself. Moving
+    The shrink is 0: this decoder was trained on rounded latents and recovers the unrounded values by itself. Moving
     symbols towards their mean, as for networks that never saw rounding, costs the photo codec 0.2 dB at every quality.
 
     Args:

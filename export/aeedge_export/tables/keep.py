@@ -19,7 +19,7 @@ def tables_of(bundle: Bundle, model: Autoencoder) -> dict[str, NDArray[np.generi
     """
     if not _has_encoder(bundle, model):
         if is_rounded(bundle, model):
-            raise ArgumentError(f"{bundle} was exported with --store-float16; give this option again")
+            raise ArgumentError(f"{bundle} was exported with --store-float16; pass this option here too")
         raise ArgumentError(f"{bundle} has another encoder, so its tables do not fit; leave out --tables-from")
     return dict(read_arrays(bundle.read("entropy.npz")))
 

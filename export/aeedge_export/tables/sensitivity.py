@@ -1,4 +1,4 @@
-"""How much the picture changes per unit of latent: what makes a quantizer step dear or cheap.
+"""Sensitivity of the image to each latent channel, which determines the shape of the quantizer steps.
 
 To first order, noise of variance v in channel c adds v * S_c to the squared error of the pixels that one latent
 position reaches, with S_c the squared column norm of the decoder's Jacobian. Hutchinson's estimator gives all channels

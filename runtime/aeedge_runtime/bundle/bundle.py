@@ -189,7 +189,7 @@ def find_bundle(source: BundleSource | None) -> Path | bytes:
             f"bundle: found {type(source).__name__}, expected a path, bytes or the name of a shipped bundle"
         )
     if source == "":
-        raise ArgumentError("bundle: found an empty text, expected a path or the name of a shipped bundle")
+        raise ArgumentError("bundle: found an empty string, expected a path or the name of a shipped bundle")
     path = Path(source)
     is_name = isinstance(source, str) and path.name == source and not path.suffix
     if not is_name or path.is_file() or (path / "manifest.json").exists():

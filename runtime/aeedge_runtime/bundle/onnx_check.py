@@ -54,7 +54,7 @@ def check_weights(data: bytes, name: str) -> None:
 
 def _tensors(data: memoryview, message: str, name: str, depth: int) -> Iterator[memoryview]:
     if depth > _MAX_DEPTH:
-        raise BundleError(f"{name}: messages nested more than {_MAX_DEPTH} deep; not a graph that was exported")
+        raise BundleError(f"{name}: messages nested more than {_MAX_DEPTH} deep; this is not an exported graph")
     parts = _PARTS[message]
     for number, wire, value in _fields(data, name):
         part = parts.get(number)
@@ -70,7 +70,7 @@ def _check_tensor(data: memoryview, name: str) -> None:
     kind, title, values = 0, "", list[_Field]()
     for number, wire, value in _fields(data, name):
         if number == _PLACES or (number == _LOCATION and value):
-            raise BundleError(f"{name}: a tensor is stored in another file; the graphs of a bundle hold all of theirs")
+            raise BundleError(f"{name}: a tensor is stored in another file; the graphs of a bundle must contain theirs")
         if number == _TYPE and isinstance(value, int):
             kind = value
         elif number == _NAME and not isinstance(value, int):

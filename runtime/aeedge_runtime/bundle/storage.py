@@ -145,7 +145,7 @@ def open_store(source: Path | bytes) -> Store:
     if source.is_dir():
         if not (source / MANIFEST).exists():
             raise ModelNotFoundError(
-                f"the folder {source} holds no {MANIFEST}, so it is no bundle; "
+                f"the folder {source} holds no {MANIFEST}, so it is not a bundle; "
                 f"if it is a training run, `aeedge export {source} -o BUNDLE` makes a bundle of it"
             )
         return FolderStore(source)

@@ -97,7 +97,7 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
         BundleError: they hold NaN or infinity.
     """
     if not all_finite(latents):
-        raise BundleError(f"{bundle}: the encoder gave NaN or infinity; export the bundle again")
+        raise BundleError(f"{bundle}: the encoder returned NaN or infinity; export the bundle again")
     return latents
 
 

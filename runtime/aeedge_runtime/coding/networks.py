@@ -195,7 +195,7 @@ class Networks:
         expected = (count, self._latent_channels, height // self._stride[0], width // self._stride[1])
         if latent.shape != expected or latent.dtype != FLOAT32:
             raise BundleError(
-                f"encoder.onnx gave {latent.dtype} {latent.shape}, expected float32 {expected}; export again"
+                f"encoder.onnx returned {latent.dtype} {latent.shape}, expected float32 {expected}; export again"
             )
         return latent
 
@@ -207,7 +207,7 @@ class Networks:
         expected = (count, h * self._stride[0], w * self._stride[1], self._channels)
         if pixels.shape != expected or pixels.dtype != UINT8:
             raise BundleError(
-                f"decoder.onnx gave {pixels.dtype} {pixels.shape}, expected uint8 {expected}; export again"
+                f"decoder.onnx returned {pixels.dtype} {pixels.shape}, expected uint8 {expected}; export again"
             )
         return pixels
 

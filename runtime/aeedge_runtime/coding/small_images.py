@@ -1,4 +1,4 @@
-"""Checks of what the networks are given, remembered by shape, so that small images pay for them once.
+"""Checks of network inputs, cached by shape, so that small images pay for them once.
 
 An image of 28x28 takes 40 to 80 microseconds to encode or decode, graph included. A Python call that runs right after a
 graph finds no code of its own in the caches and takes several times longer than in a loop of its own, so what elsewhere

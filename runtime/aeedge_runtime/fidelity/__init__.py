@@ -1,1 +1,1 @@
-"""What a network gets wrong, kept right: stored tiles, bounds on the error, lossless images."""
+"""Fidelity beyond the network: stored tiles, bounds on the error, lossless images."""

@@ -59,7 +59,7 @@ def _cell_means(pixels: Pixels) -> Floats:
 
 
 def _per_cell(stored: Map, grid: TileGrid, shape: tuple[int, ...]) -> Map:
-    """Whether a cell lies in a stored tile, bool of the cells' shape."""
+    """Whether a cell is in a stored tile, bool of the cells' shape."""
     rows = np.minimum(np.arange(shape[0]) * CELL // TILE, grid.rows - 1)
     columns = np.minimum(np.arange(shape[1]) * CELL // TILE, grid.columns - 1)
     return stored[rows][:, columns]

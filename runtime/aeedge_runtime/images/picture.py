@@ -65,7 +65,7 @@ def match_channels(picture: Picture, channels: int | None) -> Picture:
     """Return a picture with the channels that a model takes, and a note if that changes it."""
     found = picture.pixels.shape[2]
     if channels not in (None, 1, 3):
-        raise ArgumentError(f"channels: found {channels!r}, expected 1 or 3, or None for what the picture has")
+        raise ArgumentError(f"channels: found {channels!r}, expected 1 or 3, or None to keep the image as it is")
     if channels in (None, found):
         return picture
     if channels == 3:

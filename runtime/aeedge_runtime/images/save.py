@@ -59,7 +59,7 @@ def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]
 
     _check_suffix(suffix)
     if not isinstance(picture, Picture):
-        raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, such as load_picture gives")
+        raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, as load_picture returns")
     check_picture(picture)
     pixels = picture.pixels[..., :1] if picture.gray else picture.pixels
     return image_bytes(finished(pillow_image(pixels), picture.alpha, picture.icc, picture.exif), suffix)
@@ -97,7 +97,7 @@ def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     try:
         image.save(buffer, kind, **options)
     except (OSError, ValueError) as error:
-        raise ImageError(f"{kind} cannot hold this picture ({error}); use .png") from error
+        raise ImageError(f"{kind} cannot hold this image ({error}); use .png") from error
     return buffer.getvalue(), tuple(notes)
 
 

@@ -121,7 +121,7 @@ class Directories:
     def number(self, entry: Entry) -> int:
         """Return the value of an entry that has one, an integer; else raise ValueError."""
         if entry.kind not in _INTEGERS or entry.count != 1:
-            raise ValueError(f"tag {entry.tag} has values of another kind")
+            raise ValueError(f"tag {entry.tag} has values of an unexpected type")
         (value,) = self._numbers(_INTEGERS[entry.kind], entry.offset)
         return value
 

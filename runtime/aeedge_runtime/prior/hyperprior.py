@@ -106,11 +106,11 @@ class HyperPrior:
         with stage("prior_graph"):
             outputs = self._graphs[role].run(feeds)
         if len(outputs) != expected:
-            raise BundleError(f"{name} gave {len(outputs)} outputs, expected {expected}; export the bundle again")
+            raise BundleError(f"{name} returned {len(outputs)} outputs, expected {expected}; export the bundle again")
         check_output(name, outputs[0], shape, np.uint8)
         check_output(name, outputs[1], shape, np.float32)
         if outputs[0].max(initial=0) >= SCALES:
-            raise BundleError(f"{name} gave table index {outputs[0].max()}, expected at most {SCALES - 1}")
+            raise BundleError(f"{name} returned table index {outputs[0].max()}, expected at most {SCALES - 1}")
         return outputs
 
     def _hyper_symbols(self, quality: int, span: Span, width: int, target: Floats | None) -> Passes[Floats]:

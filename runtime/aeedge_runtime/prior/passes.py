@@ -192,8 +192,8 @@ def check_output(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype:
     """
     if values.shape != shape or values.dtype != dtype:
         raise BundleError(
-            f"{name} gave {values.dtype} {values.shape}, expected {np.dtype(dtype)} {shape}; export the bundle again"
+            f"{name} returned {values.dtype} {values.shape}, expected {np.dtype(dtype)} {shape}; export again"
         )
     # NaN rounds to a symbol that depends on the processor.
     if dtype is not np.uint8 and not all_finite(values):
-        raise BundleError(f"{name} gave NaN or infinity; export the bundle again")
+        raise BundleError(f"{name} returned NaN or infinity; export the bundle again")

@@ -29,7 +29,7 @@ class StreamInfo:
         count: images.
         width: columns of each in pixels.
         height: rows of each in pixels.
-        gray: decoded pictures are gray.
+        gray: decoded images are gray.
         total_bytes: the whole stream.
         payload_bytes: coded symbols.
         section_bytes: bytes of each optional section by name.

@@ -1,6 +1,6 @@
 """The grid of tiles that may be stored losslessly, and the sheets that hold them: functions of the sizes alone.
 
-Images of one size lie below one another, so tile rows are counted over all of them. A sheet is a rectangle of tiles
+Images of one size are stacked vertically, so tile rows are counted over all of them. A sheet is a rectangle of tiles
 that one lossless image holds: small enough for WebP and for the memory of a reader.
 """
 

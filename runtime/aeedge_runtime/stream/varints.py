@@ -43,7 +43,7 @@ class Cursor:
         """Return the next bytes.
 
         Raises:
-            StreamError: there are not so many.
+            StreamError: fewer bytes are left.
         """
         if size > self.left():
             raise StreamError(f"stream: {self.left()} bytes where the {what} needs {size}; {DAMAGED}")

@@ -47,7 +47,7 @@ def test_features_of_several_sizes_need_pooling(dense):
     pooled = encode_images(dense, images, "mean").latents
     assert pooled.shape == (3, 16)
     assert pooled[0] == pytest.approx(dense.encode(smooth(1)[0]).mean(axis=(1, 2)))
-    with pytest.raises(ArgumentError, match="found no images"):
+    with pytest.raises(ArgumentError, match="no images, expected at least one"):
         encode_images(dense, [])
 
 

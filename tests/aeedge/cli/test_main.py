@@ -102,7 +102,7 @@ def test_python_dash_m_is_the_command():
 def test_an_empty_word_is_not_the_current_folder(aeedge, words):
     done = aeedge(*words)
     assert (done.code, len(done.errors)) == (2, 1)
-    assert "found an empty word" in done.errors[0]
+    assert "an argument is empty" in done.errors[0]
 
 
 def test_an_empty_value_of_a_setting_is_a_value():

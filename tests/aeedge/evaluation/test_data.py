@@ -31,7 +31,7 @@ def test_mnist_files_are_found_and_read(tmp_path, digits, place):
 def test_a_damaged_idx_file_is_named(tmp_path, data):
     path = tmp_path / "t10k-images-idx3-ubyte"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte|found no images"):
+    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte|no images"):
         open_images(tmp_path, 1, None)
 
 
@@ -99,5 +99,5 @@ def test_gzip_files_that_are_damaged(tmp_path, digits):
 def test_a_file_without_images(tmp_path):
     path = tmp_path / "t10k-images-idx3-ubyte"
     path.write_bytes(idx(np.zeros((0, 28, 28), np.uint8)))
-    with pytest.raises(InputError, match="found no images, expected at least one"):
+    with pytest.raises(InputError, match="no images, expected at least one"):
         open_images(path, 1, None)

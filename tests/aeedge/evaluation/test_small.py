@@ -40,7 +40,7 @@ def test_a_set_is_measured_as_streams_sheets_and_files(dense, images):
 
 def test_a_sheet_that_no_classic_codec_can_hold(images, monkeypatch):
     monkeypatch.setattr(small, "SHEET_SIDE", 63)  # 12 images take 4 columns of 16
-    with pytest.raises(AeedgeError, match="12 images do not fit one picture of the classic codecs; use --limit"):
+    with pytest.raises(AeedgeError, match=r"12 images do not fit .* --limit"):
         small._sheet(images)
     monkeypatch.setattr(small, "SHEET_SIDE", 64)
     assert small._sheet(images).shape == (48, 64, 1)
@@ -48,5 +48,5 @@ def test_a_sheet_that_no_classic_codec_can_hold(images, monkeypatch):
 
 def test_an_image_that_comes_back_in_another_size(images):
     image = EvaluationImage("digit", images[0])
-    with pytest.raises(AeedgeError, match="digit: jpeg gave back"):
+    with pytest.raises(AeedgeError, match="digit: jpeg returned shape"):
         _measured(image, "jpeg", 50, None, lambda _: b"", lambda _: images[0, :8])

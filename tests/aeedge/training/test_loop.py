@@ -165,7 +165,7 @@ def test_a_run_killed_before_its_first_step_gives_way_to_its_neighbors(tmp_path,
     set_aside(run)  # what a run that is killed now has done
     if configured:
         write_config(run, config(seed=1))
-    with pytest.raises(AeedgeError, match="found a run in it"):
+    with pytest.raises(AeedgeError, match="already contains a run"):
         train(config(seed=2), run, hardware=CPU)
     with monkeypatch.context() as patch:
         patch.setattr(engine.Engine, "_gradients", lambda *_: pytest.fail("no step"))
@@ -184,7 +184,7 @@ def test_a_folder_with_a_config_of_something_else_is_no_run(tmp_path, text, conf
     (other / "config.json").write_text(text)
     (other / "checkpoints" / "model.bin").write_bytes(b"weights")
     before = content(other)
-    with pytest.raises(ArgumentError, match="found other files"):
+    with pytest.raises(ArgumentError, match="contains other files"):
         train(config(), other, hardware=CPU, force=True)
     assert content(other) == before
 
@@ -251,7 +251,7 @@ def test_a_resumed_run_knows_its_images(tmp_path, config, weights):
     before = weights(tmp_path / "run")
     others = [image_folder(tmp_path / "others", 1), image_folder(tmp_path / "more", 0, 13)]
     for folder in (*others, "synthetic"):
-        with pytest.raises(ArgumentError, match=f"data.source {folder}: found other images, or more or fewer"):
+        with pytest.raises(ArgumentError, match=f"data.source {folder}: the images differ"):
             train(on(folder, 6), tmp_path / "run", hardware=CPU, resume=True)
         assert_same(before, weights(tmp_path / "run"))
     (tmp_path / "images").rename(tmp_path / "moved")

@@ -99,7 +99,7 @@ def test_a_pickled_module_is_never_run(tmp_path):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     save_file(nn.Conv2d(3, 5, 1).state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(ArgumentError, match="another network"):
+    with pytest.raises(ArgumentError, match="do not match the network"):
         load_weights(nn.Conv2d(3, 2, 1), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="no such file"):
         load_weights(nn.Conv2d(3, 2, 1), tmp_path / "none.pt")

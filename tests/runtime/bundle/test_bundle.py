@@ -62,7 +62,7 @@ def test_places_that_hold_no_bundle(tmp_path) -> None:
     (tmp_path / "x.aeb").write_bytes(b"PK nothing")
     with pytest.raises(BundleError, match=r"bundle .*x\.aeb: not a zip"):
         Bundle.load(tmp_path / "x.aeb")
-    with pytest.raises(ArgumentError, match="found an empty text"):
+    with pytest.raises(ArgumentError, match="empty string"):
         Bundle.load("")
     with pytest.raises(BundleError, match="not a zip"):
         Bundle.load(b"")

@@ -175,8 +175,8 @@ def test_networks_that_are_not_finite_where_symbols_depend_on_them(graph: str, m
     else:
         prior._graphs[graph] = Broken()
     monkeypatch.setattr(codec._networks, "prior", lambda compress, workers: prior)
-    with pytest.raises(BundleError, match="gave NaN or infinity"):
+    with pytest.raises(BundleError, match="returned NaN or infinity"):
         codec.compress(picture(40, 40, 3))
     if graph != "hyper_encoder":
-        with pytest.raises(BundleError, match="gave NaN or infinity"):
+        with pytest.raises(BundleError, match="returned NaN or infinity"):
             codec.decompress(data)

@@ -72,7 +72,7 @@ def test_every_cut_of_a_block_is_refused_or_whole():
 
 def test_an_orientation_of_another_kind_is_cleared_by_pillow():
     odd = turned("<", count=3)
-    with pytest.raises(ValueError, match="another kind"):
+    with pytest.raises(ValueError, match=r"tag \d+ has values"):
         upright(odd)
     buffer = BytesIO()
     Image.new("RGB", (30, 20)).save(buffer, "PNG", exif=b"Exif\0\0" + odd)

@@ -41,7 +41,7 @@ def test_outputs_of_another_shape_or_type(role: str, change: Change) -> None:
     act: Callable[[], object] = lambda: codec.compress(picture(20, 30, 3))  # noqa: E731
     if role == "decoder":
         act = lambda: codec.decompress(data)  # noqa: E731
-    with pytest.raises(BundleError, match=rf"{role}\.onnx gave .*, expected"):
+    with pytest.raises(BundleError, match=rf"{role}\.onnx returned .*, expected"):
         act()
 
 

@@ -104,6 +104,6 @@ def test_a_folder_that_another_process_made_meanwhile(aeedge, conv, tmp_path, mo
     a_rival_is_faster(monkeypatch, files, "_rename_folder", rival)
     done = aeedge("decompress", tmp_path / "all.aee", "-m", conv, *filter(None, [word]))
     assert (done.code, len(done.errors)) == (code, code)
-    assert all(str(tmp_path / "all") + " exists already" in line for line in done.errors)
+    assert all(str(tmp_path / "all") + " already exists" in line for line in done.errors)
     assert ((tmp_path / "all/a.png").read_bytes() == b"rival") == (word != "--force")
     assert tree(tmp_path) == ["all.aee", "all/a.png"]

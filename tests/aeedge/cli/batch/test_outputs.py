@@ -58,7 +58,7 @@ def test_one_file_goes_to_the_name_given_or_into_the_folder_given(tmp_path):
 def test_a_new_folder_has_no_name_of_a_picture(tmp_path):
     one, two = touch(tmp_path, "a.jpg", "b.jpg")
     for output in ("new.png", "new.JPG"):
-        with pytest.raises(click.UsageError, match="found the name of a picture, expected that of a folder"):
+        with pytest.raises(click.UsageError, match="suffix of an image file, expected a folder"):
             outputs([one, two], str(tmp_path / output))
     assert outputs([one, two], f"{tmp_path}/new.png/")[0] == str(tmp_path / "new.png/a.jpg.aee")
     (tmp_path / "old.png").mkdir()
@@ -85,7 +85,7 @@ def test_inputs_that_would_meet_are_refused(tmp_path):
 
 def test_an_input_that_comes_twice_is_named(tmp_path):
     (place,) = touch(tmp_path, "a.png")
-    with pytest.raises(ArgumentError, match=f"found {place} twice among the inputs"):
+    with pytest.raises(ArgumentError, match=f"{place} is listed twice"):
         outputs([place, place], str(tmp_path / "out"))
 
 
@@ -121,12 +121,12 @@ def test_the_guard_keeps_existing_files(tmp_path):
     (path,) = touch(tmp_path, "out.aee")
     with pytest.raises(AeedgeError, match="exists; --force replaces it, --skip-existing leaves it"):
         OutputGuard([], force=False, skip_existing=False).wants(path)
-    with pytest.raises(AeedgeError, match="exists; --force replaces it, or name another place"):
+    with pytest.raises(AeedgeError, match="exists; --force replaces it, or choose another path"):
         OutputGuard([], force=False, skip_existing=None).wants(path)
     assert OutputGuard([], force=True, skip_existing=False).wants(path)
     assert not OutputGuard([], force=False, skip_existing=True).wants(path)
     assert OutputGuard([], force=False, skip_existing=False).wants(tmp_path / "free")
-    with pytest.raises(ArgumentError, match="found a folder"):
+    with pytest.raises(ArgumentError, match="is a folder, expected a file"):
         OutputGuard([], force=True, skip_existing=False).wants(tmp_path)
     with pytest.raises(click.UsageError):
         OutputGuard([], force=True, skip_existing=True)
@@ -151,5 +151,5 @@ def test_several_results_are_not_written_to_a_file(tmp_path):
     place = tmp_path / "notes"
     place.write_text("kept")
     sources = [Source(tmp_path / name, Path(name)) for name in ("a.png", "b.png")]
-    with pytest.raises(click.UsageError, match="found a file, expected a folder, as there are several inputs"):
+    with pytest.raises(click.UsageError, match="is a file, expected a folder because there are several inputs"):
         plan(sources, str(place), compressed_name)

@@ -210,7 +210,7 @@ def test_all_frames(aeedge, conv, tmp_path):
     assert done.code == 0
     assert "several frames" not in done.stderr
     assert len(set(done.warnings)) == len(done.warnings)
-    assert "found a file, expected a folder" in aeedge("decompress", tmp_path / "a.gif.aee", "-m", conv).stderr
+    assert "is a file, expected a folder" in aeedge("decompress", tmp_path / "a.gif.aee", "-m", conv).stderr
     assert aeedge("decompress", tmp_path / "a.gif.aee", "-m", conv, "-o", tmp_path / "frames").code == 0
     assert tree(tmp_path / "frames") == ["0001.png", "0002.png", "0003.png"]
 

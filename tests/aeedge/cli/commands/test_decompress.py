@@ -28,7 +28,7 @@ def test_several_images_never_go_to_the_name_of_one(aeedge, draw, conv, tmp_path
     aeedge("compress", tmp_path / "in", "-m", conv, "--pack", pack)
     done = aeedge("decompress", pack, "-m", conv, "-o", tmp_path / "one.png")
     assert (done.code, len(done.errors)) == (2, 1)
-    assert "one.png: found the name of an image, expected that of a folder" in done.errors[0]
+    assert "one.png: has the suffix of an image file, expected a folder" in done.errors[0]
     assert not (tmp_path / "one.png").exists()
     (tmp_path / "one.png").mkdir()
     assert aeedge("decompress", pack, "-m", conv, "-o", tmp_path / "one.png").code == 0

@@ -18,7 +18,7 @@ BUNDLE = ("BUNDLE", "--precision", "fp16", "--calibrate", "photos")
         ((*RUN, *PAIR), "name either RUN, BUNDLE or FILE.py:NAME"),
         ((*RUN, "--calibrate", "photos"), "--calibrate does not apply to a run"),
         ((*RUN, "--pixels", "signed"), "--pixels does not apply to a run"),
-        (("BUNDLE",), "in float32 already"),
+        (("BUNDLE",), "already in float32"),
         (("BUNDLE", "--precision", "int8"), "with --calibrate"),
         ((*BUNDLE, "--checkpoint", "last"), "--checkpoint does not apply to a bundle"),
         ((*BUNDLE, "--store-float16"), "--store-float16 does not apply to a bundle"),
@@ -43,7 +43,7 @@ def test_a_checkpoint_is_refused_and_its_run_asked_for(aeedge, tmp_path):
     (tmp_path / "best.safetensors").touch()
     done = aeedge("export", tmp_path / "best.safetensors", "-o", tmp_path / "out")
     assert (done.code, len(done.errors)) == (2, 1)
-    assert "name their run folder" in done.errors[0]
+    assert "pass its run folder" in done.errors[0]
 
 
 def test_help_and_refusals_load_neither_torch_nor_onnx():

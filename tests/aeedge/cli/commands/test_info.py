@@ -53,7 +53,7 @@ def test_a_folder_that_is_no_bundle_is_said_to_be_there(aeedge, tmp_path, monkey
     for command in ("verify", "info"):
         done = aeedge(command, "r1")
         assert (done.code, len(done.errors)) == (4, 1)
-        assert f"the folder {tmp_path / 'r1'} holds no manifest.json, so it is no bundle" in done.errors[0]
+        assert f"the folder {tmp_path / 'r1'} holds no manifest.json, so it is not a bundle" in done.errors[0]
 
 
 def test_a_damaged_bundle_is_named(aeedge, tmp_path):

@@ -121,7 +121,7 @@ def test_a_device_that_is_not_there(aeedge, tmp_path, monkeypatch, kind):
         monkeypatch.setattr(accelerator, "is_available", lambda: False)
     done = aeedge("train", "dense-mnist", *QUICK, "--accelerator", kind, "-o", tmp_path / "run")
     assert done.code == 5
-    assert f"found no {kind} device" in done.errors[0]
+    assert f"no usable {kind} device" in done.errors[0]
     assert not (tmp_path / "run").exists()
 
 

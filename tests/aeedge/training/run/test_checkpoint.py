@@ -52,7 +52,7 @@ def test_damaged_counters_are_refused(tmp_path, text):
 def test_a_checkpoint_of_another_program_is_refused(tmp_path):
     place = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, place)
-    with pytest.raises(InputError, match="expected a checkpoint of aeedge train"):
+    with pytest.raises(InputError, match="contains no aeedge counters"):
         read_checkpoint(place)
 
 
@@ -77,7 +77,7 @@ def test_a_copy_of_the_counters_that_fails_is_told_as_such(tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "atomic_write", full)
-    with pytest.raises(AeedgeError, match=r"copy of its counters could not be written .* it is complete"):
+    with pytest.raises(AeedgeError, match=r"copy of its counters could not be written .* the checkpoint .*is complete"):
         write_checkpoint(place, {"x": torch.ones(3)}, Counters(step=2))
     assert read_checkpoint(place)[1].step == 2
 

@@ -51,13 +51,13 @@ def test_folder_in_use(tmp_path, config):
     assert (tmp_path / "run" / "mine.txt").read_text() == "kept"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("kept")
-    with pytest.raises(ArgumentError, match="found other files"):
+    with pytest.raises(ArgumentError, match="contains other files"):
         train(config(), tmp_path / "other", hardware=CPU, force=True)
 
 
 def test_a_file_where_the_run_should_be(tmp_path, config):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(ArgumentError, match="found a file, expected a folder for the run"):
+    with pytest.raises(ArgumentError, match="is a file, expected a folder"):
         train(config(max_steps=1), tmp_path / "run", hardware=CPU)
     assert (tmp_path / "run").read_text() == "mine"
 

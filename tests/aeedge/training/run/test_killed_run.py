@@ -113,5 +113,5 @@ def test_a_run_killed_before_its_first_file_can_be_started_again(tmp_path):
     set_aside(tmp_path)
     assert not list(tmp_path.iterdir())
     (tmp_path / "mine.txt").write_text("kept")
-    with pytest.raises(ArgumentError, match="found other files"):
+    with pytest.raises(ArgumentError, match="contains other files"):
         require_free_folder(tmp_path, force=False)
