@@ -47,7 +47,7 @@ def figure(value: float, digits: int = 3) -> str:
 
 
 def exactness(stored: int, total: int, max_error: int | None) -> list[str]:
-    """Return what is known of the error of a stream: `lossless`, `23 of 144 tiles stored exactly`."""
+    """Describe the error of a stream: `lossless`, `23 of 144 tiles stored exactly`."""
     if max_error == 0 and stored == total:
         return ["lossless"]
     parts = [f"{stored:,} of {count(total, 'tile')} stored exactly"] if 0 < stored < total else []

@@ -119,7 +119,7 @@ class Listing:
         name, found = printable(self.folder), []
         if self.linked:
             links = f"{count(len(self.linked), 'linked folder')} left out ({printable(self.linked[0])})"
-            found.append(f"{name}: {links}; name them as inputs of their own")
+            found.append(f"{name}: {links}; name them as separate inputs")
         if self.others:
             found.append(f"{name}: {count(self.others, 'file')} left out, not named {_named(self.suffixes)}")
         return found

@@ -15,7 +15,7 @@ from aeedge_runtime import Codec, load_picture
 Pixels = NDArray[np.uint8]
 
 MOST_ITEMS = 8
-"""Calls with different pictures; more of them are not needed for a median, and are left out."""
+"""Calls with different images; more of them are not needed for a median, and are left out."""
 
 
 class Item:
@@ -112,7 +112,7 @@ def _write_item(codec: Codec, case: Case, pictures: Sequence[Pixels], folder: Pa
 
 
 def usual_pictures(codec: Codec) -> tuple[list[Pixels], str]:
-    """Return pictures for a user who named none, and where they come from.
+    """Return images for a user who named none, and where they come from.
 
     A bundle of patches was trained on one kind of small image, so its golden images are taken; else one is drawn.
     """

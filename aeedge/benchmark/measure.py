@@ -110,7 +110,7 @@ def benchmark(
 
 
 def _pictures(codec: Codec, given: Sequence[Pixels]) -> tuple[Sequence[Pixels], str, list[str]]:
-    """Return the pictures to measure with, where they come from, and what to warn of."""
+    """Return the images to measure with, their source, and warnings."""
     if "encoder" not in codec.bundle.manifest.halves:
         text = "there is no encoder in the bundle: its largest golden stream is timed, and no other"
         return (), "golden", [text]
@@ -120,7 +120,7 @@ def _pictures(codec: Codec, given: Sequence[Pixels]) -> tuple[Sequence[Pixels], 
 
 
 def digest(pictures: Sequence[Pixels]) -> str:
-    """Return eight hexadecimal digits by which a comparison knows the same pictures again: the CRC-32 of them all."""
+    """Return eight hexadecimal digits by which a comparison recognizes the same images: the CRC-32 of them all."""
     value = 0
     for picture in pictures:
         value = zlib.crc32(picture.tobytes(), zlib.crc32(repr(picture.shape).encode(), value))

@@ -9,7 +9,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 def resident_bytes() -> int | None:
-    """Return the resident memory of this process, or None where the system does not tell."""
+    """Return the resident memory of this process, or None where the system does not report it."""
     return _status_bytes("VmRSS")
 
 

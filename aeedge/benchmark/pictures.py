@@ -12,13 +12,13 @@ from aeedge_runtime import load_picture
 Pixels = NDArray[np.uint8]
 
 TILE = 1024
-"""Side of the drawn picture; larger ones repeat its mirror image, so that a pixel costs the same bits at every size."""
+"""Side of the drawn image; larger ones repeat its mirror image, so that a pixel costs the same bits at every size."""
 
 JPEG_QUALITY = 95
 
 
 def draw_picture(channels: int, seed: int = 0) -> Pixels:
-    """Return a picture of TILE x TILE pixels, uint8 [H, W, C], with smooth parts, texture and edges.
+    """Return an image of TILE x TILE pixels, uint8 [H, W, C], with smooth parts, texture and edges.
 
     At quality 50 the photo bundle codes it at 0.5 bits per pixel and 35 dB, about what a usual photo takes.
     """
@@ -41,7 +41,7 @@ def _noise(rng: np.random.Generator, frequency: NDArray[np.float64], power: floa
 
 
 def load_pictures(paths: Sequence[Path], channels: int) -> list[Pixels]:
-    """Return the pictures of files, uint8 [H, W, C].
+    """Return the images in files, uint8 [H, W, C].
 
     Raises:
         ImageError: a file is no image.
@@ -50,7 +50,7 @@ def load_pictures(paths: Sequence[Path], channels: int) -> list[Pixels]:
 
 
 def fit(picture: Pixels, width: int, height: int) -> Pixels:
-    """Return a picture of another size: scaled down and cropped where larger, continued by its mirror where smaller."""
+    """Return an image of another size: scaled down and cropped where larger, continued by its mirror where smaller."""
     from PIL import Image, ImageOps
 
     rows, columns, channels = picture.shape
@@ -62,7 +62,7 @@ def fit(picture: Pixels, width: int, height: int) -> Pixels:
 
 
 def as_file(pixels: Pixels, kind: str) -> bytes:
-    """Return a picture as the bytes of a "jpeg" or "png" file."""
+    """Return an image as the bytes of a "jpeg" or "png" file."""
     from PIL import Image
 
     image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])

@@ -10,7 +10,7 @@ from aeedge.benchmark.case import Case
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """Amount of measuring.
 
     Attributes:
         repeats: fresh processes per case; an even number, as the even ones are compared with the odd ones.
@@ -79,7 +79,7 @@ class Reply:
         load_ms: time to load the model and open its graphs.
         first_run_ms: the first call.
         samples_ns: time by stage of every timed call; they add up to the call.
-        joules: energy of the timed calls, or None where the platform does not tell.
+        joules: energy of the timed calls, or None where the platform does not report it.
         base_bytes: resident memory before the first call.
         peak_bytes: largest resident memory from then on.
         providers: what ran each graph.

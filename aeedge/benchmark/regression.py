@@ -178,5 +178,5 @@ def _notes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if before.get("gpus") != now.get("gpus"):
         notes.append("the GPUs, or their drivers, differ")
     if before.get("pictures") != now.get("pictures"):
-        notes.append("the pictures differ")
+        notes.append("the images differ")
     return notes

@@ -1,4 +1,4 @@
-"""Times one case in a process of its own; imports nothing early."""
+"""Times one case in its own process; imports nothing early."""
 
 import json
 import time

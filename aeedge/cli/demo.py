@@ -78,7 +78,7 @@ def demonstrate(folder: Path, data_dir: Path | None, quality: int, tell: Callabl
     tell("2/4  exporting to ONNX, checking against PyTorch")
     export_run(places.run, places.bundle, force=True, progress=tell)
     images = held_out_images(config)
-    tell(f"3/4  compressing {len(images):,} images it has not seen, restoring them from the file")
+    tell(f"3/4  compressing {len(images):,} images it has not seen, decompressing them from the file")
     codec = Codec.load(places.bundle)
     ours = _measure_stream(codec, images, quality, places.stream)
     single = _measure_single(codec, images[:SINGLE_IMAGES], quality)
@@ -115,7 +115,7 @@ def held_out_images(config: RunConfig) -> NDArray[np.uint8]:
 
 
 def _measure_stream(codec: Codec, images: NDArray[np.uint8], quality: int, path: Path) -> Measured:
-    """Compress all images to one stream at `path`, and restore them from that file."""
+    """Compress all images to one stream at `path`, and decompress them from that file."""
     codec.decompress_batch(codec.compress_batch(images[:2], quality))  # opens the sessions
     start = time.perf_counter()
     stream = codec.compress_batch(images, quality)
@@ -125,7 +125,9 @@ def _measure_stream(codec: Codec, images: NDArray[np.uint8], quality: int, path:
     restored = codec.decompress_batch(path)[..., 0]
     decode_ms = (time.perf_counter() - start) * 1000 / len(images)
     if restored.shape != images.shape:
-        raise AeedgeError(f"restored {restored.shape}, expected {images.shape}; the stream is not what was compressed")
+        raise AeedgeError(
+            f"decompressed {restored.shape}, expected {images.shape}; the stream is not what was compressed"
+        )
     size = path.stat().st_size / len(images)
     return Measured("aeedge, one stream", size, psnr_db(images, restored), encode_ms, decode_ms, restored)
 

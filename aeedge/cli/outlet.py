@@ -1,4 +1,4 @@
-"""Writes what the applications make: a file at a place, if it may be written there."""
+"""Writes the output files of the applications, if their paths may be written to."""
 
 from collections.abc import Iterable
 from pathlib import Path

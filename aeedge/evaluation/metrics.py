@@ -42,7 +42,7 @@ class _Scale:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """An original, prepared to be compared with many restored images: its own filters run once."""
+    """An original, prepared to be compared with many decoded images: its own filters run once."""
 
     shape: tuple[int, ...]
     scales: tuple[_Scale, ...]

@@ -1,6 +1,6 @@
 """Evaluates small images of one size as a set, because the header of a file would decide otherwise.
 
-The bundle packs them into one stream. Its rivals are one picture of all images side by side (a sheet) in each classic
+The bundle packs them into one stream. Its rivals are one canvas with all images side by side (a sheet) in each classic
 codec, a file for each image in the codec that is best for that very image, and lossless archives of them all.
 """
 
@@ -30,10 +30,10 @@ SET = "the set"
 
 FILES = "-files"
 SHEET = "-sheet"
-"""Endings of the codec keys: a file for each image, one picture of all."""
+"""Endings of the codec keys: a file for each image, one canvas for all."""
 
 ONE_SHEET = ", one sheet"
-"""Ending of a title: one picture of all."""
+"""Ending of a title: one canvas for all."""
 
 SHEET_SIDE = 16000
 """Most rows or columns of a sheet: WebP ends at 16,383."""

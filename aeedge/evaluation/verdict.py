@@ -101,7 +101,7 @@ def _about_files(evaluation: Evaluation) -> list[Sentence]:
     stream = _compared(
         f"All images in one stream, quality {match.quality} ({match.psnr_db:.1f} dB)",
         (match.packed_bytes / images, match.sheet_bytes / images),
-        f"one picture of all that is as good ({match.sheet})",
+        f"one canvas of all that is as good ({match.sheet})",
     )
     single = _compared(
         f"A file for each image, quality {match.quality}",
@@ -156,7 +156,7 @@ def _advice(evaluation: Evaluation) -> list[Sentence]:
     best = max(point.psnr_db for point in evaluation.ours.points)
     highest = max((max(point.psnr_db for point in rival.curve.points) for rival in evaluation.rivals), default=best)
     if best < highest - 1:
-        text = f"This bundle ends at {best:.1f} dB here; for better pictures a classic codec is the only choice."
+        text = f"This bundle tops out at {best:.1f} dB here; for higher quality, use a classic codec."
         advice.append(Sentence(NOTE, text))
     return [*advice, *_time_advice(evaluation)]
 

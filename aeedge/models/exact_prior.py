@@ -193,7 +193,7 @@ class MeanGroup(nn.Module):
 
 
 class Prior(nn.Module):
-    """What is expected of the symbols, given the hyper-symbols and the symbols already decoded.
+    """Predictions of the symbols, given the hyper-symbols and the symbols already decoded.
 
     The channels come in groups: the first in two checkerboard passes, each later one in one pass that sees every
     channel before it at the same position. Index is a table index 0..63 (float32, integral), mean is in quantizer

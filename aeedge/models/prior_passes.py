@@ -165,7 +165,7 @@ class Predictor(nn.Module):
         scale, mean = cast(nn.Module, prior.scale), cast(nn.Module, prior.mean)
         self.largest_index = int(cast(int, scale.largest_index))
         self.scale_trunk, self.mean_trunk = _exact(scale.trunk), _plain(mean.trunk)
-        for layer in (self.scale_trunk, self.mean_trunk):  # the last input tells what is known: not what is asked for
+        for layer in (self.scale_trunk, self.mean_trunk):  # the last input marks what is known, not what is requested
             layer.weight.data = layer.weight.data[:, :-1].contiguous()
         self.index, self.mean = _exact(scale.index, units=4, gain=1 / 4), _plain(mean.mean)
 

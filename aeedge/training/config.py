@@ -103,7 +103,7 @@ class OptimizerConfig(Configuration):
 
 @dataclass(frozen=True)
 class TrainingConfig(Configuration):
-    """How long and how the weights are trained.
+    """Duration and method of training.
 
     Attributes:
         epochs: passes over the training images; the step count follows from it unless `max_steps` is set.

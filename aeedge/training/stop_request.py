@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether to stop after the step at hand, and why.
+    """Whether to stop after the current step, and why.
 
     Args:
         max_minutes: minutes from now after which to stop; 0 for no limit.

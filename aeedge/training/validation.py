@@ -16,7 +16,7 @@ from aeedge.training.reporting.pictures import save_grid
 
 MOST_PICTURED = 12
 MOST_PICTURED_LARGE = 4
-"""Images in a reconstruction picture, for samples of at most 64x64 pixels and for larger ones."""
+"""Images in a reconstruction grid, for samples of at most 64x64 pixels and for larger ones."""
 
 SMALL_SAMPLE = 64 * 64
 LARGEST_BATCH_SMALL = 250
@@ -48,12 +48,12 @@ class Validator:
 
     @torch.no_grad()
     def measure(self, model: Any, module: Any, picture: Path) -> dict[str, float]:
-        """Return the objective's parts and the picture metrics; draw a reconstruction grid.
+        """Return the objective's parts and the image metrics; draw a reconstruction grid.
 
         Args:
             model: the weights to measure.
             module: the training module, for its objective.
-            picture: where the grid goes, written by the first process.
+            picture: path of the grid, written by the first process.
         """
         was_training = model.training
         model.eval()

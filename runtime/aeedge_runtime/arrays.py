@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 """Latents, and what networks compute from them."""
 
 Symbols = NDArray[np.int16]
-"""What an entropy coder codes."""
+"""Input of an entropy coder."""
 
 UINT8, FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 """Comparing a dtype with these takes a fifth of the time that NumPy's scalar types take."""

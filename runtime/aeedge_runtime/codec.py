@@ -398,7 +398,7 @@ class Codec:
 
     @staged("to_image")
     def _decompress(self, data: Data, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
-        """Decompress images; alpha is a last channel of theirs if `joined`, else an array of its own."""
+        """Decompress images; alpha is their last channel if `joined`, else a separate array."""
         stream, reader, channels = self._open_to_decode(data, max_pixels)
         size = stream.count, stream.height, stream.width
         pixels = np.empty((*size, channels + int(joined and stream.has_alpha)), np.uint8)

@@ -61,9 +61,9 @@ class Diagnosis:
         pillow: version, or "".
         onnxruntime: version and build, or "".
         backends: installed distributions of onnxruntime and their versions.
-        backend_fault: what is wrong with them and the command that mends it, or "".
+        backend_fault: what is wrong with them and the command that fixes it, or "".
         outdated: distributions older than this package requires -> one line that says what is installed and expected.
-        providers: execution providers that the installed onnxruntime knows; that they load is what trials tell.
+        providers: execution providers that the installed onnxruntime knows; trials show whether they load.
         trials: each device that was tried.
         gpus: GPUs that the NVIDIA driver reports.
         libraries: file name of the driver and of each CUDA library that loads, "" where none does.

@@ -59,7 +59,7 @@ class LimitError(InputError):
 
 
 class ModelError(AeedgeError):
-    """The model at hand is not the one that is needed."""
+    """The loaded model is not the one that is needed."""
 
     exit_code = 4
 

@@ -53,6 +53,6 @@ def give_notices(texts: Iterable[str], *, stacklevel: int = 1) -> None:
 
 
 def report_notes(picture: Picture) -> Picture:
-    """Give a notice for each change that loading made to a picture; return the picture."""
+    """Give a notice for each change that loading made to a Picture; return it."""
     give_notices(picture.notes, stacklevel=2)
     return picture

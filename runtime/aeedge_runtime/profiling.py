@@ -10,7 +10,7 @@ from time import perf_counter_ns as now_ns
 from typing import ParamSpec, TypeVar
 
 OTHER = "other"
-"""What is inside no stage."""
+"""Name of the time outside all stages."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

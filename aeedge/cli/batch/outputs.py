@@ -54,7 +54,7 @@ def is_folder(output: str) -> bool:
 
 
 def is_picture_name(path: Path) -> bool:
-    """Whether a name ends as those of pictures do."""
+    """Whether a name has the suffix of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 

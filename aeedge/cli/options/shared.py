@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """Where networks run.
+    """Device and threads of the networks.
 
     Attributes:
         device: name of the device.

@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class View:
-    """One version of a picture: a title, bytes and PSNR in words, and a data URL."""
+    """One version of an image: a title, bytes and PSNR in words, and a data URL."""
 
     title: str
     facts: str
@@ -45,7 +45,7 @@ class View:
 
 @dataclass(frozen=True)
 class Example:
-    """A picture in three versions: the bundle's, the classic codec's, the original; `zoom` is screen pixels a pixel."""
+    """An image in three versions: the bundle's, the classic codec's, the original; `zoom` is screen pixels a pixel."""
 
     name: str
     why: str

@@ -164,9 +164,7 @@ def _method(evaluation: Evaluation) -> str:
         smallest = sorted(measured.lossless.items(), key=lambda item: item[1])
         rows["BD-rate"] = "package bjontegaard, PCHIP, over the range named with each figure; nothing is extrapolated"
         rows["PSNR"] = "of the squared error over all values of all images"
-        rows["Curves"] = (
-            "of the whole set: the bundle packs it into one stream, a classic codec gets one picture of all"
-        )
+        rows["Curves"] = "of the whole set: the bundle packs it into one stream, a classic codec gets one image of all"
         rows["Lossless"] = "; ".join(f"{name} {size(octets)}" for name, octets in smallest)
     elif any(rival.ms_ssim for rival in evaluation.rivals):
         rows["MS-SSIM"] = f"five scales, mean over channels; as BD-rate from {MS_SSIM_RANGE[0]:g} to "

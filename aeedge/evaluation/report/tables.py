@@ -67,7 +67,7 @@ def match_table(evaluation: Evaluation) -> str:
         for name, octets in sorted(measured.lossless.items(), key=lambda item: item[1])
     ]
     note = (
-        "Bytes an image. One sheet: one picture of all images, the smallest among all classic codecs and qualities "
+        "Bytes an image. One sheet: all images on one canvas, the smallest among all classic codecs and qualities "
         "that is at least as good as the stream. A file each: the same, chosen for every image against aeedge's own "
         "file of it; lossless formats take part."
     )

@@ -45,7 +45,7 @@ class StepInfo:
         step: optimizer step from 0, or -1 in validation.
         max_steps: optimizer steps of the whole run.
         seed: of the run.
-        first: place in the whole batch of the first sample at hand.
+        first: index in the whole batch of the first sample of this part.
     """
 
     step: int
@@ -186,7 +186,7 @@ class BatchSource:
             stop: step after the last.
             places: of this process.
             workers: processes that prepare; with 0 a thread does, one step ahead.
-            pinned: whether processes hand over in memory that a GPU copies from by itself.
+            pinned: whether processes hand over in memory that a GPU copies from directly.
         """
         steps = Steps(self, places)
         if not workers:

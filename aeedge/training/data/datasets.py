@@ -27,7 +27,7 @@ SYNTHETIC_PHOTOS = 400
 """Images of the synthetic sources when the config asks for no number."""
 
 LOOKED_AT = 8
-"""Images of a set that tell it from others."""
+"""Images of a set that distinguish it from others."""
 
 SAME_LEVEL = 0.5
 """Largest difference between the means of the same image, 0..255: JPEG decoders differ by less."""

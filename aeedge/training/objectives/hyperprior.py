@@ -4,7 +4,7 @@ Each image of a batch gets its own quality, so that one network learns every rat
 noise in place of rounding ("End-to-end optimized image compression", arXiv 1611.01704); the decoder sees rounded
 values with a straight-through gradient ("Channel-wise autoregressive entropy models", arXiv 2007.08739). Both know
 the dead zone of the codec: what is little more than half a step from its mean becomes zero where a nonzero symbol is
-dear (rate-distortion optimized quantization; Sullivan, "Efficient scalar quantization of exponential and Laplacian
+expensive (rate-distortion optimized quantization; Sullivan, "Efficient scalar quantization of exponential and Laplacian
 random variables", IEEE Transactions on Information Theory 42, 1996).
 """
 

@@ -11,7 +11,7 @@ from aeedge_runtime.limits import MAX_SYMBOL
 
 
 class StreamTables(nn.Module):
-    """Rounds latents at a quality and restores them, as streams of a factorized prior do (runtime/FORMAT.md).
+    """Rounds latents at a quality and dequantizes them, as streams of a factorized prior do (runtime/FORMAT.md).
 
     The values are fixed: nothing here is trained, and nothing goes into a checkpoint.
 

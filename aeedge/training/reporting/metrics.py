@@ -15,7 +15,7 @@ class ValidationMetrics:
 
     Args:
         device: where the sums are kept.
-        size: rows and columns of the pictures; MS-SSIM is left out below 176.
+        size: rows and columns of the images; MS-SSIM is left out below 176.
     """
 
     def __init__(self, device: torch.device, size: tuple[int, int]) -> None:
@@ -49,7 +49,7 @@ class ValidationMetrics:
         """Return the means over everything collected by all processes.
 
         Returns:
-            The objective's parts; `mse` of the shown picture (clamped to 0..1, no rounding, latent not quantized);
+            The objective's parts; `mse` of the shown image (clamped to 0..1, no rounding, latent not quantized);
             `psnr_db` of the pooled squared error; `ms_ssim` where it exists.
         """
         values = {name: float(metric.compute()) for name, metric in self._parts.items()}

@@ -85,7 +85,7 @@ class TorchPrior:
         self._known = torch.zeros(0, dtype=torch.int64)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return table index and mean that a pass asks for; the inputs tell which pass it is."""
+        """Return table index and mean that a pass requests; the inputs determine which pass it is."""
         if "hyper_symbols" in feeds:
             return [*self._first(feeds), *[np.empty(0, np.float32)] * 2]
         context = [_tensor(feeds[name]) for name in ("known_symbols", "known_latent")]
@@ -212,7 +212,7 @@ class Gate:
         self._tally.pixels = max(self._tally.pixels, int(difference.max()))
 
     def _compare_codecs(self, quality: int, images: NDArray[np.uint8], theirs: Floats) -> None:
-        """Let either side compress and decompress by itself: squared error and bytes of payload."""
+        """Let each side compress and decompress on its own: squared error and bytes of payload."""
         alone = self._tracer.code(theirs, quality, self._theirs)
         stream = self._codec.compress_batch(images, quality, stored_tiles=False)
         decoded = self._codec.decompress_batch(stream)

@@ -34,7 +34,7 @@ class Rung:
 
 
 def measure_ladder(codec: Codec, images: Sequence[NDArray[np.uint8]]) -> list[Rung]:
-    """Compress and restore images, uint8 `[H, W, C]`, at every rung."""
+    """Compress and decompress images, uint8 `[H, W, C]`, at every rung."""
     rungs = []
     for quality in RUNGS:
         streams = [codec.compress(image, quality, stored_tiles=False) for image in images]
@@ -64,7 +64,7 @@ def check_ladder(codec: Codec, images: Sequence[NDArray[np.uint8]]) -> str:
     """Measure the ladder, warn of the first fault, and describe the result in one line.
 
     The bundle is not refused: every one of its streams is valid, only a quality is not worth its name. The tables of a
-    factorized prior show by themselves what they cost, so only a hyperprior needs this.
+    factorized prior show their cost directly, so only a hyperprior needs this.
     """
     rungs = measure_ladder(codec, images)
     faults = ladder_faults(rungs)

@@ -1,6 +1,6 @@
 """Export torch modules as ONNX graphs: uint8 pixels in, uint8 pixels out, every size that the family allows.
 
-Each graph wraps one method of the model with its pre- or post-processing and is exported by itself. Graphs are
+Each graph wraps one method of the model with its pre- or post-processing and is exported separately. Graphs are
 canonical (`graphs.canonical`): the same weights give the same bytes, whatever the folder and the hash seed.
 """
 

@@ -39,7 +39,7 @@ LEAST, MOST = "pixel_least", "pixel_most"
 def scale_first_layer(graph: onnx_ir.Graph) -> None:
     """Move the factors between pixels and the first layer into its weights; what is added becomes one subtraction.
 
-    Nothing changes where something else lies between, or where the weights have a second use.
+    Nothing changes where something else is between, or where the weights have a second use.
     """
     cast = next((node for node in graph if node.op_type == "Cast" and _is_image(node.inputs[0])), None)
     if cast is None:
@@ -69,7 +69,7 @@ def scale_first_layer(graph: onnx_ir.Graph) -> None:
 def scale_last_layer(graph: onnx_ir.Graph) -> None:
     """Let the last layer give values of 0 to 255: its weights take the factors that follow, its bias what is added.
 
-    Nothing changes where something else lies between, or where weights, bias or a value between have a second use.
+    Nothing changes where something else is between, or where weights, bias or a value between have a second use.
     """
     rounding = next((node for node in graph if node.op_type == "Round" and _becomes_image(node)), None)
     if rounding is None:

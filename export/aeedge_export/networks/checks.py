@@ -57,7 +57,7 @@ def check_repeatable(model: AdaptedAutoencoder) -> None:
 
 @torch.no_grad()
 def sees_whole_image(model: Autoencoder, image: NDArray[np.uint8], steps: NDArray[np.float64] | None = None) -> bool:
-    """Return whether a network looks at the whole image: what is cut off is felt however far away it is.
+    """Return whether a network looks at the whole image: a cut changes the result at any distance.
 
     One image of 32 latent positions a side, which attention can afford; the receptive field itself is measured on up
     to 128.

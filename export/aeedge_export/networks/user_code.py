@@ -66,7 +66,7 @@ class NetworkFile:
         return cast(Network, found)
 
     def _run(self) -> Any:
-        """Import the file as a module of its own; files next to it can be imported."""
+        """Import the file as a separate module; files next to it can be imported."""
         name = f"aeedge_network_{self.path.stem}"
         spec = importlib.util.spec_from_file_location(name, self.path)
         if spec is None or spec.loader is None:

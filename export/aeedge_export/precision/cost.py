@@ -36,7 +36,7 @@ Feed = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a variant may differ by from float32 and still ship.
+    """Largest differences from float32 with which a variant may ship.
 
     Attributes:
         pixel_rms: root of the mean squared difference of pixels of the same symbols, of 255.
@@ -110,7 +110,7 @@ class GraphPrice:
 
 @dataclass(frozen=True)
 class Price:
-    """What a variant costs and gains.
+    """Costs and gains of a variant.
 
     Attributes:
         graphs: one per graph that changed.
@@ -158,7 +158,7 @@ class RatePoint:
     Attributes:
         quality: of the streams.
         payload: bytes of payload.
-        squared_error: mean squared error of the restored images, of 255 squared.
+        squared_error: mean squared error of the decoded images, of 255 squared.
         symbols: symbols of all images.
         changed: symbols that the two encoders wrote differently.
         undecoded: symbols that one decoder read differently from the other, in streams of either.

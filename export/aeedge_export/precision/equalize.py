@@ -53,7 +53,7 @@ def channel_ranges(model: onnx.ModelProto, tensors: Sequence[str], feeds: Feeds)
 
 
 class _Rewriting:
-    """One graph with the weights of its convolutions at hand."""
+    """One graph and the weights of its convolutions."""
 
     def __init__(self, model: onnx.ModelProto, layers: Collection[str]) -> None:
         self._model = _copy(model)
@@ -72,7 +72,7 @@ class _Rewriting:
         return list(dict.fromkeys(name for node in self._layers.values() for name in (node.input[0], node.output[0])))
 
     def scale_by(self, ranges: Mapping[str, Floats]) -> None:
-        """Move the ranges into the weights, and note what is left to multiply by."""
+        """Move the ranges into the weights, and note the remaining factors."""
         folded = set()
         for name, node in self._layers.items():
             scale = _relative(ranges[node.input[0]])

@@ -35,7 +35,7 @@ _PREPROCESSED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 @dataclass(frozen=True)
 class Target:
-    """What the kernels of a processor want.
+    """Requirements of the kernels of a processor.
 
     Attributes:
         name: as `--target` takes it.

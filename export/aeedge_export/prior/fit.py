@@ -1,6 +1,6 @@
 """Fit an exact prior to latents; nothing else is trained.
 
-Each sample of a batch gets a quality of its own, and its bits are measured against those of a factorized prior at that
+Each sample of a batch gets its own quality, and its bits are measured against those of a factorized prior at that
 quality, so that every rate counts alike.
 """
 
@@ -27,7 +27,7 @@ GOLDEN_SHARE = 0.6180339887498949
 """Spreads the qualities of a batch evenly."""
 
 ANCHORS = (1, 12, 25, 37, 50, 62, 75, 87, 100)
-"""Qualities at which the bits of a factorized prior are measured; the others lie between."""
+"""Qualities at which the bits of a factorized prior are measured; the others are interpolated."""
 
 SHOWN = 50
 """Steps from one line of progress to the next."""
@@ -78,14 +78,14 @@ def learning_rate(step: int, count: int) -> float:
 
 
 def sample_side(latents: Sequence[Tensor]) -> int:
-    """Return rows and columns of a sample: as many as the smaller images have, in whole hyper-positions."""
+    """Return rows and columns of a sample: those of the smaller images, in whole hyper-positions."""
     sides = sorted(min(latent.shape[1:]) for latent in latents)
     typical = sides[len(sides) // 4]
     return max(min(SIDE, typical // HYPER_STRIDE * HYPER_STRIDE), min(HYPER_STRIDE, sides[-1]))
 
 
 def factorized_bits(latents: Sequence[Tensor], steps: NDArray[np.float32]) -> Tensor:
-    """Return the bits of a latent position at each quality, `[100]`, if every channel had one table of its own."""
+    """Return the bits of a latent position at each quality, `[100]`, if every channel had its own table."""
     values = torch.cat([latent.flatten(1) for latent in latents], dim=1).numpy()
     values = values[:, :: max(1, values.size // (1 << 21))]
     found = []

@@ -57,7 +57,7 @@ def fit_prior(
 ) -> ExportReport:
     """Fit an exact prior to the latents of a bundle and write the bundle that has it.
 
-    Streams of the new bundle are smaller, and have a stream id of their own. Equal arguments on one machine give equal
+    Streams of the new bundle are smaller, and have their own stream id. Equal arguments on one machine give equal
     bytes.
 
     Args:

@@ -1,4 +1,4 @@
-"""The networks of a bundle with an exact prior of their own."""
+"""The networks of a bundle with its own exact prior."""
 
 import hashlib
 

@@ -27,13 +27,13 @@ from aeedge_runtime.errors import AeedgeWarning
 from aeedge_runtime.inference.session import Session, SessionOptions, open_session
 
 PATCHED_PIXELS, CONVOLUTIONAL_PIXELS, SAMPLE_SIDE = 1 << 20, 1 << 18, 256
-"""What changes of the latent do to pixels is measured on so many of them, in crops of at most this side."""
+"""Numbers of pixels on which the effect of latent changes is measured, and the largest side of their crops."""
 
 LARGE_PARAMETERS, LARGE_PIXELS = 1 << 26, 1 << 17
 """Networks with at least this many parameters are measured on fewer: conv-stl10 takes 0.8 billion products a patch."""
 
 HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
-"""Symbols of a hyperprior are counted on so many pixels, at eleven qualities each."""
+"""Symbols of a hyperprior are counted on this many pixels, at eleven qualities each."""
 
 FINITE_PIXELS = 1 << 18
 """Pixels of real images that must give finite numbers."""
@@ -46,7 +46,7 @@ SHOWN_QUALITIES = (1, 25, 50, 75, 100)
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration found.
+    """Results of calibration.
 
     Attributes:
         arrays: content of `entropy.npz`.

@@ -24,7 +24,7 @@ CERTAIN_SHARE = 0.9995
 """A channel is not coded at a quality where at least this share of its symbols is 0 ..."""
 
 CERTAIN_REACH = 1.0
-"""... and no calibration latent lay further than this many steps from the offset: what is lost is bounded."""
+"""... and no calibration latent was further than this many steps from the offset: what is lost is bounded."""
 
 MOST_SAMPLES = 1 << 19
 """Latent values that are counted per quality; more change no table."""
@@ -47,7 +47,7 @@ ErrorOf = Callable[[list[NDArray[np.float32]]], float]
 
 @dataclass(frozen=True)
 class FactorizedTables:
-    """What the prior of one table a channel needs.
+    """Tables of a factorized prior.
 
     Attributes:
         arrays: content of `entropy.npz`.
@@ -95,12 +95,12 @@ def fit_shrink(scaled: NDArray[np.float64], symbols: NDArray[np.int64]) -> NDArr
 
 
 def choose_shrink(arrays: Arrays, latents: Sequence[NDArray[np.float32]], error: ErrorOf) -> Arrays:
-    """Return the arrays with the share of the shrink that restores the images best, quality by quality.
+    """Return the arrays with the share of the shrink that reconstructs the images best, quality by quality.
 
     Args:
         arrays: of a factorized prior.
         latents: `[N, c, h, w]` of some images.
-        error: squared error of the images that restored latents decode to.
+        error: squared error of the images that dequantized latents decode to.
     """
     best = []
     for quality in ANCHORS:
@@ -114,7 +114,7 @@ def choose_shrink(arrays: Arrays, latents: Sequence[NDArray[np.float32]], error:
 def restore(
     arrays: Arrays, quality: int, latents: Sequence[NDArray[np.float32]], share: float
 ) -> list[NDArray[np.float32]]:
-    """Quantize latents at a quality and restore them with a share of the shrink."""
+    """Quantize latents at a quality and dequantize them with a share of the shrink."""
     step, offset, shrink = (
         arrays[name].astype(np.float64).reshape(-1, arrays["offsets"].size)[row][:, None, None]
         for name, row in (("steps", quality - 1), ("offsets", 0), ("shrink", quality - 1))

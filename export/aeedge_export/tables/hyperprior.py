@@ -35,7 +35,7 @@ from aeedge_runtime.prior.passes import Graph, SymbolRequest
 from aeedge_runtime.stream.layout import Span
 
 ANCHORS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-"""Qualities at which symbols are counted; the others lie between."""
+"""Qualities at which symbols are counted; the others are interpolated."""
 
 HYPER_TABLES = 120
 """Most tables for hyper-symbols: with 64 for the scales the bank stays well below 256."""
@@ -47,7 +47,7 @@ GAUSSIAN_SHARE = 0.002
 """... and as a share of those counted."""
 
 CERTAIN_SHARE, CERTAIN_ENERGY, CERTAIN_COUNT = 0.97, 0.06, 10_000
-"""An index is not coded where this share of its symbols is 0, their mean square is at most this, over so many.
+"""An index is not coded where this share of at least this many symbols is 0 and their mean square is at most this.
 
 At no quality may the share be much lower: a network that does not know what is rare would lose its best qualities.
 A nonzero symbol costs more bits there than its error is worth: on photos the indices with 98.5 % zeros left out save
@@ -56,7 +56,7 @@ sheets of thumbnails as well. And a third to a half of the symbols need not be c
 """
 
 CERTAIN_SHARE_ANYWHERE, CERTAIN_COUNT_ANYWHERE = 0.95, 500
-"""The share at each quality that has so many symbols of the index."""
+"""The share at each quality that has at least this many symbols of the index."""
 
 
 @dataclass

@@ -39,7 +39,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the graphs take and give.
+    """Inputs and outputs of the graphs.
 
     Attributes:
         channels: 1 (gray) or 3 (RGB).
@@ -54,7 +54,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class PriorFacts:
-    """How symbols are modelled.
+    """Model of the symbols.
 
     Attributes:
         kind: "factorized" or "hyperprior".
@@ -110,7 +110,7 @@ class LimitFacts:
 
 @dataclass(frozen=True)
 class AnomalyFacts:
-    """What an image's score was calibrated to, on normal images that the model was never trained on.
+    """Calibration of the anomaly score, on normal images that the model was never trained on.
 
     Attributes:
         score: "mse", the mean squared error of the image's reconstruction, samples in 0..1.

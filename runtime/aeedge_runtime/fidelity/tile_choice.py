@@ -63,7 +63,7 @@ LEAST_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Candidates:
-    """What is worth a try.
+    """Candidates for storing.
 
     Attributes:
         tiles: bool [tile rows of all images, tile columns]: tiles that may be stored; none True for none.

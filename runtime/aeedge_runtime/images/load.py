@@ -87,7 +87,7 @@ def load_picture(source: Source, channels: int | None = None, *, max_pixels: int
 
 
 def probe_size(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> tuple[int, int]:
-    """Return rows and columns of the picture that `load_picture` would read, without decoding it.
+    """Return rows and columns of the image that `load_picture` would read, without decoding it.
 
     Args:
         source: path, or bytes of a file.

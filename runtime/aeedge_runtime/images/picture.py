@@ -38,7 +38,7 @@ class Picture:
 
 
 def check_picture(picture: Picture, max_pixels: int = MAX_DIMENSION**2) -> None:
-    """Refuse a picture whose parts do not fit: a stream with an alpha plane of another size could not be opened.
+    """Refuse a Picture whose parts do not fit: a stream with an alpha plane of another size could not be opened.
 
     Raises:
         ArgumentError: a field of another type or shape.
@@ -62,7 +62,7 @@ def check_picture(picture: Picture, max_pixels: int = MAX_DIMENSION**2) -> None:
 
 
 def match_channels(picture: Picture, channels: int | None) -> Picture:
-    """Return a picture with the channels that a model takes, and a note if that changes it."""
+    """Return a Picture with the channels that a model takes, and a note if that changes it."""
     found = picture.pixels.shape[2]
     if channels not in (None, 1, 3):
         raise ArgumentError(f"channels: found {channels!r}, expected 1 or 3, or None to keep the image as it is")

@@ -34,7 +34,7 @@ _MAX_PNG_ICC = 1 << 20  # bytes of a profile that Pillow will inflate from a PNG
 
 
 def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Save a picture, complete or not at all, with a warning for what the format cannot hold.
+    """Save an image completely or not at all, with a warning for what the format cannot hold.
 
     Args:
         picture: the image.

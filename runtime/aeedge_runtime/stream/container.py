@@ -41,7 +41,7 @@ _LEAST_BYTES = 28  # one image in one empty chunk
 
 @dataclass(frozen=True)
 class StreamHeader:
-    """What a stream says about itself before its payload.
+    """Facts that a stream states before its payload.
 
     Attributes:
         stream_id: 8 bytes, the latent space the symbols belong to.

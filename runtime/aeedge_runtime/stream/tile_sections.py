@@ -71,7 +71,7 @@ class TileBlobs:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """What the writer vouches for.
+    """Guarantees of the writer.
 
     Attributes:
         error: no sample of color is off by more.

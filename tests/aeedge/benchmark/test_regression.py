@@ -46,7 +46,7 @@ def test_other_machines_are_noted_and_other_cases_refused():
     found = compare(report(reply(1), cpu="a"), report(reply(1), cpu="b"), 10)
     assert found.notes == ["cpu was a, is b"]
     found = compare(report(reply(1), gpus=[{"driver": 1}], pictures={"count": 1}), report(reply(1), gpus=[]), 10)
-    assert found.notes == ["the GPUs, or their drivers, differ", "the pictures differ"]
+    assert found.notes == ["the GPUs, or their drivers, differ", "the images differ"]
     other = report(reply(1))
     other["results"][0]["config"]["threads"] = 7
     with pytest.raises(ArgumentError, match="in common"):

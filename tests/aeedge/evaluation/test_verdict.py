@@ -57,7 +57,7 @@ def test_wins_and_losses_are_named_with_their_size():
 def test_a_range_that_is_not_covered_gives_no_figure():
     found = judged(curve("aeedge", EVEN, psnr=(25, 26, 27, 28, 29)), curve("jpeg", EVEN))
     assert found[0] == ("note", "Against JPEG: not covered. aeedge covers 25.0 to 29.0 dB, not 28.5 to 36 dB.")
-    assert any("This bundle ends at 29.0 dB" in text for _, text in found)
+    assert any("29.0 dB here" in text for _, text in found)
     assert any("Nothing here speaks for this bundle" in text for _, text in found)
     assert any("as nothing could be compared: choose a --psnr-range" in text for _, text in found)
 

@@ -180,10 +180,7 @@ def test_a_full_disk_is_named_with_its_remedy(aeedge, conv, monkeypatch):
     monkeypatch.setattr(measure, "make_material", full)
     done = aeedge("bench", conv, *OPTIONS)
     assert (done.code, len(done.errors)) == (1, 1)
-    assert (
-        "could not be written there (12288 requested and 8064 written); free some space"
-        in done.errors[0]
-    )
+    assert "could not be written there (12288 requested and 8064 written); free some space" in done.errors[0]
 
 
 @pytest.mark.parametrize(("batch", "threads"), [(1, 1), (2000, 2)])
