@@ -13,7 +13,7 @@ from aeedge.training.loop import train
 from aeedge_export import decoder_start, export_run
 from aeedge_runtime import AeedgeWarning, ArgumentError
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 CONFIG = {
     "preset": "dense-mnist",

@@ -13,7 +13,7 @@ from aeedge.training.objectives.stream_tables import StreamTables
 from aeedge_export import decoder_start, export_run
 from aeedge_runtime import ArgumentError, Bundle, Codec
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 CONFIG = RunConfig(
     model={"family": "dense", "channels": 1, "hidden": [32], "latent": 12, "activation": "gelu"},

@@ -1,6 +1,6 @@
 import pytest
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quality")]
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:quality")]
 
 
 def test_halves_of_a_hyperprior_hold_what_their_side_needs(hyper_draft):

@@ -13,7 +13,7 @@ from aeedge_runtime import AeedgeError, ArgumentError, Codec, MissingHalfError, 
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quality")]
 
-FAMILIES = ("dense", "vae", "conv", "hyperprior")
+FAMILIES = ("dense", "vae", "conv", pytest.param("hyperprior", marks=pytest.mark.slow))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,7 +11,7 @@ import pytest
 from conftest import smooth_images
 from PIL import Image
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your-own-network.md").read_text()
 NETWORK, IN_PYTHON, WITHOUT_TORCH = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

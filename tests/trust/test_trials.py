@@ -55,6 +55,7 @@ def test_lying_fields(monkeypatch) -> None:
     assert not trials.faults
 
 
+@pytest.mark.slow
 def test_wrong_models() -> None:
     found = wrong_model.run(60, 1)
     assert found["graphs"]["trials"] == 300
@@ -67,6 +68,7 @@ def test_injected_faults() -> None:
 
 
 @FORK
+@pytest.mark.slow
 def test_kills(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     tmp_path.chmod(0o755)
@@ -79,6 +81,7 @@ def test_kills(tmp_path: Path) -> None:
 
 
 @FORK
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_symbols", [limits.CHUNK_SYMBOLS, threads.SMALL_CHUNK])
 def test_many_at_once(chunk_symbols: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", chunk_symbols)

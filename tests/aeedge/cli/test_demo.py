@@ -23,6 +23,7 @@ def digits() -> np.ndarray:
     return digits(0, 0, 24)[0][..., 0]
 
 
+@pytest.mark.slow
 def test_the_demo_shows_what_it_made(aeedge, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "EPOCHS", 1)
     monkeypatch.setattr(demonstration, "TRAINING_IMAGES", 640)

@@ -167,6 +167,7 @@ def test_a_gradient_that_is_not_finite_stops_without_clipping_too(tmp_path, monk
     assert list((tmp_path / "run" / "non-finite").glob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path, config, weights):
     settings = config(
         "vae",

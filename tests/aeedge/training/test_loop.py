@@ -146,6 +146,7 @@ class FailsIn(Silent):
         engine.Engine._gradients = fails
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_loss_that_is_not_finite_in_one_process_ends_both_in_order(tmp_path, rank, config):
     two = Hardware(accelerator="cpu", devices=2, strategy="ddp_spawn")
@@ -243,6 +244,7 @@ def image_folder(place, seed, count=12):
     return str(place)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_knows_its_images(tmp_path, config, weights):
     def on(folder, max_steps):
         return config(data={"source": folder, "held_out": 0.2}, max_steps=max_steps)

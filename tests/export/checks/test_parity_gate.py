@@ -42,6 +42,7 @@ def test_a_wrong_decoder_fails_the_gate_on_pixels(source):
         parity.require()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["prior", "context", "group_1", "group_2"])
 def test_an_exact_prior_off_by_one_unit_fails_the_gate_on_indices(source, hyper_draft, role):
     name = "index.weight" if role.startswith("group") else "predictor.index.weight"

@@ -14,7 +14,7 @@ from aeedge_export.graphs.canonical import graph_bytes
 
 pytestmark = pytest.mark.torch
 
-FAMILIES = ("dense", "vae", "conv", "hyperprior")
+FAMILIES = ("dense", "vae", "conv", pytest.param("hyperprior", marks=pytest.mark.slow))
 
 FEATURES = ["scale_features", "mean_features"]
 

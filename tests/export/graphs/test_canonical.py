@@ -68,6 +68,7 @@ export_source(make_source("vae"), sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_two_exports_from_two_folders_and_hash_seeds_are_identical(tmp_path):
     digests = []
     for number in (1, 2):

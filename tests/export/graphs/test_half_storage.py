@@ -12,7 +12,11 @@ from aeedge_export.weights import with_float16_weights
 from aeedge_runtime import Bundle, Codec
 from aeedge_runtime.inference.session import SessionOptions, open_session
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quality .* does not take more bytes")]
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:quality .* does not take more bytes"),
+]
 
 HALF = np.linspace(-1, 1, 40 * 32).astype(np.float16).astype(np.float32).reshape(32, 40)
 

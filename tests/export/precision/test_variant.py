@@ -13,7 +13,11 @@ from aeedge_export.precision.float16 import halve
 from aeedge_export.precision.request import Request
 from aeedge_runtime import ArgumentError, Bundle, Codec, verify_bundle
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quality .* does not take more bytes")]
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:quality .* does not take more bytes"),
+]
 
 KINDS = [("hyperprior", "int8"), ("hyperprior", "fp16"), ("conv", "fp16"), ("dense", "int8")]
 

@@ -10,7 +10,7 @@ from aeedge_export import export_model, fit_prior
 from aeedge_export.prior.fit_bundle import choose_groups
 from aeedge_runtime import ArgumentError, Bundle, Codec, verify_bundle
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quality")]
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:quality")]
 
 
 class Correlated(tiny.Plain):

@@ -8,7 +8,7 @@ from aeedge_export import export_source
 from aeedge_runtime import ArgumentError, Bundle, Codec
 from aeedge_runtime.bundle.tables import read_arrays
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:quality")]
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:quality")]
 
 
 def test_a_new_decoder_keeps_the_stream_id_with_the_old_tables(bundles, source, tmp_path):

@@ -176,6 +176,7 @@ def test_sigterm_ends_training_with_its_own_exit_code_and_a_whole_checkpoint(tmp
     assert read_checkpoint(run / "checkpoints" / "last.safetensors")[1].step > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="finds the second process with pgrep")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_of_two_processes_stops_both_in_order(tmp_path, rank):
