@@ -28,7 +28,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAIN_MODULES:
-        return f'found no {error.name}, which training and export need; run: pip install "aeedge[train]"', 1
+        return f'{error.name} is not installed, but training and export need it; run: pip install "aeedge[train]"', 1
     if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
         return f"a library cannot be loaded: {_first_cause(error)}; allow more memory, or install it again", 1
     if isinstance(error, MemoryError):

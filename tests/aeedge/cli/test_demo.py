@@ -51,7 +51,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(aeedge, tm
 def test_a_data_dir_without_mnist_is_refused(aeedge, tmp_path):
     done = aeedge("demo", "-o", tmp_path / "demo", "--data-dir", tmp_path)
     assert done.code == 2
-    assert "found no MNIST" in done.stderr
+    assert "train-images-idx3-ubyte is missing" in done.stderr
     assert not (tmp_path / "demo").exists()
 
 

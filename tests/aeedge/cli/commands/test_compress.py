@@ -191,7 +191,7 @@ def test_a_pack_of_several_sizes_is_refused(aeedge, draw, conv, tmp_path):
     draw(tmp_path / "in/b.png", width=8)
     done = aeedge("compress", tmp_path / "in", "-m", conv, "--pack", tmp_path / "all.aee")
     assert done.code == 2
-    assert "found 8x21, expected 33x21" in done.stderr
+    assert "is 8x21, expected 33x21" in done.stderr
     assert not (tmp_path / "all.aee").exists()
 
 
