@@ -20,6 +20,7 @@ from aeedge.configuration import Configuration
 from aeedge.models.base import MOST_BLOCKS, Autoencoder, require_channels, require_sizes
 from aeedge.models.exact import ACTIVATION_LIMIT, ExactConv2d, activate, straight_through
 from aeedge.models.orthonormal import analysis_matrices, require_coefficients
+from aeedge.models.padded import PaddedConv2d, Padding
 from aeedge.models.prior_passes import FirstPass, GroupPass, SecondPass
 from aeedge_runtime.errors import ArgumentError
 
@@ -44,13 +45,6 @@ FEATURES = 64
 FIRST_INDEX, INDEX_GAIN, MEAN_GAIN = 16.0, 0.25, 0.1
 """Table index that an untrained prior starts near, and what the last layers of its branches are scaled by."""
 
-BEYOND = 2.8
-"""Quality 100 has the steps of a lambda so many times the largest that training sees.
-
-Steps go on falling as the square root of lambda. On photos that is 2 to 2.5 dB more, still with a tenth fewer bytes
-than WebP takes; from about there on AVIF takes fewer.
-"""
-
 PIXEL_GAIN = 4.0
 """The transform works on 4 (x - 1/2), so that its typical coefficient is near one."""
 
@@ -74,6 +68,10 @@ class HyperpriorConfig(Configuration):
         levels: gain vectors, interpolated for the qualities between them.
         smallest_lambda: weight of 255^2 MSE against bits per pixel at quality 1.
         largest_lambda: the largest that training sees, near quality 80.
+        beyond: quality 100 has the steps of a lambda this many times the largest that training sees. Steps keep falling
+            as the square root of lambda: on photos 2.8 gives 2 to 2.5 dB more at quality 100.
+        padding: what encoder and decoder see outside of the image. Behind "zeros", solid colors are up to 46 levels off
+            within 4 pixels of the border; behind "replicate" they are not.
     """
 
     family: Literal["hyperprior"] = "hyperprior"
@@ -90,6 +88,8 @@ class HyperpriorConfig(Configuration):
     levels: int = 12
     smallest_lambda: float = 0.0013
     largest_lambda: float = 0.12
+    beyond: float = 2.8
+    padding: Padding = "zeros"
 
     def __post_init__(self) -> None:
         """Check the sizes.
@@ -113,6 +113,8 @@ class HyperpriorConfig(Configuration):
                 f"model.smallest_lambda and model.largest_lambda: found {self.smallest_lambda} and "
                 f"{self.largest_lambda}, expected 0 < smallest < largest"
             )
+        if not 1 <= self.beyond < math.inf:
+            raise ArgumentError(f"model.beyond: found {self.beyond}, expected a factor of at least 1")
 
     def later_groups(self) -> list[tuple[int, int]]:
         """Return, for each group but the first, the channels before it and its own."""
@@ -122,10 +124,10 @@ class HyperpriorConfig(Configuration):
 class ResidualBlock(nn.Module):
     """1x1, 3x3, 1x1 around an identity; the last layer starts at zero, so that the block starts as the identity."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, padding: Padding = "zeros") -> None:
         super().__init__()
         self.narrow = nn.Conv2d(width, hidden, 1)
-        self.spread = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.spread = PaddedConv2d(hidden, hidden, 3, padding=1, padding_mode=padding)
         self.widen = nn.Conv2d(hidden, width, 1)
         nn.init.zeros_(self.widen.weight)
         nn.init.zeros_(self.widen.bias)  # type: ignore[arg-type]
@@ -137,16 +139,21 @@ class ResidualBlock(nn.Module):
         return value + change
 
 
+def _blocks(count: int, width: int, hidden: int, padding: Padding) -> nn.Sequential:
+    return nn.Sequential(*[ResidualBlock(width, hidden, padding) for _ in range(count)])
+
+
 class Encoder(nn.Module):
     """Image `[N, 3, H, W]` in 0..1 to latent `[N, c, H/16, W/16]`."""
 
     def __init__(self, config: HyperpriorConfig) -> None:
         super().__init__()
         width, latent = config.width, config.latent_channels
-        self.stem = nn.Conv2d(config.channels, width, 12, stride=8, padding=2)
-        self.fine = nn.Sequential(*[ResidualBlock(width, config.hidden) for _ in range(config.encoder_blocks[0])])
-        self.down = nn.Conv2d(width, latent, 3, stride=2, padding=1)
-        self.coarse = nn.Sequential(*[ResidualBlock(latent, config.hidden) for _ in range(config.encoder_blocks[1])])
+        fine, coarse = config.encoder_blocks
+        self.stem = PaddedConv2d(config.channels, width, 12, stride=8, padding=2, padding_mode=config.padding)
+        self.fine = _blocks(fine, width, config.hidden, config.padding)
+        self.down = PaddedConv2d(width, latent, 3, stride=2, padding=1, padding_mode=config.padding)
+        self.coarse = _blocks(coarse, latent, config.hidden, config.padding)
         stem, down = analysis_matrices(width, latent)
         with torch.no_grad():
             for layer in (self.stem, self.down):
@@ -169,10 +176,10 @@ class Decoder(nn.Module):
         super().__init__()
         width, latent = config.width, config.latent_channels
         coarse, fine = config.decoder_blocks
-        self.coarse = nn.Sequential(*[ResidualBlock(latent, config.decoder_hidden) for _ in range(coarse)])
+        self.coarse = _blocks(coarse, latent, config.decoder_hidden, config.padding)
         self.up = nn.Conv2d(latent, 4 * width, 1)
-        self.fine = nn.Sequential(*[ResidualBlock(width, config.decoder_hidden) for _ in range(fine)])
-        self.head = nn.Conv2d(width, 64 * config.channels, 3, padding=1)
+        self.fine = _blocks(fine, width, config.decoder_hidden, config.padding)
+        self.head = PaddedConv2d(width, 64 * config.channels, 3, padding=1, padding_mode=config.padding)
         stem, down = analysis_matrices(width, latent)
         with torch.no_grad():
             for layer in (self.up, self.head):
@@ -439,9 +446,9 @@ class HyperpriorAutoencoder(Autoencoder):
         return torch.exp(self.log_steps[below] * (1 - share) + self.log_steps[below + 1] * share)
 
     def steps_for_quality(self, qualities: int = 100) -> Tensor:
-        """Quantiser steps `[qualities, c]`, coarsest first; evenly in the logarithm of lambda, up to BEYOND."""
+        """Quantiser steps `[qualities, c]`, coarsest first; evenly in the logarithm of lambda, up to `beyond`."""
         ratio = self.config.largest_lambda / self.config.smallest_lambda
-        position = torch.linspace(0, 1 + math.log(BEYOND) / math.log(ratio), qualities)
+        position = torch.linspace(0, 1 + math.log(self.config.beyond) / math.log(ratio), qualities)
         beyond = (self.lambda_at(position) / self.config.largest_lambda).clamp(min=1)
         return (self.steps(position) / beyond.sqrt()[:, None]).detach()
 
