@@ -1,5 +1,6 @@
 """`aeedge train`: trains a preset, a config file or a continued run into a run folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ UNFINISHED = ("interrupted", "time is up")
 
 @click.command()
 @click.argument("preset", required=False)
-@click.option("--data", help="mnist, fashion-mnist, cifar10, stl10, synthetic, synthetic-photos or an image folder.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="SOURCE[=SHARE]",
+    help="mnist, fashion-mnist, cifar10, stl10, synthetic, synthetic-photos, synthetic-graphics or an image folder; "
+    "repeat it with the SHARE of the samples that each further source gives.",
+)
 @click.option("--data-dir", help="Where torchvision's data sets lie, or are downloaded to.")
 @click.option("--out", "-o", type=PATH, help="Folder of the run.")
 @click.option("--config", "config_file", type=PATH, help="A config as `aeedge presets NAME` prints it.")
@@ -136,7 +143,6 @@ def _config(options: dict[str, Any]) -> Any:
 def _with_options(values: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """Put the options that have a name of their own into the plain values of a config."""
     places = {
-        "data": ("data", "source"),
         "data_dir": ("data", "data_dir"),
         "epochs": ("training", "epochs"),
         "max_steps": ("training", "max_steps"),
@@ -147,11 +153,26 @@ def _with_options(values: dict[str, Any], options: dict[str, Any]) -> dict[str, 
     for name, (section, key) in places.items():
         if options[name] is not None:
             values[section][key] = options[name]
+    if options["data"]:
+        values["data"] |= _mixed(options["data"])
     if options["learning_rate"] is not None:
         values["training"]["optimizer"]["learning_rate"] = options["learning_rate"]
     if options["epochs"] is not None and options["max_steps"] is None:
         values["training"]["max_steps"] = None
     return values
+
+
+def _mixed(sources: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a data config for `--data SOURCE --data SOURCE=SHARE ...`."""
+    first, *further = sources
+    parts = [text.rpartition("=") for text in further]
+    try:
+        shares = [float(share) for _, _, share in parts]
+    except ValueError as error:
+        raise click.UsageError(
+            "--data: found a further source without its share, expected SOURCE=SHARE such as my-photos=0.3"
+        ) from error
+    return {"source": first, "others": [name for name, _, _ in parts], "shares": shares}
 
 
 def _start(options: dict[str, Any], preset: str) -> tuple[Any, bytes | None]:

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from aeedge.training import randomness
 from aeedge.training.augmentation import DRAWS, Augmentation
 from aeedge.training.corruption import Corruption
-from aeedge.training.data import ImageSet, centre_crop
+from aeedge.training.data import centre_crop
+from aeedge.training.mixture import ImageSet
 from aeedge_runtime.errors import ArgumentError
 
 VALIDATION_STEP = -1

@@ -10,8 +10,8 @@ from torch import Tensor
 from aeedge.training.batches import VALIDATION_STEP, Batch, StepInfo, validation_batches
 from aeedge.training.config import TrainingConfig
 from aeedge.training.corruption import Corruption
-from aeedge.training.data import ImageSet
 from aeedge.training.metrics import ValidationMetrics
+from aeedge.training.mixture import ImageSet
 from aeedge.training.pictures import save_grid
 
 MOST_PICTURED = 12
