@@ -11,7 +11,7 @@ from aeedge_runtime.errors import AeedgeError
 
 TRAIN_MODULES = (
     *("torch", "torchvision", "onnx", "onnxscript", "onnx_ir", "lightning", "rich", "torchmetrics", "safetensors"),
-    *("tensorboard", "matplotlib", "scipy", "bjontegaard"),
+    *("tensorboard", "matplotlib", "scipy", "bjontegaard", "ssimulacra2"),
 )
 """What the `train` extra brings, by import name; the last three are the `report` extra."""
 

@@ -63,6 +63,7 @@ class Span(click.ParamType):  # type: ignore[type-arg]
 @click.option("--against", metavar="C,C,...", help="jpeg, webp4, webp6, avif6, avif9, jxl.  [default: all there are]")
 @click.option("--psnr-range", "span", metavar="LOW:HIGH", type=Span(), help="Of the BD-rate.  [default: 28.5:36 dB]")
 @click.option("--no-ms-ssim", is_flag=True, help="Leave out MS-SSIM, which takes time.")
+@click.option("--no-ssimulacra2", is_flag=True, help="Leave out SSIMULACRA2, which takes most of the time.")
 @click.option("--examples", metavar="N", type=click.IntRange(0, 50), default=4, show_default=True, help="Pictures.")
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Images at once.")
 @device_option
@@ -101,6 +102,7 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
     from aeedge.evaluation.examples import choose_examples
     from aeedge.evaluation.measure import Plan
     from aeedge.evaluation.page import to_html
+    from aeedge.evaluation.ssimulacra import is_installed
     from aeedge_runtime import Codec
     from aeedge_runtime.backend import default_threads
 
@@ -110,7 +112,11 @@ def _run(bundle: str, data: Path, options: dict[str, Any]) -> "tuple[Evaluation,
         codec.bundle.require(half, "evaluate")
     images = open_images(data, codec.bundle.manifest.image.channels, options["limit"])
     threads = options["threads"] or default_threads()
-    plan = Plan(options["qualities"] or QUALITIES, classics, threads, ms_ssim=not options["no_ms_ssim"])
+    scored = not options["no_ssimulacra2"] and is_installed()
+    if not scored and not options["no_ssimulacra2"]:
+        note("SSIMULACRA2 is left out: pip install ssimulacra2 adds it")
+    similar = not options["no_ms_ssim"]
+    plan = Plan(options["qualities"] or QUALITIES, classics, threads, ms_ssim=similar, ssimulacra2=scored)
     place, span = printable(data), options["span"]
     small = is_small_set(images)
     if small and options["limit"] is None:
