@@ -13,10 +13,18 @@ SIZE = 320
 EXTREME_SHARE = 0.5
 """Share of the color components that are 0 or 255."""
 
+SIDES = (48, 200)
+"""Least and greatest side of a block, in pixels."""
+
+PALETTE = 6
+"""Colors among the blocks of one picture."""
+
 
 @dataclass(frozen=True)
 class Graphics:
-    """Solid colors, gradients, blocks and checkers, drawn when they are asked for.
+    """Solid colors, gradients and blocks, drawn when they are asked for.
+
+    Nothing finer: a step of training that sees text or pixel art learns little else.
 
     Attributes:
         seed: decides every picture.
@@ -43,17 +51,13 @@ class Graphics:
 def graphic(seed: int, index: int, channels: int = 3) -> NDArray[np.uint8]:
     """Draw one picture: uint8 [320, 320, C], of a kind that its index decides."""
     random = randomness.generator(seed, index, "graphic")
-    draw = (_solid, _gradient, _blocks, _checker)[index % 4]
+    draw = (_solid, _gradient, _blocks)[index % 3]
     return np.clip(np.rint(draw(random, channels)), 0, 255).astype(np.uint8)
 
 
 def _color(random: np.random.Generator, channels: int) -> NDArray[np.float64]:
     extreme = 255.0 * random.integers(0, 2, channels)
     return np.where(random.random(channels) < EXTREME_SHARE, extreme, random.uniform(0, 255, channels))
-
-
-def _palette(random: np.random.Generator, count: int, channels: int) -> NDArray[np.float64]:
-    return np.stack([_color(random, channels) for _ in range(count)])
 
 
 def _solid(random: np.random.Generator, channels: int) -> NDArray[np.float64]:
@@ -75,16 +79,9 @@ def _gradient(random: np.random.Generator, channels: int) -> NDArray[np.float64]
 
 def _blocks(random: np.random.Generator, channels: int) -> NDArray[np.float64]:
     """Tile the picture with squares of few colors, at any offset from the grid of the transform."""
-    side, shift = int(random.integers(12, 160)), random.integers(0, 160, 2)
-    palette = _palette(random, 6, channels)
-    cells = random.integers(0, 6, (2 + (SIZE + 160) // side, 2 + (SIZE + 160) // side))
+    side, shift = int(random.integers(*SIDES)), random.integers(0, SIDES[1], 2)
+    palette = np.stack([_color(random, channels) for _ in range(PALETTE)])
+    count = (SIZE + SIDES[1]) // side + 1
+    cells = random.integers(0, PALETTE, (count, count))
     rows, columns = ((np.arange(SIZE) + offset) // side for offset in shift)
     return np.take(palette, cells[rows[:, None], columns], axis=0)
-
-
-def _checker(random: np.random.Generator, channels: int) -> NDArray[np.float64]:
-    """Draw pixel art: cells of 2 to 12 pixels of two colors, with lone pixels of a third."""
-    side = int(random.integers(2, 13))
-    cells = np.add.outer(np.arange(SIZE) // side, np.arange(SIZE) // side) % 2
-    cells = np.where(random.random(cells.shape) < 0.01, 2, cells)
-    return np.take(_palette(random, 3, channels), cells, axis=0)
