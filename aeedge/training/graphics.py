@@ -84,4 +84,5 @@ def _blocks(random: np.random.Generator, channels: int) -> NDArray[np.float64]:
     count = (SIZE + SIDES[1]) // side + 1
     cells = random.integers(0, PALETTE, (count, count))
     rows, columns = ((np.arange(SIZE) + offset) // side for offset in shift)
-    return np.take(palette, cells[rows[:, None], columns], axis=0)
+    drawn: NDArray[np.float64] = palette[cells[rows[:, None], columns]]
+    return drawn
