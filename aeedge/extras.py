@@ -7,9 +7,9 @@ from aeedge_runtime.errors import AeedgeError
 
 TRAIN_MODULES = (
     *("torch", "torchvision", "onnx", "onnxscript", "onnx_ir", "lightning", "rich", "torchmetrics", "safetensors"),
-    *("tensorboard", "matplotlib", "scipy", "bjontegaard"),
+    *("tensorboard", "matplotlib", "scipy", "bjontegaard", "ssimulacra2"),
 )
-"""Import names of what the `train` extra installs; the last three are the `report` extra."""
+"""Import names of what the `train` extra installs; the last four are the `report` extra."""
 
 
 def require_report(modules: Sequence[str], purpose: str) -> None:

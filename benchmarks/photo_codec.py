@@ -20,6 +20,7 @@ from aeedge.evaluation.evaluate import PSNR_RANGE, Evaluation, evaluate_images
 from aeedge.evaluation.measure import Plan
 from aeedge.evaluation.points import rates_and_psnr
 from aeedge.evaluation.results import to_summary
+from aeedge.evaluation.ssimulacra import is_installed
 from aeedge_runtime import Codec
 from aeedge_runtime.bundle.bundle import DEFAULT_BUNDLE
 from aeedge_runtime.inference.processors import default_threads
@@ -44,7 +45,8 @@ def main() -> None:
     chosen = parser.parse_args()
 
     codec = Codec.load(chosen.bundle, threads=chosen.threads)
-    plan = Plan(QUALITIES, choose_classics(chosen.against.split(",")), chosen.threads, ms_ssim=True)
+    classics = choose_classics(chosen.against.split(","))
+    plan = Plan(QUALITIES, classics, chosen.threads, ms_ssim=True, ssimulacra2=is_installed())
     images = open_images(chosen.data, 3, chosen.limit)
     span = tuple(chosen.psnr_range) if chosen.psnr_range else None
     evaluation = evaluate_images(codec, images, plan, span=span, jobs=1, place=chosen.data.name)

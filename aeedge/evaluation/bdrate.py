@@ -28,11 +28,12 @@ class Difference:
     """Difference in bytes between two curves.
 
     Attributes:
-        span: the range it is meant over, in dB.
+        span: the range it is meant over, in units.
         percent: mean difference at equal quality, negative where the first is smaller; None where not covered.
         reason: why it is None, in words.
-        at: difference in percent at a few points of the range, (dB, percent).
-        smaller: parts of the range, in dB, where the first needs fewer bytes.
+        at: difference in percent at a few points of the range, (quality, percent).
+        smaller: parts of the range where the first needs fewer bytes.
+        unit: of quality, "dB" or "points".
     """
 
     span: Range
@@ -40,34 +41,42 @@ class Difference:
     reason: str = ""
     at: tuple[tuple[float, float], ...] = ()
     smaller: tuple[Range, ...] = ()
+    unit: str = "dB"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
+        unit = self.unit.lower()
         return {
-            "range_db": list(self.span),
+            f"range_{unit}": list(self.span),
             "percent": self.percent,
             "not_covered": self.reason or None,
-            "at": [{"db": place, "percent": percent} for place, percent in self.at],
-            "smaller_between_db": [list(part) for part in self.smaller],
+            "at": [{unit: place, "percent": percent} for place, percent in self.at],
+            f"smaller_between_{unit}": [list(part) for part in self.smaller],
         }
 
 
 def compare_curves(
-    ours: tuple[Values, Values], theirs: tuple[Values, Values], span: Range, names: tuple[str, str] = ("ours", "theirs")
+    ours: tuple[Values, Values],
+    theirs: tuple[Values, Values],
+    span: Range,
+    names: tuple[str, str] = ("ours", "theirs"),
+    unit: str = "dB",
 ) -> Difference:
     """Compare the bytes of one curve with those of another at equal quality.
 
     Args:
-        ours: rates, any unit, and qualities in dB.
+        ours: rates, any unit, and qualities.
         theirs: the same of the other codec.
-        span: least and greatest quality in dB.
+        span: least and greatest quality.
         names: of the curves, for the reason.
+        unit: of quality.
     """
     cleaned = []
     for name, curve in zip(names, (ours, theirs), strict=True):
         rates, qualities = monotone(*curve)
         if len(rates) < 2 or qualities[0] > span[0] or qualities[-1] < span[1]:
-            return Difference(span, None, f"{name} covers {_spanned(qualities)}, not {span[0]:g} to {span[1]:g} dB")
+            reason = f"{name} covers {_spanned(qualities, unit)}, not {span[0]:g} to {span[1]:g} {unit}"
+            return Difference(span, None, reason, unit=unit)
         cleaned.append(PchipInterpolator(qualities, np.log(rates)))
     places = np.linspace(*span, SAMPLES)
     first, second = np.exp(cleaned[0](places)), np.exp(cleaned[1](places))
@@ -77,7 +86,7 @@ def compare_curves(
     percents = (first / second - 1) * 100
     chosen = np.linspace(0, SAMPLES - 1, 4).round().astype(int)
     at = tuple((float(places[index]), float(percents[index])) for index in chosen)
-    return Difference(span, percent, "", at, _negative_parts(places, percents))
+    return Difference(span, percent, "", at, _negative_parts(places, percents), unit)
 
 
 def rate_ratios(ours: tuple[Values, Values], theirs: tuple[Values, Values], span: Range) -> list[tuple[float, float]]:
@@ -105,8 +114,8 @@ def monotone(rates: Values, qualities: Values) -> tuple[NDArray[np.float64], NDA
     return table[:, 0], table[:, 1]
 
 
-def _spanned(qualities: NDArray[np.float64]) -> str:
-    return f"{qualities[0]:.1f} to {qualities[-1]:.1f} dB" if len(qualities) else "nothing"
+def _spanned(qualities: NDArray[np.float64], unit: str) -> str:
+    return f"{qualities[0]:.1f} to {qualities[-1]:.1f} {unit}" if len(qualities) else "nothing"
 
 
 def _negative_parts(places: NDArray[np.float64], percents: NDArray[np.float64]) -> tuple[Range, ...]:

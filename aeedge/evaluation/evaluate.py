@@ -15,7 +15,16 @@ from aeedge.classic import ClassicCodec
 from aeedge.evaluation.bdrate import Difference, Range, compare_curves
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.measure import Plan, Progress, measure_image, silent, warm_up
-from aeedge.evaluation.points import AEEDGE, EXACT_DB, Curve, Point, average, rates_and_ms_ssim, rates_and_psnr
+from aeedge.evaluation.points import (
+    AEEDGE,
+    EXACT_DB,
+    Curve,
+    Point,
+    average,
+    rates_and_ms_ssim,
+    rates_and_psnr,
+    rates_and_ssimulacra2,
+)
 from aeedge.evaluation.small import FILES, SHEET, Match, SetMeasurement, measure_set
 from aeedge.machine import environment
 from aeedge_runtime import Codec
@@ -26,6 +35,8 @@ PSNR_RANGE = (28.5, 36.0)
 MS_SSIM_RANGE = (12.0, 18.0)
 """Range of a BD-rate by MS-SSIM, in dB of 1 - MS-SSIM: 0.937 to 0.984, where the PSNR range falls on photographs."""
 
+SSIMULACRA2_RANGE = (50.0, 80.0)
+"""Range of a BD-rate by SSIMULACRA2: from medium quality to one at which differences are hardly found."""
 
 LEAST_RANGE = 1.0
 """A BD-rate over a narrower range, in dB, means little."""
@@ -40,12 +51,14 @@ class Rival:
         psnr: difference over the PSNR range, on the averages.
         ms_ssim: difference over the MS-SSIM range, or None where that was not measured.
         images: difference in percent of every image by name, None where a curve does not cover the range.
+        ssimulacra2: difference over the SSIMULACRA2 range, or None where that was not measured.
     """
 
     curve: Curve
     psnr: Difference
     ms_ssim: Difference | None
     images: Mapping[str, float | None]
+    ssimulacra2: Difference | None = None
 
     @property
     def covered(self) -> list[float]:
@@ -60,6 +73,7 @@ class Rival:
             "title": self.curve.title,
             "bd_rate_psnr": self.psnr.to_json(),
             "bd_rate_ms_ssim": self.ms_ssim.to_json() if self.ms_ssim else None,
+            "bd_rate_ssimulacra2": self.ssimulacra2.to_json() if self.ssimulacra2 else None,
             "images": {
                 "covered": len(covered),
                 "of": len(self.images),
@@ -208,17 +222,20 @@ def _rival(points: Sequence[Point], ours: Curve, classic: ClassicCodec, span: Ra
     curve = average(points, classic.key, classic.title)
     titles = ("aeedge", classic.title)
     psnr = compare_curves(rates_and_psnr(ours), rates_and_psnr(curve), span, titles)
-    similar = all(point.ms_ssim is not None for point in (*ours.points, *curve.points))
-    ms_ssim = (
-        compare_curves(rates_and_ms_ssim(ours), rates_and_ms_ssim(curve), MS_SSIM_RANGE, titles) if similar else None
-    )
+    both = (*ours.points, *curve.points)
+    ms_ssim = score = None
+    if all(point.ms_ssim is not None for point in both):
+        ms_ssim = compare_curves(rates_and_ms_ssim(ours), rates_and_ms_ssim(curve), MS_SSIM_RANGE, titles)
+    if all(point.ssimulacra2 is not None for point in both):
+        scores = rates_and_ssimulacra2(ours), rates_and_ssimulacra2(curve)
+        score = compare_curves(*scores, SSIMULACRA2_RANGE, titles, unit="points")
     by_image: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for point in points:
         rates, values = by_image.setdefault((point.codec, point.image), ([], []))
         rates.append(point.rate_bpp)
         values.append(min(point.psnr_db, EXACT_DB))  # as in the mean: no curve goes through infinity
     images = {name: compare_curves(by_image[AEEDGE, name], by_image[classic.key, name], span).percent for name in names}
-    return Rival(curve, psnr, ms_ssim, images)
+    return Rival(curve, psnr, ms_ssim, images, score)
 
 
 def _model(codec: Codec) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from aeedge.classic import ClassicCodec
 from aeedge.evaluation.data import EvaluationImage
 from aeedge.evaluation.metrics import LEAST_SIDE, Reference
 from aeedge.evaluation.points import AEEDGE, Point
+from aeedge.evaluation.ssimulacra import LEAST_SIDE as LEAST_SCORED_SIDE
+from aeedge.evaluation.ssimulacra import ssimulacra2
 from aeedge_runtime import AeedgeError, Codec
 from aeedge_runtime.images.psnr import psnr_db
 
@@ -34,13 +36,34 @@ class Plan:
         qualities: of the bundle.
         classics: codecs to compare with, each at its own ladder.
         threads: threads of the bundle's networks and of encoders that take a number.
-        ms_ssim: whether to measure MS-SSIM, which after AVIF takes the most time.
+        ms_ssim: whether to measure MS-SSIM, which takes time.
+        ssimulacra2: whether to measure SSIMULACRA2, which takes most of the time.
     """
 
     qualities: tuple[int, ...]
     classics: tuple[ClassicCodec, ...]
     threads: int
     ms_ssim: bool
+    ssimulacra2: bool = False
+
+
+@dataclass(frozen=True)
+class _Metrics:
+    """The metrics of one image, as far as they are asked for and it is large enough.
+
+    Attributes:
+        reference: the image prepared for MS-SSIM, or None.
+        scored: whether SSIMULACRA2 is measured.
+    """
+
+    reference: Reference | None
+    scored: bool
+
+    @classmethod
+    def of(cls, image: EvaluationImage, plan: Plan) -> _Metrics:
+        side = min(image.pixels.shape[:2])
+        reference = Reference.of(image.pixels) if plan.ms_ssim and side >= LEAST_SIDE else None
+        return cls(reference, plan.ssimulacra2 and side >= LEAST_SCORED_SIDE)
 
 
 def measure_image(codec: Codec, image: EvaluationImage, plan: Plan) -> list[Point]:
@@ -50,12 +73,11 @@ def measure_image(codec: Codec, image: EvaluationImage, plan: Plan) -> list[Poin
         AeedgeError: a codec returned an image of another size.
     """
     channels = image.pixels.shape[2]
-    similar = plan.ms_ssim and min(image.pixels.shape[:2]) >= LEAST_SIDE
-    reference = Reference.of(image.pixels) if similar else None
+    metrics = _Metrics.of(image, plan)
     points = []
     for quality in plan.qualities:
         points.append(
-            _measured(image, AEEDGE, quality, reference, lambda q: codec.compress(image.pixels, q), codec.decompress)
+            _measured(image, AEEDGE, quality, metrics, lambda q: codec.compress(image.pixels, q), codec.decompress)
         )
     for classic in plan.classics:
         for quality in classic.qualities:
@@ -64,7 +86,7 @@ def measure_image(codec: Codec, image: EvaluationImage, plan: Plan) -> list[Poin
                     image,
                     classic.key,
                     quality,
-                    reference,
+                    metrics,
                     lambda q, by=classic: by.encode(image.pixels, q, plan.threads),  # type: ignore[misc]
                     lambda data, by=classic: by.decode(data, channels),  # type: ignore[misc]
                 )
@@ -89,7 +111,7 @@ def _measured(
     image: EvaluationImage,
     codec: str,
     quality: int,
-    reference: Reference | None,
+    metrics: _Metrics,
     encode: Callable[[int], bytes],
     decode: Callable[[bytes], Pixels],
 ) -> Point:
@@ -107,7 +129,8 @@ def _measured(
         pixels=image.pixels.shape[0] * image.pixels.shape[1],
         total_bytes=len(data),
         psnr_db=psnr_db(image.pixels, restored),
-        ms_ssim=reference.ms_ssim(restored) if reference else None,
+        ms_ssim=metrics.reference.ms_ssim(restored) if metrics.reference else None,
+        ssimulacra2=ssimulacra2(image.pixels, restored) if metrics.scored else None,
         encode_ms=(middle - start) * 1000,
         decode_ms=(end - middle) * 1000,
     )

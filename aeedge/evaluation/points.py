@@ -31,6 +31,7 @@ class Point:
         ms_ssim: 0..1, or None where the image is too small for it or it was not requested.
         encode_ms: image to bytes.
         decode_ms: bytes to image.
+        ssimulacra2: score, 100 for equal images, or None as for MS-SSIM.
     """
 
     image: str
@@ -42,6 +43,7 @@ class Point:
     ms_ssim: float | None
     encode_ms: float
     decode_ms: float
+    ssimulacra2: float | None = None
 
     @property
     def rate_bpp(self) -> float:
@@ -51,7 +53,7 @@ class Point:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One quality of one codec, averaged over images: mean rate, PSNR and MS-SSIM, median times."""
+    """One quality of one codec, averaged over images: mean rate, PSNR, MS-SSIM and SSIMULACRA2, median times."""
 
     quality: int
     rate_bpp: float
@@ -60,6 +62,7 @@ class CurvePoint:
     encode_ms: float
     decode_ms: float
     total_bytes: int
+    ssimulacra2: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -90,16 +93,22 @@ def average(points: Iterable[Point], codec: str, title: str) -> Curve:
 
 
 def _mean(quality: int, group: Sequence[Point]) -> CurvePoint:
-    similar = [point.ms_ssim for point in group if point.ms_ssim is not None]
     return CurvePoint(
         quality=quality,
         rate_bpp=float(np.mean([point.rate_bpp for point in group])),
         psnr_db=float(np.mean([min(point.psnr_db, EXACT_DB) for point in group])),
-        ms_ssim=float(np.mean(similar)) if len(similar) == len(group) else None,
+        ms_ssim=_known_mean([point.ms_ssim for point in group]),
+        ssimulacra2=_known_mean([point.ssimulacra2 for point in group]),
         encode_ms=float(np.median([point.encode_ms for point in group])),
         decode_ms=float(np.median([point.decode_ms for point in group])),
         total_bytes=sum(point.total_bytes for point in group),
     )
+
+
+def _known_mean(values: Sequence[float | None]) -> float | None:
+    """Mean of the values, or None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def rates_and_psnr(curve: Curve) -> tuple[list[float], list[float]]:
@@ -110,4 +119,10 @@ def rates_and_psnr(curve: Curve) -> tuple[list[float], list[float]]:
 def rates_and_ms_ssim(curve: Curve) -> tuple[list[float], list[float]]:
     """Return bits per pixel and MS-SSIM in dB of a curve, where measured."""
     known = [(point.rate_bpp, in_decibels(point.ms_ssim)) for point in curve.points if point.ms_ssim is not None]
+    return [rate for rate, _ in known], [value for _, value in known]
+
+
+def rates_and_ssimulacra2(curve: Curve) -> tuple[list[float], list[float]]:
+    """Bits per pixel and SSIMULACRA2 of a curve, as far as measured."""
+    known = [(point.rate_bpp, point.ssimulacra2) for point in curve.points if point.ssimulacra2 is not None]
     return [rate for rate, _ in known], [value for _, value in known]

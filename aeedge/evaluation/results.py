@@ -8,19 +8,20 @@ import json
 import math
 from typing import Any
 
-from aeedge.evaluation.evaluate import MS_SSIM_RANGE, Evaluation
+from aeedge.evaluation.evaluate import MS_SSIM_RANGE, SSIMULACRA2_RANGE, Evaluation
 from aeedge.evaluation.verdict import verdict
 
 SCHEMA = 1
 """Version of `summary.json`."""
 
 COLUMNS = (
-    "image", "codec", "quality", "pixels", "total_bytes", "rate_bpp", "psnr_db", "ms_ssim", "encode_ms", "decode_ms",
+    "image", "codec", "quality", "pixels", "total_bytes", "rate_bpp", "psnr_db", "ms_ssim", "ssimulacra2",
+    "encode_ms", "decode_ms",
 )  # fmt: skip
 
 
 def to_csv(evaluation: Evaluation) -> bytes:
-    """Return one row per measurement; `inf` where an image came back exactly, empty where there is no MS-SSIM."""
+    """Return one row per measurement; `inf` where an image came back exactly, empty where a metric was not measured."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -38,10 +39,11 @@ def to_summary(evaluation: Evaluation) -> dict[str, Any]:
         "data": dict(evaluation.data),
         "environment": dict(evaluation.environment),
         "method": {
-            "curves": "mean of rate, PSNR and MS-SSIM over the images at each quality; median of the times",
+            "curves": "mean of rate, PSNR, MS-SSIM and SSIMULACRA2 over the images at each quality; median of times",
             "bd_rate": "bjontegaard package, pchip; on these mean curves; nothing is extrapolated",
             "psnr_range_db": list(evaluation.span),
             "ms_ssim_range_db": None if measured else list(MS_SSIM_RANGE),
+            "ssimulacra2_range_points": None if measured else list(SSIMULACRA2_RANGE),
         },
         "curves": [
             curve.to_json()

@@ -35,6 +35,7 @@ def verdict(evaluation: Evaluation) -> tuple[Sentence, ...]:
         findings = [*_about_files(evaluation), *(_about_sheet(rival) for rival in evaluation.rivals)]
     else:
         findings = [_about(rival, evaluation) for rival in evaluation.rivals]
+        findings += [_about_score(rival, rival.ssimulacra2) for rival in evaluation.rivals if rival.ssimulacra2]
     order = {WIN: 0, EVEN: 1, LOSS: 2, NOTE: 3}
     findings.sort(key=lambda finding: order[finding.kind])
     return (*findings, *_advice(evaluation))
@@ -64,10 +65,10 @@ def typical_ms(curve: Curve, span: Range) -> tuple[float, float]:
 
 
 def _about(rival: Rival, evaluation: Evaluation) -> Sentence:
-    title, span, kind = rival.curve.title, evaluation.span, judged(rival.psnr)
+    title, kind = rival.curve.title, judged(rival.psnr)
     if rival.psnr.percent is None:
         return Sentence(NOTE, f"Against {title}: not covered. {rival.psnr.reason}.")
-    text = f"Against {title}: {in_words(rival.psnr.percent)} at equal PSNR, {_range(span)}"
+    text = f"Against {title}: {in_words(rival.psnr.percent)} at equal PSNR, {_range(rival.psnr)}"
     text += f" ({_course(rival.psnr)})."
     if covered := rival.covered:
         fewer = sum(percent < 0 for percent in covered)
@@ -82,11 +83,19 @@ def _about(rival: Rival, evaluation: Evaluation) -> Sentence:
     return Sentence(kind, f"{text} {_times(evaluation, rival)}")
 
 
+def _about_score(rival: Rival, difference: Difference) -> Sentence:
+    title = rival.curve.title
+    if difference.percent is None:
+        return Sentence(NOTE, f"By SSIMULACRA2 against {title}: not covered. {difference.reason}.")
+    words = f"{in_words(difference.percent)} at equal score, {_range(difference)} ({_course(difference)})"
+    return Sentence(judged(difference), f"By SSIMULACRA2 against {title}: {words}.")
+
+
 def _about_sheet(rival: Rival) -> Sentence:
     title = rival.curve.title
     if rival.psnr.percent is None:
         return Sentence(NOTE, f"All images in one stream against {title}: not covered. {rival.psnr.reason}.")
-    words = f"{in_words(rival.psnr.percent)} at equal PSNR, {_range(rival.psnr.span)} ({_course(rival.psnr)})"
+    words = f"{in_words(rival.psnr.percent)} at equal PSNR, {_range(rival.psnr)} ({_course(rival.psnr)})"
     return Sentence(judged(rival.psnr), f"All images in one stream against {title}: {words}.")
 
 
@@ -196,7 +205,7 @@ def _against(ours_ms: float, theirs_ms: float) -> str:
 def _course(difference: Difference) -> str:
     """Describe the difference from the low to the high end."""
     (low, first), (high, last) = difference.at[0], difference.at[-1]
-    return f"{_signed(first)} at {low:g} dB, {_signed(last)} at {high:g} dB"
+    return f"{_signed(first)} at {low:g} {difference.unit}, {_signed(last)} at {high:g} {difference.unit}"
 
 
 def _mixed(difference: Difference) -> bool:
@@ -209,8 +218,8 @@ def _signed(percent: float) -> str:
     return f"{percent:+.1f} %".replace("-", "−")
 
 
-def _range(span: Range) -> str:
-    return f"{span[0]:g} to {span[1]:g} dB"
+def _range(difference: Difference) -> str:
+    return f"{difference.span[0]:g} to {difference.span[1]:g} {difference.unit}"
 
 
 def _joined(names: Sequence[str]) -> str:

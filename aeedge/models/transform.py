@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from aeedge.models.base import Autoencoder
 from aeedge.models.orthonormal import analysis_matrices
+from aeedge.models.padded import PaddedConv2d, Padding
 
 STEM_STRIDE = 8
 
@@ -31,16 +32,25 @@ class Encoder(nn.Module):
         block: makes one.
         down_size: rows and columns of the layer of stride 2: 2, or 3 with a border.
         gain: factor between pixels and the transform.
+        padding: of the stem and of the layer of stride 2.
     """
 
     def __init__(
-        self, channels: int, width: int, latent: int, blocks: tuple[int, int], block: Block, down_size: int, gain: float
+        self,
+        channels: int,
+        width: int,
+        latent: int,
+        blocks: tuple[int, int],
+        block: Block,
+        down_size: int,
+        gain: float,
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
         self.gain = gain
-        self.stem = nn.Conv2d(channels, width, 12, stride=STEM_STRIDE, padding=2)
+        self.stem = PaddedConv2d(channels, width, 12, stride=STEM_STRIDE, padding=2, padding_mode=padding)
         self.fine = _sequence(blocks[0], width, block)
-        self.down = nn.Conv2d(width, latent, down_size, stride=2, padding=down_size - 2)
+        self.down = PaddedConv2d(width, latent, down_size, stride=2, padding=down_size - 2, padding_mode=padding)
         self.coarse = _sequence(blocks[1], latent, block)
         stem, down = analysis_matrices(width, latent)
         _set_to_zero(self.stem, self.down)
@@ -65,17 +75,25 @@ class Decoder(nn.Module):
         blocks: residual blocks at 1/16 and at 1/8.
         block: makes one.
         gain: the encoder's.
+        padding: of the last layer.
     """
 
     def __init__(
-        self, channels: int, width: int, latent: int, blocks: tuple[int, int], block: Block, gain: float
+        self,
+        channels: int,
+        width: int,
+        latent: int,
+        blocks: tuple[int, int],
+        block: Block,
+        gain: float,
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
         self.gain = gain
         self.coarse = _sequence(blocks[0], latent, block)
         self.up = nn.Conv2d(latent, 4 * width, 1)
         self.fine = _sequence(blocks[1], width, block)
-        self.head = nn.Conv2d(width, channels * STEM_STRIDE**2, 3, padding=1)
+        self.head = PaddedConv2d(width, channels * STEM_STRIDE**2, 3, padding=1, padding_mode=padding)
         stem, down = analysis_matrices(width, latent)
         _set_to_zero(self.up, self.head)
         with torch.no_grad():

@@ -88,7 +88,7 @@ def open_data(config: RunConfig, model: Any, fabric: Any) -> tuple[BatchSource, 
     coarsest = HYPER_STRIDE if isinstance(model, HyperpriorAutoencoder) else 1
     stride = model.stride[0] * coarsest, model.stride[1] * coarsest
     size = sample_size((images, held_out), data.crop, stride, model.patched)
-    augmentation = Augmentation(size, data.flip, data.turn, data.shrink)
+    augmentation = Augmentation(size, data.flip, data.turn, data.shrink, data.recolored)
     source = BatchSource(images, augmentation, training.batch_size, training.seed, corruption=corruption)
     validator = Validator(fabric, held_out, size, training, corruption)
     return source, validator

@@ -21,7 +21,10 @@ class DataConfig(Configuration):
     """Which images, and how a training sample is made of one.
 
     Attributes:
-        source: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos" or an image folder.
+        source: "mnist", "fashion-mnist", "cifar10", "stl10", "synthetic", "synthetic-photos", "synthetic-graphics" or
+            an image folder.
+        others: further sources, mixed with the first one.
+        shares: share of the samples that each of the others gives; the first one gives the rest.
         data_dir: folder of torchvision's datasets; missing ones are downloaded to it.
         count: images of a synthetic source, or most images of any other; 0 means all.
         held_out: share of the training images kept for validation.
@@ -30,10 +33,13 @@ class DataConfig(Configuration):
         flip: mirror samples left to right at random.
         turn: mirror samples top to bottom and transpose them at random.
         shrink: shrink half of the samples by a random factor from here to 1; 1 shrinks none.
+        recolored: share of the samples whose colors are exchanged, inverted, turned in hue or saturated.
         only_label: train on images of this class only (one-class anomaly scores); null takes all.
     """
 
     source: str = "synthetic"
+    others: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
     data_dir: str = "data"
     count: int = 0
     held_out: float = 0.05
@@ -42,6 +48,7 @@ class DataConfig(Configuration):
     flip: bool = False
     turn: bool = False
     shrink: float = 1.0
+    recolored: float = 0.0
     only_label: int | None = None
 
 
@@ -211,9 +218,13 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         lambda value: 0 <= value < 1,
         ("training.ema_decay", "training.optimizer.momentum", "training.optimizer.betas"),
     ),
-    ("a share from 0 to 1", lambda value: 0 <= value <= 1, ("training.optimizer.final_share",)),
+    (
+        "a share from 0 to 1",
+        lambda value: 0 <= value <= 1,
+        ("training.optimizer.final_share", "data.recolored"),
+    ),
     ("a share above 0 up to 1", lambda value: 0 < value <= 1, ("training.optimizer.decay_share",)),
-    ("a share between 0 and 1", lambda value: 0 < value < 1, ("data.held_out",)),
+    ("a share between 0 and 1", lambda value: 0 < value < 1, ("data.held_out", "data.shares")),
     ("a factor above 0 up to 1", lambda value: 0 < value <= 1, ("data.shrink",)),
 )
 """Expectations in words and as a test, and the keys they hold for: for each value of a list, and not for null."""
@@ -231,7 +242,18 @@ def check(config: RunConfig) -> None:
             for value in found if isinstance(found, tuple) else (found,):
                 if value is not None and not (abs(value) < math.inf and holds(value)):
                     raise ArgumentError(f"{key}: found {_shown(found)}, expected {words}")
+    _check_mixture(config.data)
     _check_loss(config.training.loss)
+
+
+def _check_mixture(data: DataConfig) -> None:
+    found, wanted = len(data.shares), len(data.others)
+    if found != wanted:
+        raise ArgumentError(f"data.shares: found {found}, expected {wanted}, one for each source in data.others")
+    if sum(data.shares) >= 1:
+        raise ArgumentError(
+            f"data.shares: found {_shown(data.shares)}, expected a sum below 1, as data.source gives the rest"
+        )
 
 
 def _check_loss(loss: LossConfig) -> None:

@@ -36,6 +36,7 @@ from aeedge_runtime.errors import AeedgeError, ArgumentError
 MAY_CHANGE = frozenset(
     {
         "data.data_dir",
+        "data.others",
         "data.source",
         "training.checkpoint_steps",
         "training.epochs",

@@ -10,7 +10,7 @@ from torch import Tensor
 from aeedge.training.config import TrainingConfig
 from aeedge.training.data.batches import VALIDATION_STEP, Batch, StepInfo, validation_batches
 from aeedge.training.data.corruption import Corruption
-from aeedge.training.data.datasets import ImageSet
+from aeedge.training.data.mixture import ImageSet
 from aeedge.training.reporting.metrics import ValidationMetrics
 from aeedge.training.reporting.pictures import save_grid
 

@@ -39,6 +39,7 @@ class EvalOptions(DeviceOptions):
         against: classic codecs, separated by commas; None for all that are available.
         psnr_range: range of the BD-rate in dB, or None.
         no_ms_ssim: leave out MS-SSIM.
+        no_ssimulacra2: leave out SSIMULACRA2.
         examples: number of images to show.
         jobs: images at once.
         force: replace existing files.
@@ -53,6 +54,7 @@ class EvalOptions(DeviceOptions):
     against: str | None
     psnr_range: tuple[float, float] | None
     no_ms_ssim: bool
+    no_ssimulacra2: bool
     examples: int
     jobs: int
     force: bool
@@ -80,6 +82,7 @@ class EvalOptions(DeviceOptions):
 )
 @click.option("--psnr-range", metavar="LOW:HIGH", type=PSNR_RANGE, help="Range of the BD-rate.  [default: 28.5:36 dB]")
 @click.option("--no-ms-ssim", is_flag=True, help="Skip MS-SSIM, which is slow to compute.")
+@click.option("--no-ssimulacra2", is_flag=True, help="Skip SSIMULACRA2, which takes most of the time.")
 @click.option(
     "--examples",
     metavar="N",
@@ -138,7 +141,13 @@ def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
     report = ReadingReport()
     images = open_images(options.data, codec.bundle.manifest.image.channels, options.limit, report)
     threads = options.threads or default_threads()
-    plan = Plan(options.qualities or DEFAULT_QUALITIES, classics, threads, ms_ssim=not options.no_ms_ssim)
+    plan = Plan(
+        options.qualities or DEFAULT_QUALITIES,
+        classics,
+        threads,
+        ms_ssim=not options.no_ms_ssim,
+        ssimulacra2=_is_scored(options),
+    )
     place, span = printable(options.data), options.psnr_range
     small = is_small_set(images)
     if small and options.limit is None:
@@ -156,6 +165,17 @@ def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
     example = next((classic for classic in classics if classic.key.startswith("webp")), classics[0])
     examples = choose_examples(codec, images, evaluation, example, options.examples)
     return evaluation, to_html(evaluation, examples)
+
+
+def _is_scored(options: EvalOptions) -> bool:
+    """Return whether to measure SSIMULACRA2, which an optional package computes."""
+    from aeedge.evaluation.ssimulacra import is_installed
+
+    if options.no_ssimulacra2:
+        return False
+    if not is_installed():
+        note("SSIMULACRA2 is left out: pip install ssimulacra2 adds it")
+    return is_installed()
 
 
 def _names(classics: Sequence[Any]) -> str:

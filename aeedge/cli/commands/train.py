@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ class TrainOptions:
         resume: continue the run in `output`.
         output: folder of the run.
         settings: KEY=VALUE changes of the config.
-        data: name of a data set, or folder of images.
+        data: names of data sets or folders of images, each after the first with its share of the samples.
         data_dir: folder of the data set's files.
         epochs: passes over the images.
         max_steps: optimizer steps, instead of epochs.
@@ -62,7 +62,7 @@ class TrainOptions:
     resume: bool
     output: Path
     settings: tuple[str, ...]
-    data: str | None
+    data: tuple[str, ...]
     data_dir: str | None
     epochs: int | None
     max_steps: int | None
@@ -117,7 +117,13 @@ class TrainOptions:
 @click.command()
 @click.argument("preset", required=False)
 @click.option("-o", "--output", metavar="RUN", type=PATH, required=True, help="Folder for the run.")
-@click.option("--data", metavar="NAME|FOLDER", help="Data set (mnist, cifar10, synthetic ...) or folder of images.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="SOURCE[=SHARE]",
+    help="Data set (mnist, cifar10, synthetic ...) or folder of images. Repeat it to mix sources; each after the first "
+    "needs its share of the samples.",
+)
 @click.option("--data-dir", metavar="DIR", help="Folder of the data set's files; missing ones are downloaded to it.")
 @click.option(
     "--config", metavar="FILE", type=PATH, help="Config file to train, in the form that `aeedge presets NAME` prints."
@@ -238,7 +244,7 @@ def _config(options: TrainOptions) -> RunConfig:
 
 def _with_options(values: dict[str, Any], options: TrainOptions) -> dict[str, Any]:
     """Put the options that have a name of their own into the plain values of a config."""
-    data = {"source": options.data, "data_dir": options.data_dir}
+    data = {**_mixed(options.data), "data_dir": options.data_dir}
     training = {
         "epochs": options.epochs,
         "max_steps": options.max_steps,
@@ -253,6 +259,21 @@ def _with_options(values: dict[str, Any], options: TrainOptions) -> dict[str, An
     if options.epochs is not None and options.max_steps is None:
         values["training"]["max_steps"] = None
     return values
+
+
+def _mixed(sources: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a data config for `--data SOURCE --data SOURCE=SHARE ...`."""
+    if not sources:
+        return {}
+    first, *further = sources
+    parts = [text.rpartition("=") for text in further]
+    try:
+        shares = [float(share) for _, _, share in parts]
+    except ValueError as error:
+        raise click.UsageError(
+            "--data: a source after the first has no share, expected SOURCE=SHARE such as my-photos=0.3"
+        ) from error
+    return {"source": first, "others": [name for name, _, _ in parts], "shares": shares}
 
 
 def _start(options: TrainOptions, preset: str) -> tuple[Mapping[str, Tensor] | None, bytes | None]:

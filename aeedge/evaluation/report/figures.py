@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from aeedge.evaluation.bdrate import rate_ratios
-from aeedge.evaluation.evaluate import MS_SSIM_RANGE, Evaluation
+from aeedge.evaluation.evaluate import MS_SSIM_RANGE, SSIMULACRA2_RANGE, Evaluation
 from aeedge.evaluation.metrics import in_decibels
 from aeedge.evaluation.points import AEEDGE, Curve, CurvePoint, rates_and_psnr
 from aeedge.evaluation.report.charts import Axis, Series, chart, legend
@@ -17,7 +17,7 @@ MARGIN_DB = 3.0
 
 
 def curve_charts(evaluation: Evaluation) -> str:
-    """Draw rate against PSNR and, where measured, MS-SSIM."""
+    """Draw rate against PSNR and, where measured, MS-SSIM and SSIMULACRA2."""
     curves = _curves(evaluation)
     low, high = evaluation.span[0] - MARGIN_DB, evaluation.span[1] + MARGIN_DB
     x = _rate_axis(curves, lambda point: low <= point.psnr_db <= high)
@@ -31,6 +31,11 @@ def curve_charts(evaluation: Evaluation) -> str:
         y = Axis("MS-SSIM in dB, −10 log(1 − MS-SSIM)", bottom, top)
         x = _rate_axis(curves, lambda point: bottom <= _ms_ssim_db(point) <= top)
         charts.append(chart("Rate against MS-SSIM", similar, x, y, MS_SSIM_RANGE))
+    if all(point.ssimulacra2 is not None for curve in curves for point in curve.points):
+        scored = [_series(curve, _score, "points") for curve in curves]
+        worst, best = SSIMULACRA2_RANGE[0] - 20, SSIMULACRA2_RANGE[1] + 10
+        x = _rate_axis(curves, lambda point: worst <= _score(point) <= best)
+        charts.append(chart("Rate against SSIMULACRA2", scored, x, Axis("SSIMULACRA2", worst, best), SSIMULACRA2_RANGE))
     shaded = f'<p class="note">{"Shaded: the range of the BD-rate. " if band else ""}Up and to the left is better.</p>'
     return f'{legend(series)}<div class="charts">{"".join(charts)}</div>{shaded}'
 
@@ -74,14 +79,15 @@ def time_charts(evaluation: Evaluation) -> str:
 
 def curve_values(evaluation: Evaluation) -> str:
     """Return the points of all curves as a collapsible table."""
-    heads = ("Codec", "Quality", "Bits per pixel", "PSNR, dB", "MS-SSIM", "Encode, ms", "Decode, ms")
+    heads = ("Codec", "Quality", "Bits per pixel", "PSNR, dB", "MS-SSIM", "SSIMULACRA2", "Encode, ms", "Decode, ms")
     rows = []
     for curve in reversed(_curves(evaluation)):
         for point in curve.points:
             similar = "" if point.ms_ssim is None else f"{point.ms_ssim:.4f}"
+            scored = "" if point.ssimulacra2 is None else f"{point.ssimulacra2:.1f}"
             cells = (
                 escape(curve.title), str(point.quality), f"{point.rate_bpp:.3f}", f"{point.psnr_db:.2f}", similar,
-                f"{point.encode_ms:.3g}", f"{point.decode_ms:.3g}",
+                scored, f"{point.encode_ms:.3g}", f"{point.decode_ms:.3g}",
             )  # fmt: skip
             rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = "".join(f'<th scope="col">{title}</th>' for title in heads)
@@ -121,3 +127,7 @@ def _rate_axis(curves: Sequence[Curve], shown: Callable[[CurvePoint], bool]) -> 
 
 def _ms_ssim_db(point: CurvePoint) -> float:
     return in_decibels(point.ms_ssim or 0.0)
+
+
+def _score(point: CurvePoint) -> float:
+    return point.ssimulacra2 or 0.0

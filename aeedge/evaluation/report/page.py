@@ -8,7 +8,7 @@ from importlib.resources import files
 from string import Template
 
 from aeedge.evaluation.bdrate import Difference
-from aeedge.evaluation.evaluate import MS_SSIM_RANGE, Evaluation
+from aeedge.evaluation.evaluate import MS_SSIM_RANGE, SSIMULACRA2_RANGE, Evaluation
 from aeedge.evaluation.report.examples import Example
 from aeedge.evaluation.report.figures import curve_charts, curve_values, time_charts
 from aeedge.evaluation.report.tables import image_table, match_table
@@ -149,7 +149,7 @@ def _method(evaluation: Evaluation) -> str:
     rows = {
         "Bytes": "of the real file, header, checks and tables included; metadata is left out everywhere",
         "PSNR": "over all channels, of the 8-bit image that comes out of the file",
-        "Curves": "at each quality of a codec: mean of bits per pixel, PSNR and MS-SSIM over the images",
+        "Curves": "at each quality of a codec: mean of bits per pixel and of every metric over the images",
         "BD-rate": f"package bjontegaard, PCHIP, on these mean curves, from {low:g} to {high:g} dB; both curves must "
         "cover the range, nothing is extrapolated",
         "Time": f"wall clock, one run of each, median over images; {count(environment['threads'], 'thread')}, "
@@ -166,9 +166,12 @@ def _method(evaluation: Evaluation) -> str:
         rows["PSNR"] = "of the squared error over all values of all images"
         rows["Curves"] = "of the whole set: the bundle packs it into one stream, a classic codec gets one image of all"
         rows["Lossless"] = "; ".join(f"{name} {size(octets)}" for name, octets in smallest)
-    elif any(rival.ms_ssim for rival in evaluation.rivals):
+    if any(rival.ms_ssim for rival in evaluation.rivals):
         rows["MS-SSIM"] = f"five scales, mean over channels; as BD-rate from {MS_SSIM_RANGE[0]:g} to "
         rows["MS-SSIM"] += f"{MS_SSIM_RANGE[1]:g} dB of 1 − MS-SSIM"
+    if any(rival.ssimulacra2 for rival in evaluation.rivals):
+        rows["SSIMULACRA2"] = "of the package ssimulacra2; as BD-rate from "
+        rows["SSIMULACRA2"] += f"{SSIMULACRA2_RANGE[0]:g} to {SSIMULACRA2_RANGE[1]:g} points"
     body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
     return f"<dl>{body}</dl>"
 

@@ -15,6 +15,7 @@ def image_table(evaluation: Evaluation) -> str:
     quality = middle_quality(evaluation)
     found = {point.image: point for point in evaluation.points if point.codec == AEEDGE and point.quality == quality}
     similar = all(point.ms_ssim is not None for point in found.values())
+    scored = all(point.ssimulacra2 is not None for point in found.values())
     heads = [
         "Image",
         "Pixels",
@@ -22,6 +23,7 @@ def image_table(evaluation: Evaluation) -> str:
         "bpp",
         "PSNR, dB",
         *(["MS-SSIM"] if similar else []),
+        *(["SSIMULACRA2"] if scored else []),
         "Encode, ms",
         "Decode, ms",
     ]
@@ -32,6 +34,7 @@ def image_table(evaluation: Evaluation) -> str:
             _cell(name), _cell(f"{point.pixels:,}", point.pixels), _cell(f"{point.total_bytes:,}", point.total_bytes),
             _cell(f"{point.rate_bpp:.3f}"), _cell(f"{point.psnr_db:.2f}"),
             *([_cell(f"{point.ms_ssim:.4f}")] if similar else []),
+            *([_cell(f"{point.ssimulacra2:.1f}")] if scored else []),
             _cell(f"{point.encode_ms:.1f}"), _cell(f"{point.decode_ms:.1f}"),
         ]  # fmt: skip
         cells += [_difference(rival.images[name]) for rival in evaluation.rivals]

@@ -1,4 +1,4 @@
-"""Cuts training samples from images; shrinks, turns and mirrors them on the way."""
+"""Cuts training samples from images; shrinks, turns, mirrors and recolors them on the way."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aeedge.training import randomness
+from aeedge.training.data.recoloring import recolor
+
 SHRUNK_SHARE = 0.5
 """Share of the samples that are shrunk where shrinking is requested; the others keep the pixels that the file has."""
 
-DRAWS = 6
+DRAWS = 8
 """Uniform numbers that one sample takes."""
 
 
@@ -24,19 +27,22 @@ class Augmentation:
             with `flip`, all eight symmetries of the square are equally likely.
         shrink: smallest factor by which half of the samples are shrunk (bicubic, antialiased), uniformly up to 1, never
             so far that the image gets smaller than a sample; 1 shrinks none.
+        recolored: share of the samples that get other colors (see `recolor`).
     """
 
     size: tuple[int, int]
     flip: bool = False
     turn: bool = False
     shrink: float = 1.0
+    recolored: float = 0.0
 
     def sample(self, image: NDArray[np.uint8], draw: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Cut a sample out of an image.
 
         Args:
             image: uint8 [H, W, C], at least as large as a sample.
-            draw: float32 [6], uniform in [0, 1): row, column, mirror, upside down, transpose, factor.
+            draw: float32 [8], uniform in [0, 1): row, column, mirror, upside down, transpose, factor, whether to
+                recolor, how.
 
         Returns:
             uint8 of `size` rows and columns, and C.
@@ -52,7 +58,9 @@ class Augmentation:
             cut = cut.transpose(1, 0, 2)
         if self.turn and draw[3] < 0.5:
             cut = cut[::-1]
-        return cut[:, ::-1] if self.flip and draw[2] < 0.5 else cut
+        if self.flip and draw[2] < 0.5:
+            cut = cut[:, ::-1]
+        return recolor(cut, randomness.generator(int(draw[7] * 2**24), "recolor")) if draw[6] < self.recolored else cut
 
 
 def _crop(image: NDArray[np.uint8], size: tuple[int, int], draw: NDArray[np.float32]) -> NDArray[np.uint8]:

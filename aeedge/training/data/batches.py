@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from aeedge.training import randomness
 from aeedge.training.data.augmentation import DRAWS, Augmentation
 from aeedge.training.data.corruption import Corruption
-from aeedge.training.data.datasets import ImageSet, center_crop
+from aeedge.training.data.datasets import center_crop
+from aeedge.training.data.mixture import ImageSet
 from aeedge_runtime.errors import ArgumentError
 
 VALIDATION_STEP = -1

@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from aeedge.training import randomness
 from aeedge.training.config import DataConfig, RunConfig
 from aeedge.training.data import synthetic
 from aeedge.training.data.folder import FolderImages, class_names, held_out_paths, image_paths, is_usable
+from aeedge.training.data.graphics import Graphics
+from aeedge.training.data.mixture import ImageSet, Mixture
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 from aeedge_runtime.images.picture import to_gray
 
@@ -24,6 +26,7 @@ TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CI
 
 SYNTHETIC_DIGITS = 12000
 SYNTHETIC_PHOTOS = 400
+SYNTHETIC_GRAPHICS = 10000
 """Images of the synthetic sources when the config asks for no number."""
 
 LOOKED_AT = 8
@@ -34,18 +37,6 @@ SAME_LEVEL = 0.5
 
 LARGEST_SAMPLE_SIDE = 768
 """Most rows and columns of an image for an export; larger ones are cropped, which bounds its memory."""
-
-
-class ImageSet(Protocol):
-    """Images by index."""
-
-    def __len__(self) -> int: ...
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Return image `index` as uint8 [H, W, C]."""
-
-    def label(self, index: int) -> int | None:
-        """Return its class, or None where classes are unknown."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,8 @@ def open_dataset(
     """Open one split of a data source; the same arguments give the same images in the same order.
 
     A folder with the folders `train` and `test` in it is split by them; in any other the test images are the held-out
-    ones.
+    ones. Each of several sources is split by itself; training images are mixed in their shares, held-out and test
+    images come once each.
 
     Args:
         data: the source and how much of it to hold out.
@@ -105,8 +97,12 @@ def open_dataset(
     Raises:
         ArgumentError: there is no such source, or no usable image in it.
     """
+    if data.others:
+        return _mixture(data, channels, split, seed, smallest)
     if data.source in ("synthetic", "synthetic-photos"):
         images = _synthetic(data, channels, split, seed)
+    elif data.source == "synthetic-graphics":
+        images = _graphics(data, channels, split, seed)
     elif data.source in TORCHVISION:
         images = _torchvision(data, channels, split, seed)
     else:
@@ -117,6 +113,14 @@ def open_dataset(
     if not len(images):
         raise ArgumentError(f"data.source {data.source}: no images are left for the {split} split")
     return images
+
+
+def _mixture(data: DataConfig, channels: int, split: Split, seed: int, smallest: tuple[int, int] | None) -> ImageSet:
+    sources = [replace(data, source=source, others=(), shares=()) for source in (data.source, *data.others)]
+    sets = [open_dataset(source, channels, split, seed=seed, smallest=smallest) for source in sources]
+    if split == "train":
+        return Mixture.of(sets, [1 - sum(data.shares), *data.shares])
+    return Mixture(sets, [len(images) for images in sets])
 
 
 def run_images(config: RunConfig, split: Split) -> ImageSet:
@@ -199,6 +203,12 @@ def _synthetic(data: DataConfig, channels: int, split: Split, seed: int) -> Imag
     return ArrayImages(_with_channels(photos, channels, data.source))
 
 
+def _graphics(data: DataConfig, channels: int, split: Split, seed: int) -> ImageSet:
+    total = data.count or SYNTHETIC_GRAPHICS
+    count = total if split == "train" else _held_out_count(data, total)
+    return Graphics(randomness.derived_seed(seed, data.source, split), count, channels)
+
+
 def _torchvision(data: DataConfig, channels: int, split: Split, seed: int) -> ImageSet:
     from aeedge.training.data.torchvision_sets import read_torchvision
 
@@ -218,7 +228,7 @@ def _folder(data: DataConfig, channels: int, split: Split, seed: int, smallest: 
             return FolderImages(*parts[1], channels, smallest, classes)
         root = root / "train"
     elif "/" not in data.source and not root.exists():
-        names = ", ".join(["synthetic", "synthetic-photos", *TORCHVISION])
+        names = ", ".join(["synthetic", "synthetic-photos", "synthetic-graphics", *TORCHVISION])
         raise ArgumentError(f'data.source: found "{data.source}", expected a folder of images or one of {names}')
     paths = image_paths(root, warn=split == "train")
     if len(paths) < 2:

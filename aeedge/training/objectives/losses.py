@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from aeedge.configuration import nearest
+from aeedge.training.objectives.ssimulacra import ssimulacra
 from aeedge_runtime.errors import ArgumentError
 
 HUBER_DELTA = 0.1
@@ -127,5 +128,6 @@ DISTORTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1,
     "ms-ssim": ms_ssim,
     "mse": mse,
+    "ssimulacra": ssimulacra,
 }
 """Name in a config -> distortion."""

@@ -17,6 +17,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from aeedge_export.errors import ExportError
 from aeedge_export.graphs.half_storage import narrow
 from aeedge_export.graphs.simplify import simplify
+from aeedge_export.graphs.sizes import named_shapes
 from aeedge_runtime.bundle.manifest import Manifest
 
 IR_VERSION = 10
@@ -126,14 +127,16 @@ def _name_axes(graph: onnx_ir.Graph, axes: Mapping[str, tuple[str | None, ...]])
 
 
 def _rename_values(graph: onnx_ir.Graph) -> None:
-    """Renumber inner values and nodes and drop their shapes: names repeat the exporter's internals, not the model's."""
+    """Renumber inner values and nodes, and drop or rename their shapes: names repeat the exporter's internals."""
+    shapes = named_shapes(graph)
     kept = {id(value) for value in (*graph.inputs, *graph.outputs, *graph.initializers.values())}
     for number, node in enumerate(graph):
         node.name = f"{node.op_type}_{number}"
         for position, value in enumerate(node.outputs):
             if id(value) not in kept:
                 value.name = f"value_{number}_{position}" if position else f"value_{number}"
-                value.shape, value.type = None, None
+                value.shape = shapes.get(value)
+                value.type = value.type if value in shapes else None
 
 
 def _integer_attribute(node: onnx_ir.Node, name: str) -> int:

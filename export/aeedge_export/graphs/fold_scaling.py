@@ -2,8 +2,8 @@
 
 A graph takes and gives pixels in 0..255, and networks are trained on x / 255, often moved and stretched again. What is
 a factor of it goes into the weights of the adjacent layer, or, where float16 holds those, into a product that ONNX
-Runtime forms once, as it opens the graph. What is added before the first layer becomes one subtraction, as its padding
-is zeros; what is added after the last one goes into its bias.
+Runtime forms once, as it opens the graph. What is added before the first layer goes into its bias, too, if its padding
+repeats the border; if it is zeros, one subtraction stays. What is added after the last layer goes into its bias.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,10 @@ from aeedge_export.graphs.rewrite import (
     bypass,
     constant,
     drop_unused,
+    is_edge_pad,
     is_one,
+    is_unpadded,
+    move_before,
     only_input,
     own_constant,
     scalar,
@@ -45,6 +48,7 @@ def scale_first_layer(graph: onnx_ir.Graph) -> None:
     if cast is None:
         return
     scaling: list[onnx_ir.Node] = []
+    pad: onnx_ir.Node | None = None
     factor, shift, value = 1.0, 0.0, cast.outputs[0]  # so far the value is pixel * factor + shift
     while len(uses := list(value.uses())) == 1:
         node, place = uses[0].node, uses[0].idx
@@ -55,10 +59,16 @@ def scale_first_layer(graph: onnx_ir.Graph) -> None:
             if place == 0 and factor != 1.0 and (weight := own_constant(node.inputs[1])) is not None:
                 for done in scaling:
                     bypass(graph, done)
+                if pad is not None and before_ordering(pad.inputs[0]) is pad.inputs[0]:
+                    move_before(graph, pad, cast)
+                moved = not shift or (is_unpadded(node) and _shift_bias(node, weight, shift))
                 _scale(graph, node, weight, factor)
-                if shift:
+                if not moved:
                     _insert(graph, node, 0, "Sub", ZERO, -shift / factor)
             return
+        if is_edge_pad(node) and place == 0:
+            pad, value = node, node.outputs[0]
+            continue
         if (step := _linear(node)) is None:
             return
         factor, shift = factor * step[0], shift * step[0] + step[1]
@@ -147,6 +157,17 @@ def _move_into(graph: onnx_ir.Graph, layer: onnx_ir.Node, tail: _Tail) -> None:
         for place, (name, bound) in enumerate(((LEAST, tail.least), (MOST, tail.most)), start=1):
             tail.clip.replace_input_with(place, constant(graph, name, np.float32(bound)))
         drop_unused(graph, replaced)
+
+
+def _shift_bias(layer: onnx_ir.Node, weight: onnx_ir.Value, shift: float) -> bool:
+    """Add to a convolution's bias what a shift of all that it reads gives; return whether it has one of its own."""
+    bias = own_constant((*layer.inputs, None)[2])
+    if bias is None:
+        return False
+    array = stored(weight).astype(np.float64)
+    change = shift * array.sum(axis=tuple(range(1, array.ndim)))
+    set_constant(bias, (stored(bias).astype(np.float64) + change).astype(np.float32))
+    return True
 
 
 def _scale(graph: onnx_ir.Graph, layer: onnx_ir.Node, weight: onnx_ir.Value, factor: float) -> None:

@@ -83,6 +83,7 @@ def _begin_residuals(graph: onnx_ir.Graph) -> None:
             continue
         first = next(node for node in graph if node in users)
         pooled = onnx_ir.node("MaxPool", [value], {"kernel_shape": [1, 1]})
+        pooled.outputs[0].shape, pooled.outputs[0].type = value.shape, value.type
         graph.insert_before(first, pooled)
         for user in users:
             for place, given in enumerate(user.inputs):

@@ -98,3 +98,25 @@ def is_one(node: onnx_ir.Node, *attributes: str) -> bool:
     """Return whether these attributes of a node are 1, as they are where they are missing."""
     found = (node.attributes.get(name) for name in attributes)
     return all(attribute is None or math.isclose(float(attribute.value), 1) for attribute in found)
+
+
+def is_edge_pad(node: onnx_ir.Node) -> bool:
+    """Return whether a node repeats the border of its input."""
+    mode = node.attributes.get("mode")
+    return node.op_type == "Pad" and mode is not None and mode.as_string() == "edge"
+
+
+def is_unpadded(node: onnx_ir.Node) -> bool:
+    """Return whether a node is a convolution that sees nothing but its input."""
+    pads, automatic = node.attributes.get("pads"), node.attributes.get("auto_pad")
+    explicit = automatic is None or automatic.as_string() == "NOTSET"
+    return node.op_type == "Conv" and explicit and (pads is None or not any(pads.as_ints()))
+
+
+def move_before(graph: onnx_ir.Graph, node: onnx_ir.Node, other: onnx_ir.Node) -> None:
+    """Move a node whose first input is what `other` gives, or comes from it value by value, in front of `other`."""
+    onnx_ir.convenience.replace_all_uses_with(node.outputs[0], first_input(node))
+    graph.remove(node)
+    node.replace_input_with(0, other.inputs[0])
+    other.replace_input_with(0, node.outputs[0])
+    graph.insert_before(other, node)

@@ -62,6 +62,20 @@ def test_a_range_that_is_not_covered_gives_no_figure():
     assert any("as nothing could be compared: choose a --psnr-range" in text for _, text in found)
 
 
+def test_the_score_has_a_verdict_of_its_own():
+    ours, other = curve("aeedge", EVEN), curve("jpeg", [1.25] * 5)
+    score = compare_curves(([1, 2], [40, 90]), ([0.8, 1.6], [40, 90]), (50, 80), ("aeedge", "JPEG"), unit="points")
+    psnr = compare_curves(rates_and_psnr(ours), rates_and_psnr(other), SPAN)
+    short = compare_curves(([1, 2], [40, 70]), ([1, 2], [40, 90]), (50, 80), ("aeedge", "JPEG"), unit="points")
+    found = {}
+    for name, difference in (("loss", score), ("note", short)):
+        rival = Rival(other, psnr, None, {}, difference)
+        evaluation = Evaluation({}, {"images": 3}, {}, SPAN, [], ours, [rival])
+        found[name] = [s.text for s in verdict(evaluation) if s.kind == name and s.text.startswith("By SSIMULACRA2")]
+    assert found["loss"][0].startswith("By SSIMULACRA2 against JPEG: 25.0 % more bytes at equal score, 50 to 80 points")
+    assert "aeedge covers 40.0 to 70.0 points, not 50 to 80 points" in found["note"][0]
+
+
 def test_equal_curves_are_even():
     found = judged(curve("aeedge", EVEN), curve("jpeg", EVEN))
     assert found[0][0] == "even"

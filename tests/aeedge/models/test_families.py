@@ -43,6 +43,7 @@ IMPOSSIBLE = {
         *({"encoder_blocks": sizes} for sizes in ([-1, 1], [1, 10**9])),
         *({"smallest_lambda": value} for value in (0.0, -1.0, 0.12, 1.0)),
         *({"largest_lambda": value} for value in (0.0, 0.0013)),
+        *({"beyond": value} for value in (0.0, 0.99, float("inf"))),
     ),
 }
 

@@ -83,6 +83,31 @@ def test_weights_that_float16_holds_stay_and_are_multiplied_as_the_graph_is_open
     assert run(wide, image=PIXELS).tobytes() == run(stored, image=PIXELS).tobytes()
 
 
+def repeating(pads):
+    """Pixels less 1/2 through a Pad that repeats the border, then a convolution that pads with zeros as `pads` say."""
+    plain = encoder(("Div", ["x", "a"]), ("Sub", ["x", "b"]), ("Pad", ["x", "edge"]), constants={"a": 255, "b": 0.5})
+    border = np.array([0, 0, 1, 1, 0, 0, 1, 1]) * (1 - pads[0])
+    plain.graph.initializer.append(numpy_helper.from_array(border, "edge"))
+    plain.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "bias"))
+    *_, pad, layer = plain.graph.node
+    pad.attribute.append(helper.make_attribute("mode", "edge"))
+    layer.input.append("bias")
+    layer.attribute[0].CopyFrom(helper.make_attribute("pads", pads))
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("pads", "expected"),
+    [([0] * 4, ["Transpose", "Pad", "Cast", "Conv"]), ([1] * 4, ["Transpose", "Pad", "Cast", "Sub", "Conv"])],
+    ids=["valid", "zeros-too"],
+)
+def test_behind_a_repeated_border_a_shift_goes_into_the_bias(pads, expected):
+    plain = repeating(pads)
+    made = simplified(plain)
+    assert operators(made) == expected
+    np.testing.assert_allclose(run(made, image=PIXELS), run(plain, image=PIXELS), atol=1e-5, rtol=0)
+
+
 def test_a_bias_of_the_first_layer_may_have_other_users():
     plain = encoder(("Div", ["x", "a"]), constants={"a": 255})
     plain.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "ones"))

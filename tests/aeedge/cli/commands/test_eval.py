@@ -37,6 +37,7 @@ def test_report_csv_and_json_are_written(aeedge, conv, photos, tmp_path):
     assert {row["codec"] for row in rows} == {"aeedge", "jpeg", "webp4"}
     assert all(row["ms_ssim"] for row in rows if row["image"] == "a.png")
     assert not any(row["ms_ssim"] for row in rows if row["image"] != "a.png")
+    assert all(bool(row["ssimulacra2"]) == (row["image"] == "a.png") for row in rows)
     summary = json.loads((out / "summary.json").read_text())
     assert summary["schema"] == 1
     assert summary["method"]["psnr_range_db"] == [28.5, 36.0]
@@ -56,8 +57,9 @@ def test_files_that_are_left_out_are_named_and_cost_the_exit_code(aeedge, conv, 
 
 def test_bytes_are_those_of_the_real_stream(aeedge, conv, photos, tmp_path):
     out = tmp_path / "out"
-    assert aeedge("eval", conv, "--data", photos, "-o", out, "--no-ms-ssim", *QUICK).code == 0
-    rows = csv.DictReader((out / "results.csv").read_text().splitlines())
+    assert aeedge("eval", conv, "--data", photos, "-o", out, "--no-ms-ssim", "--no-ssimulacra2", *QUICK).code == 0
+    rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    assert not any(row["ms_ssim"] or row["ssimulacra2"] for row in rows)
     (found,) = (row for row in rows if (row["image"], row["codec"], row["quality"]) == ("a.png", "aeedge", "50"))
     assert aeedge("compress", photos / "a.png", "-m", conv, "-o", tmp_path / "a.aee", "-q", 50).code == 0
     assert int(found["total_bytes"]) == (tmp_path / "a.aee").stat().st_size
@@ -79,6 +81,8 @@ def test_json_is_one_object(aeedge, conv, photos, tmp_path):
     done = aeedge("eval", conv, "--data", photos, "-o", tmp_path / "out", "--limit", 1, "--json", *QUICK)
     assert done.json["command"] == "eval"
     assert done.json["data"]["images"] == 1
+    assert done.json["against"][0]["bd_rate_ssimulacra2"]["range_points"] == [50, 80]
+    assert "SSIMULACRA2" in done.text
     assert [curve["codec"] for curve in done.json["curves"]] == ["aeedge", "jpeg", "webp4"]
     assert "NaN" not in done.text
     assert "Infinity" not in done.text

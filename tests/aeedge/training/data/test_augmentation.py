@@ -12,7 +12,7 @@ KEEP = 0.9
 
 
 def draws(**places):
-    names = ("row", "column", "mirror", "upside_down", "transpose", "factor")
+    names = ("row", "column", "mirror", "upside_down", "transpose", "factor", "recolor", "how")
     return np.array([places.get(name, 0.0 if name in ("row", "column") else KEEP) for name in names], np.float32)
 
 
