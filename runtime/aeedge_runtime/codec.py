@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Floats, Pixels
+from .binary import BinarySource
 from .bundle.bundle import Bundle, BundleSource
 from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, finite, plan_blocks
 from .coding.chunk_io import ChunkReader
@@ -29,7 +30,7 @@ from .notices import give_notices
 from .profiling import staged
 from .rate_search import MaxBytes, MaxError, MinPsnr, Target, choose_rate, find_stream
 from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream
-from .stream.info import Data, stream_bytes
+from .stream.info import stream_bytes
 from .stream.layout import Geometry, check_size
 from .stream.sections import pack_sections, unpack_alpha, unpack_names
 
@@ -67,7 +68,8 @@ class Codec:
         """Load a bundle for a device. Graphs are opened at first use; on a device other than the CPU, one at once.
 
         Args:
-            bundle: folder, `.aeb` file, bytes of one, name of a shipped bundle, or a loaded bundle; None for `photo`.
+            bundle: folder, `.aeb` file, bytes of one, open file, name of a shipped bundle, or a loaded bundle; None for
+                `photo`.
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
             threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
                 cores available.
@@ -99,8 +101,8 @@ class Codec:
         """Compress one image to a stream, at a quality or to a target (at most one of the five).
 
         Args:
-            image: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4]; the last of
-                2 or 4 channels is alpha, kept losslessly.
+            image: path, bytes of a file, open file, PIL image, Picture, or uint8 array (also of another library)
+                [H, W], [H, W, 1 | 2 | 3 | 4]; the last of 2 or 4 channels is alpha, kept losslessly.
             quality: 1 (smallest) .. 100 (best); 50 if there is no target.
             max_bytes: the best quality whose whole stream has at most this many bytes.
             target_bpp: the same, as bits per pixel of the image.
@@ -164,11 +166,11 @@ class Codec:
         rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
         return self._compress(stack, rate, metadata, names, limit, stored_tiles)
 
-    def decompress(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
+    def decompress(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
         """Decompress the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
 
         Args:
-            data: bytes of a stream, or the path of a file.
+            data: path of a stream, its bytes or another buffer, or a file opened for reading.
             max_pixels: most pixels, padding included; None for the bundle's limit.
 
         Raises:
@@ -185,11 +187,11 @@ class Codec:
         first: Pixels = pixels[0]
         return first
 
-    def decompress_batch(self, data: Data, *, max_pixels: int | None = None) -> Pixels:
+    def decompress_batch(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
         """Decompress all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
         return self._decompress(data, max_pixels, joined=True).pixels
 
-    def decompress_pictures(self, data: Data, *, max_pixels: int | None = None) -> list[Picture]:
+    def decompress_pictures(self, data: BinarySource, *, max_pixels: int | None = None) -> list[Picture]:
         """Decompress all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
         found = self._decompress(data, max_pixels)
         return [
@@ -203,7 +205,7 @@ class Codec:
             for index in range(found.stream.count)
         ]
 
-    def decompress_image(self, data: Data, *, max_pixels: int | None = None) -> Image:
+    def decompress_image(self, data: BinarySource, *, max_pixels: int | None = None) -> Image:
         """Decompress the image of a stream to a PIL image, with alpha, and with ICC profile and EXIF in its `info`.
 
         It is filled block by block, so a large image is never copied as an array. Arguments and errors are those of
@@ -218,7 +220,7 @@ class Codec:
         self._paint(stream, reader, ImageCanvas(image), alpha)
         return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
 
-    def decompress_symbols(self, data: Data, *, max_pixels: int | None = None) -> NDArray[np.int16]:
+    def decompress_symbols(self, data: BinarySource, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """Return all symbols of a stream in coding order, int16 [n]; needs no decoder. Errors as in `decompress`."""
         reader = self._open(data, max_pixels)[1]
         return np.empty(0, np.int16) if reader is None else reader.read_symbols()
@@ -271,7 +273,7 @@ class Codec:
         """Decode latents, float32 [N, c, h, w], to images, uint8 [N, H, W, C]; see `decode`."""
         return self._networks.decode(*self._inputs.latents(latents, size))
 
-    def validate(self, data: Data, *, max_pixels: int | None = None) -> None:
+    def validate(self, data: BinarySource, *, max_pixels: int | None = None) -> None:
         """Refuse a stream that is damaged, too large or of another model, before allocating memory for its images.
 
         Chunks and alpha are checked only when they are decoded. Errors are those of `decompress_batch`.
@@ -383,7 +385,7 @@ class Codec:
         return self.bundle.geometry
 
     @staged("read_container")
-    def _open(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
+    def _open(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
         """Return a checked stream and the reader of its chunks, or None where it has no symbols."""
         limit = self.bundle.pixel_limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
@@ -397,7 +399,7 @@ class Codec:
         return stream, ChunkReader(stream, self.bundle, plan, prior, workers)
 
     @staged("to_image")
-    def _decompress(self, data: Data, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
+    def _decompress(self, data: BinarySource, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
         """Decompress images; alpha is their last channel if `joined`, else a separate array."""
         stream, reader, channels = self._open_to_decode(data, max_pixels)
         size = stream.count, stream.height, stream.width
@@ -419,7 +421,7 @@ class Codec:
         if stream.bound is not None:
             add_residual(stream.bound, canvas)
 
-    def _open_to_decode(self, data: Data, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
+    def _open_to_decode(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
         """Return a stream, the reader of its symbols, and the channels of its images without alpha."""
         self.bundle.require("decoder", "decompress")
         stream, reader = self._open(data, max_pixels)

@@ -58,6 +58,11 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
         return file.read(size)
 
 
+def reason(error: BaseException) -> str:
+    """Return why a file cannot be used, without its name, which the caller knows better."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def kind_of(mode: int) -> str:
     """Return what a file mode stands for, with its article."""
     return _KINDS.get(stat.S_IFMT(mode), "a device")

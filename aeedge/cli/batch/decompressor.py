@@ -17,6 +17,7 @@ from aeedge.cli.options.shared import BatchOptions
 from aeedge.figures import printable
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names
+from aeedge_runtime.codec_cache import CodecCache
 from aeedge_runtime.files import atomic_write, publish_folder
 from aeedge_runtime.images.save import image_bytes, picture_bytes
 from aeedge_runtime.notices import notice
@@ -27,7 +28,8 @@ class Decompressor:
     """A codec and how to use it.
 
     Attributes:
-        codec: the model on its device.
+        codec: the model on its device; where the user names none, the default one.
+        others: where the user names no bundle, codecs of streams that need another one, found by stream id.
         guard: decides where may be written.
         folder: folder for the images of a packed stream; None for one named like the stream.
         max_pixels: largest stream to decode; None for the codec's own limit.
@@ -38,6 +40,7 @@ class Decompressor:
     """
 
     codec: Codec
+    others: CodecCache | None
     guard: OutputGuard
     folder: Path | None
     max_pixels: int | None
@@ -51,8 +54,9 @@ class Decompressor:
         """Load the codec that the options ask for, to decompress a number of inputs."""
         codec, jobs = load_codec(options, inputs)
         codec.bundle.require("decoder", "decompress")
+        others = CodecCache(codec.options.device, codec.options.threads) if options.model is None else None
         stop = Stop.of_command()
-        return cls(codec, guard, folder, options.max_pixels, jobs, stop, Room(ROOM_PIXELS, stop))
+        return cls(codec, others, guard, folder, options.max_pixels, jobs, stop, Room(ROOM_PIXELS, stop))
 
     def decompress(self, job: Job) -> Result | None:
         """Decompress one stream to its output; None if all of that exists and is to be skipped."""
@@ -67,6 +71,11 @@ class Decompressor:
             self._claim([job.output], job.source)
         return self._to_file(data, info, job.output)
 
+    def _codec_for(self, info: StreamInfo) -> Codec:
+        if self.others is None or info.stream_id == self.codec.bundle.manifest.stream_id:
+            return self.codec
+        return self.others.for_stream(info.stream_id)
+
     def _claim(self, paths: Iterable[Path], source: Source) -> None:
         """Reserve paths for a stream: those of a packed one are known only now, and may be another's."""
         for path in paths:
@@ -80,7 +89,7 @@ class Decompressor:
         if path is not None and not self.guard.wants(path):
             return None
         with self.room.taken(info.width * info.height):
-            image = self.codec.decompress_image(data, max_pixels=self.max_pixels)
+            image = self._codec_for(info).decompress_image(data, max_pixels=self.max_pixels)
             content = _with_notices(image_bytes(image, _suffix(path)))
         self.stop.check()
         if path is None:
@@ -109,7 +118,8 @@ class Decompressor:
         return folder
 
     def _to_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
-        self.codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
+        codec = self._codec_for(info)
+        codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
         names = stream_names(data)
         paths = unpacked_paths([os.fsencode(name) for name in names] if names else None, info.count)
         self._claim([folder / path for path in paths], source)
@@ -117,7 +127,7 @@ class Decompressor:
         if not wanted:
             return None
         with self.room.taken(info.count * info.width * info.height):
-            pictures = self.codec.decompress_pictures(data, max_pixels=self.max_pixels)
+            pictures = codec.decompress_pictures(data, max_pixels=self.max_pixels)
             contents = {
                 path: self._image_file(picture, path)
                 for path, picture in zip(paths, pictures, strict=True)

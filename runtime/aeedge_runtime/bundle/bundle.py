@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from ..arrays import whole
+from ..binary import BinarySource, is_binary, is_path, read_source
 from ..errors import AeedgeError, ArgumentError, BundleError, MissingHalfError, ModelNotFoundError
 from ..limits import MAX_PIXELS
 from ..stream.layout import Geometry
@@ -29,7 +30,10 @@ LARGE_GRAPH = 64 << 20
 """Bytes above which onnxruntime opens a graph from a file: while opening, it holds three copies of bytes but two of a
 file. Such graphs take seconds to open, and writing the file a tenth of that."""
 
-BundleSource = str | os.PathLike[str] | bytes
+MAX_BUNDLE_BYTES = (1 << 32) - 1
+"""Bytes of an `.aeb` file that is not a path, and so is read into memory: a zip without 64-bit fields."""
+
+BundleSource = BinarySource
 
 
 class Bundle:
@@ -71,7 +75,8 @@ class Bundle:
         """Load and check a bundle.
 
         Args:
-            source: a folder, an `.aeb` file, the bytes of one, or the name of a shipped bundle; None for the default.
+            source: a folder, an `.aeb` file, its bytes, an open file, or the name of a shipped bundle; None for the
+                default.
 
         Raises:
             ModelNotFoundError: there is no bundle of that name or at that path.
@@ -84,7 +89,7 @@ class Bundle:
         except AeedgeError:
             raise
         except OSError as error:  # a name too long, a folder that may not be looked into
-            where = "bytes" if isinstance(source, bytes) else f"{os.fspath(source or DEFAULT_BUNDLE)!s:.200}"
+            where = f"{os.fsdecode(source or DEFAULT_BUNDLE):.200}" if is_path(source) else "bytes"
             raise ModelNotFoundError(f"no bundle at {where} ({error.strerror}); give another path") from error
 
     def __str__(self) -> str:
@@ -182,15 +187,15 @@ def find_bundle(source: BundleSource | None) -> Path | bytes:
     """
     if source is None:
         return _shipped(DEFAULT_BUNDLE)
-    if isinstance(source, bytes):
-        return source
-    if not isinstance(source, str | os.PathLike):
+    if not is_binary(source):
         raise ArgumentError(
-            f"bundle: found {type(source).__name__}, expected a path, bytes or the name of a shipped bundle"
+            f"bundle: found {type(source).__name__}, expected the name of a shipped bundle, a path, bytes or a file"
         )
+    if not is_path(source):
+        return read_source(source, MAX_BUNDLE_BYTES, "bundle")
     if source == "":
         raise ArgumentError("bundle: found an empty string, expected a path or the name of a shipped bundle")
-    path = Path(source)
+    path = Path(os.fsdecode(source))
     is_name = isinstance(source, str) and path.name == source and not path.suffix
     if not is_name or path.is_file() or (path / "manifest.json").exists():
         return path.absolute()

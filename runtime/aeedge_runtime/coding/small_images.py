@@ -22,7 +22,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import FLOAT32, UINT8, Floats, Pixels, all_finite
+from ..arrays import FLOAT32, UINT8, Floats, Pixels, all_finite, array_of, is_array
 from ..bundle.bundle import Bundle
 from ..errors import ArgumentError
 from ..images.batch import Stack, stack_images
@@ -104,11 +104,13 @@ def as_latent(latent: object) -> NDArray[Any]:
     Raises:
         ArgumentError: it is not an array.
     """
-    try:
-        values = np.asarray(latent)
-        return values if values.ndim else values[None]
-    except ValueError as error:
-        raise ArgumentError(f"decode: the latent is not an array: {error}") from None
+    if not isinstance(latent, np.ndarray):
+        try:
+            latent = array_of(latent if is_array(latent) else np.asarray(latent), "latent")
+        except ValueError as error:
+            raise ArgumentError(f"latent: not an array ({error})") from None
+    values = latent if latent.dtype.isnative else array_of(latent, "latent")
+    return values if values.ndim else values[None]
 
 
 def _as_array(images: object) -> NDArray[Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Pixels
+from ..arrays import Pixels, array_of, is_array
+from ..binary import is_binary
 from ..errors import ArgumentError, LimitError
 from ..profiling import staged
 from .load import Source, load_picture
@@ -51,8 +51,8 @@ def stack_images(images: Iterable[Source] | NDArray[Any], channels: int, max_pix
         ArgumentError: no image, several sizes, or another type, dtype or shape.
         ImageError, LimitError: from `load_picture`.
     """
-    if isinstance(images, np.ndarray):
-        return _stack_array(images, channels, max_pixels)
+    if not isinstance(images, list) and is_array(images):
+        return _stack_array(array_of(images, "images"), channels, max_pixels)
     if not _is_series(images):
         raise ArgumentError(
             f"images: found {type(images).__name__}, expected a list of images or an array [N, H, W, C]"
@@ -81,14 +81,10 @@ def _copied(image: Source) -> Source:
     return image
 
 
-NO_SERIES = (str, bytes, bytearray, memoryview, os.PathLike, Picture)
-"""Types that are a single image, although some can be iterated over."""
-
-
 def _is_series(images: object) -> bool:
     if isinstance(images, list):  # the usual case; abstract classes take a microsecond
         return True
-    return isinstance(images, Iterable) and not isinstance(images, NO_SERIES)
+    return isinstance(images, Iterable) and not isinstance(images, Picture) and not is_binary(images)
 
 
 def _stack_array(array: NDArray[Any], channels: int, max_pixels: int) -> Stack:

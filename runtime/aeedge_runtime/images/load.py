@@ -8,20 +8,18 @@ Every change beyond that is a note in plain words.
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import whole
+from ..arrays import SupportsArray, SupportsDlpack, array_of, whole
+from ..binary import EXPECTED, BinarySource, is_binary, name_of, open_source
 from ..errors import ArgumentError, ImageError, LimitError
-from ..files import NotRegularFileError, open_regular
+from ..files import NotRegularFileError, reason
 from ..limits import MAX_PIXELS
 from .frame_limits import check_scans, check_tiles, survey
 from .picture import Picture, check_array, check_picture, check_size, match_channels, split_alpha
@@ -46,18 +44,24 @@ KINDS = (
 """Kinds of files, by Pillow's names. EPS is left out because it is a program on which Pillow starts Ghostscript, ICO
 because Pillow decodes it before its size can be checked."""
 
+MAX_FILE_BYTES = (1 << 31) - 1
+"""Bytes of an image file that is not a path, and so is read into memory."""
+
 _EARLY_KINDS = 6
 """The number of kinds in Pillow's first few plugins; the others are imported when none of those fits."""
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Image | NDArray[Any] | Picture"
+ArrayLike: TypeAlias = "SupportsArray | SupportsDlpack"
+"""An array of another library, such as a PyTorch tensor on the CPU."""
+
+Source: TypeAlias = "BinarySource | Image | NDArray[Any] | ArrayLike | Picture"
 
 
 def load_picture(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Load one image.
 
     Args:
-        source: path, bytes of a file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4] (the last of 2
-            or 4 channels is alpha).
+        source: path, bytes of a file, open file, PIL image, Picture, or uint8 array [H, W], [H, W, 1 | 2 | 3 | 4] (the
+            last of 2 or 4 channels is alpha), also of another library.
         channels: 1 or 3, what the model takes; None for those of the image.
         max_pixels: most pixels; checked before any pixel is decoded.
 
@@ -72,25 +76,25 @@ def load_picture(source: Source, channels: int | None = None, *, max_pixels: int
         return match_channels(source, channels)
     if isinstance(source, np.ndarray):
         picture = _from_array(source, max_pixels)
-    elif isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+    elif _is_pil(source):
+        picture = _from_opened(source, "PIL image", max_pixels)
+    elif is_binary(source):
         with _opened(source) as (image, file, name):
             check_scans(image, file, name)
             picture = _from_opened(image, name, max_pixels)
             if getattr(image, "is_animated", False):
                 note = "the first of several frames was taken"
                 picture = replace(picture, notes=(*picture.notes, note))
-    elif _is_pil(source):
-        picture = _from_opened(source, "PIL image", max_pixels)
     else:
-        raise ArgumentError(f"image: found {type(source).__name__}, expected a path, bytes, PIL image or uint8 array")
+        picture = _from_array(array_of(source, "image"), max_pixels)
     return match_channels(picture, channels)
 
 
-def probe_size(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> tuple[int, int]:
+def probe_size(source: BinarySource) -> tuple[int, int]:
     """Return rows and columns of the image that `load_picture` would read, without decoding it.
 
     Args:
-        source: path, or bytes of a file.
+        source: path, bytes of a file, or an open file.
 
     Raises:
         ImageError, LimitError: as `load_picture`; damage to the samples is not found.
@@ -110,7 +114,7 @@ def _is_pil(source: object) -> TypeGuard[Image]:
 
 
 def load_pictures(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    source: BinarySource,
     channels: int | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
@@ -118,7 +122,7 @@ def load_pictures(
     """Load every frame of an animation, or every page of a TIFF file, one after the other.
 
     Args:
-        source: path, or bytes of a file.
+        source: path, bytes of a file, or an open file.
         channels: as for `load_picture`.
         max_pixels: most pixels of all frames together; checked before the first is decoded.
 
@@ -126,8 +130,8 @@ def load_pictures(
         ImageError, LimitError: as `load_picture`, also in the middle of the frames.
         ArgumentError: another type: an image in memory is one frame.
     """
-    if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
-        raise ArgumentError(f"frames: found {type(source).__name__}, expected a path or the bytes of a file")
+    if isinstance(source, np.ndarray) or not is_binary(source):
+        raise ArgumentError(f"frames: found {type(source).__name__}, expected {EXPECTED}")
     max_pixels = whole("max_pixels", max_pixels)
     with _opened(source) as (image, file, name):
         found = survey(image, file, name)
@@ -164,15 +168,12 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Iterator[tuple[Image, BinaryIO, str]]:
+def _opened(source: BinarySource) -> Iterator[tuple[Image, BinaryIO, str]]:
     """Yield an image of one of KINDS, not decoded yet, its file and its name; translate the errors of Pillow."""
     from PIL import UnidentifiedImageError
 
-    if isinstance(source, bytes | bytearray | memoryview):
-        file: BinaryIO = BytesIO(bytes(source) if isinstance(source, memoryview) else source)  # it may be strided
-        name = "image bytes"
-    else:
-        file, name = _open_path(Path(source)), os.fspath(source)
+    name = name_of(source, "image")
+    file = _open_source(source, name)
     try:
         with file, _open(file, name) as image:
             yield image, file, name
@@ -186,13 +187,15 @@ def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> 
         raise _fault(name, error) from error
 
 
-def _open_path(path: Path) -> BinaryIO:
+def _open_source(source: BinarySource, name: str) -> BinaryIO:
     try:
-        return open_regular(path)
+        return open_source(source, MAX_FILE_BYTES, "image")
+    except ArgumentError:
+        raise
     except NotRegularFileError as error:
-        raise ImageError(f"{path}: {error.strerror}; read a pipe yourself and pass its bytes") from error
+        raise ImageError(f"{name}: {error.strerror}; read a pipe yourself and pass its bytes") from error
     except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        raise ImageError(f"{name}: cannot be read ({reason(error)})") from error
 
 
 def _open(file: BinaryIO, name: str) -> Image:

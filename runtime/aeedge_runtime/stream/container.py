@@ -135,15 +135,20 @@ def write_stream(stream: Stream) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def read_header(data: bytes | memoryview) -> StreamHeader:
-    """Read the header of a whole stream and check everything that needs no model.
+def read_header(data: bytes | memoryview, *, whole: bool = True) -> StreamHeader:
+    """Read the header of a stream and check everything that needs no model.
+
+    Args:
+        data: the stream.
+        whole: check the rest as well; if not, `data` may end anywhere after the header, and what the header does not
+            state is left at 0: the length of the last chunk and the hash of the symbols.
 
     Raises:
         UnsupportedStreamError: a version, flag or section that this reader does not know.
         StreamError: the stream is damaged, forged or not a stream.
     """
-    _check_outside(data)
-    cursor = Cursor(data, len(SIGNATURE) + 2, len(data) - _TRAILER_BYTES)
+    _check_outside(data, whole)
+    cursor = Cursor(data, len(SIGNATURE) + 2, len(data) - _TRAILER_BYTES * whole)
     flags = data[len(SIGNATURE) + 1]
     stream_id = bytes(cursor.take(STREAM_ID_BYTES, "stream id"))
     quality = cursor.byte("quality")
@@ -158,10 +163,10 @@ def read_header(data: bytes | memoryview) -> StreamHeader:
     found = binascii.crc_hqx(bytes(data[: cursor.position]), 0xFFFF)
     if found != struct.unpack("<H", cursor.take(_CHECK_BYTES, "header check"))[0]:
         raise StreamError(f"stream: the header does not match its check; {DAMAGED}")
-    rest = cursor.left() - sum(lengths) - sum(sections.values())
+    rest = cursor.left() - sum(lengths) - sum(sections.values()) if whole else 0
     if rest < 0:
         raise StreamError(f"stream: sections and chunks are {-rest} bytes longer than the stream; {DAMAGED}")
-    symbol_hash = struct.unpack("<I", data[-_TRAILER_BYTES:-4])[0]
+    symbol_hash = struct.unpack("<I", data[-_TRAILER_BYTES:-4])[0] if whole else 0
     gray = bool(flags & _FLAG_GRAY)
     header = StreamHeader(
         stream_id, quality, count, width, height, gray, (*lengths, rest), sections, cursor.position, symbol_hash
@@ -243,7 +248,7 @@ def _check_without_symbols(stream: Stream) -> None:
         )
 
 
-def _check_outside(data: bytes | memoryview) -> None:
+def _check_outside(data: bytes | memoryview, whole: bool) -> None:
     """Length, signature, version, checksum over everything, flags: what comes before any field."""
     start = bytes(data[: len(SIGNATURE)])
     if start != SIGNATURE[: len(start)] or not len(data):
@@ -252,10 +257,12 @@ def _check_outside(data: bytes | memoryview) -> None:
         raise UnsupportedStreamError(
             f"stream of version {data[len(SIGNATURE)]}, this reader knows version {VERSION}; update aeedge"
         )
-    if not _LEAST_BYTES <= len(data) <= MAX_STREAM_BYTES:
+    if not _LEAST_BYTES * whole <= len(data) <= MAX_STREAM_BYTES:
         raise StreamError(f"stream: {len(data)} bytes, expected {_LEAST_BYTES}..{MAX_STREAM_BYTES}; {DAMAGED}")
-    if zlib.crc32(memoryview(data)[:-4]) != struct.unpack("<I", data[-4:])[0]:
+    if whole and zlib.crc32(memoryview(data)[:-4]) != struct.unpack("<I", data[-4:])[0]:
         raise StreamError(f"stream: the bytes do not match their checksum; {DAMAGED}")
+    if len(data) <= len(SIGNATURE) + 1:
+        raise StreamError(f"stream: {len(data)} bytes, cut short; {DAMAGED}")
     flags = data[len(SIGNATURE) + 1]
     if flags & ~(_FLAG_SECTIONS | _FLAG_GRAY):
         raise UnsupportedStreamError(f"stream with unknown flags 0x{flags:02x}; update aeedge")

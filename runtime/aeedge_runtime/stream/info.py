@@ -6,15 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import ArgumentError, StreamError
-from ..files import read_regular
+from ..binary import BinarySource, name_of, read_source
+from ..errors import AeedgeError, StreamError
+from ..files import reason
 from ..limits import MAX_STREAM_BYTES
 from .container import ALPHA, BOUND, EXIF, ICC, NAMES, TILES, StreamHeader, read_header
 from .sections import unpack_names
 from .tile_grid import TileGrid
 from .tile_sections import count_tiles
-
-Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 _SECTIONS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", NAMES: "names", TILES: "stored tiles", BOUND: "bound"}
 
@@ -57,18 +56,18 @@ class StreamInfo:
     max_error: int | None
 
 
-def stream_info(data: Data) -> StreamInfo:
-    """Return the facts of a stream, given as bytes or as the path of a file.
+def stream_info(data: BinarySource) -> StreamInfo:
+    """Return the facts of a stream: a path, bytes, or a file opened for reading.
 
     Raises:
         StreamError: damaged, forged or not a stream.
-        ArgumentError: neither bytes nor a path.
+        ArgumentError: another type.
     """
     data = stream_bytes(data)
     header = read_header(data)
     grid = TileGrid(header.count, header.height, header.width)
-    stored = count_tiles(_section(data, header, TILES), grid) if TILES in header.section_bytes else 0
-    bound = _section(data, header, BOUND)[0] if BOUND in header.section_bytes else None
+    stored = count_tiles(read_section(data, header, TILES), grid) if TILES in header.section_bytes else 0
+    bound = read_section(data, header, BOUND)[0] if BOUND in header.section_bytes else None
     return StreamInfo(
         stream_id=header.stream_id.hex(),
         quality=header.quality,
@@ -87,39 +86,36 @@ def stream_info(data: Data) -> StreamInfo:
     )
 
 
-def stream_names(data: Data) -> list[str] | None:
+def stream_names(data: BinarySource) -> list[str] | None:
     """Return the names of a stream's images, or None if it keeps none; bytes are decoded as by `os.fsdecode`.
 
     Raises:
         StreamError: damaged, forged or not a stream.
-        ArgumentError: neither bytes nor a path.
+        ArgumentError: another type.
     """
     data = stream_bytes(data)
     header = read_header(data)
     if NAMES not in header.section_bytes:
         return None
-    return [os.fsdecode(name) for name in unpack_names(_section(data, header, NAMES), header.count)]
+    return [os.fsdecode(name) for name in unpack_names(read_section(data, header, NAMES), header.count)]
 
 
-def stream_bytes(data: Data) -> bytes:
-    """Return the bytes of a stream given as bytes or as a path.
+def stream_bytes(data: BinarySource) -> bytes:
+    """Return the bytes of a stream: a path, bytes or another buffer, or a file opened for reading.
 
     Raises:
         StreamError: the file cannot be read, or is not a regular file (read a pipe yourself and pass its bytes).
         ArgumentError: another type.
     """
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, bytearray | memoryview):
-        return bytes(data)
-    if not isinstance(data, str | os.PathLike):
-        raise ArgumentError(f"stream: found {type(data).__name__}, expected bytes or a path")
     try:
-        return read_regular(data, MAX_STREAM_BYTES)
+        return read_source(data, MAX_STREAM_BYTES, "stream")
+    except AeedgeError:
+        raise
     except (OSError, ValueError) as error:
-        raise StreamError(f"{os.fspath(data)}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        raise StreamError(f"{name_of(data, 'stream')}: cannot be read ({reason(error)})") from error
 
 
-def _section(data: bytes, header: StreamHeader, section: int) -> bytes:
+def read_section(data: bytes, header: StreamHeader, section: int) -> bytes:
+    """Return the bytes of a section that a header lists; fewer where the stream is cut short."""
     first = header.header_bytes + sum(size for key, size in header.section_bytes.items() if key < section)
     return data[first : first + header.section_bytes[section]]

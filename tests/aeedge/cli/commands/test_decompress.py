@@ -70,3 +70,16 @@ def test_two_streams_are_not_restored_to_one_place(aeedge, draw, conv, tmp_path,
     assert (done.code, len(done.errors)) == (1, 1)
     assert "give them different output folders" in done.errors[0]
     assert tree(tmp_path / "out") == ["p/1.png"]
+
+
+def test_without_a_bundle_each_stream_finds_its_own(aeedge, draw, conv, tmp_path, monkeypatch):
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "b.png")
+    aeedge("compress", tmp_path / "in" / "a.png", "-m", conv, "-o", tmp_path / "streams" / "a.aee")
+    aeedge("compress", tmp_path / "in" / "b.png", "-o", tmp_path / "streams" / "b.aee")
+    missing = aeedge("decompress", tmp_path / "streams" / "a.aee", "-o", tmp_path / "a.png")
+    stream_id = stream_info(tmp_path / "streams" / "a.aee").stream_id
+    assert (missing.code, stream_id in missing.errors[0]) == (4, True)
+    monkeypatch.setenv("AEEDGE_BUNDLES", str(conv))
+    assert aeedge("decompress", tmp_path / "streams", "-o", tmp_path / "out").code == 0
+    assert tree(tmp_path / "out") == ["a.png", "b.png"]

@@ -1,0 +1,182 @@
+"""Registers `.aee` with Pillow: an image file that is decoded when its pixels are needed, and a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+from typing import IO, Any
+
+from PIL import Image, ImageFile
+
+from ..codec_cache import CodecCache
+from ..errors import InputError, LimitError, StreamError
+from ..images.load import load_picture
+from ..images.picture import Picture
+from ..images.save import finished, pillow_image
+from ..images.tiff import EXIF_PREFIX
+from ..stream.container import ALPHA, BOUND, EXIF, ICC, SIGNATURE, TILES, StreamHeader, read_header, tile_sections
+from ..stream.info import read_section
+
+FORMAT = "AEE"
+SUFFIX = ".aee"
+MIME_TYPE = "image/x-aeedge"
+
+RATES = ("quality", "max_bytes", "target_bpp", "target_psnr", "max_error")
+"""Arguments of `Image.save` that `Codec.compress` takes under the same names."""
+
+_codecs = CodecCache()
+
+
+def register(*, device: str = "cpu", threads: int | None = None) -> None:
+    """Let `Image.open` read `.aee` streams and `Image.save` write them; call it again to change the options.
+
+    A stream's bundle is found by its stream id. `save` takes `bundle`, one of `quality`, `max_bytes`, `target_bpp`,
+    `target_psnr` and `max_error`, `stored_tiles`, `exif` and `icc_profile`; with `save_all=True`, also further images
+    of the same size in `append_images`.
+
+    Args:
+        device: as in `Codec.load`.
+        threads: as in `Codec.load`; 1 suits the workers of a data loader.
+    """
+    global _codecs
+    _codecs = CodecCache(device, threads)
+    Image.register_open(FORMAT, AeeImageFile, lambda prefix: prefix[: len(SIGNATURE)] == SIGNATURE)
+    Image.register_save(FORMAT, _save)
+    Image.register_save_all(FORMAT, _save_all)
+    Image.register_extension(FORMAT, SUFFIX)
+    Image.register_mime(FORMAT, MIME_TYPE)
+
+
+class AeeImageFile(ImageFile.ImageFile):
+    """A stream as an image; the images of a packed stream are its frames."""
+
+    format = FORMAT
+    format_description = "aeedge stream"
+
+    def _open(self) -> None:
+        self._data = self.fp.read() if self.fp else b""
+        try:
+            header = read_header(self._data, whole=False)
+            self._read_sections(header)
+        except StreamError as error:
+            raise SyntaxError(str(error)) from error  # how a plugin tells Pillow that it cannot read a file
+        self._size = header.width, header.height
+        self.n_frames = header.count
+        self.is_animated = header.count > 1
+        self.info["quality"] = header.quality
+        self.info["stream_id"] = header.stream_id.hex()
+        self._frame, self._loaded = 0, -1
+        self._pictures: list[Picture] = []
+
+    def _read_sections(self, header: StreamHeader) -> None:
+        """Take mode and `info` from the sections that say something of them."""
+        known = [section for section in (ALPHA, ICC, EXIF, TILES, BOUND) if section in header.section_bytes]
+        found = {section: read_section(self._data, header, section) for section in known}
+        tiles, bound = tile_sections(header, found)
+        has_alpha = ALPHA in found or (tiles is not None and tiles.alpha)
+        self._mode = ("L" if header.gray else "RGB") + "A" * has_alpha
+        if ICC in found:
+            self.info["icc_profile"] = found[ICC]
+        if EXIF in found:
+            self.info["exif"] = EXIF_PREFIX + found[EXIF]
+        if bound is not None:
+            self.info["max_error"] = bound.error
+        elif tiles is not None and tiles.whole:
+            self.info["max_error"] = 0
+
+    def verify(self) -> None:
+        """Check the stream's checksums without decoding it.
+
+        Raises:
+            OSError: it is damaged or cut short.
+        """
+        try:
+            read_header(self._data)
+        except StreamError as error:
+            raise OSError(str(error)) from error
+        super().verify()
+
+    def seek(self, frame: int) -> None:
+        """Go to an image of a packed stream."""
+        if self._seek_check(frame):
+            self._frame = frame
+
+    def tell(self) -> int:
+        """Return the number of the current image."""
+        return self._frame
+
+    def load(self) -> Any:
+        """Decode the stream when it is called for the first time.
+
+        Raises:
+            OSError: the stream is damaged or cut short, or no bundle with its stream id is found.
+            DecompressionBombError: it has too many pixels.
+        """
+        if self._loaded != self._frame:
+            picture = self._decode()[self._frame]
+            image = finished(pillow_image(picture.pixels), picture.alpha, None, None)
+            if self.fp and self._exclusive_fp:
+                self.fp.close()
+            self.fp = BytesIO(image.tobytes())
+            self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+            self._loaded = self._frame
+        return super().load()
+
+    def load_seek(self, pos: int) -> None:
+        """Stay: the pixels are in memory, and Pillow must not map the file."""
+
+    def _decode(self) -> list[Picture]:
+        if not self._pictures:
+            codec = _codecs.for_stream(self.info["stream_id"])
+            rows, columns = codec.bundle.geometry.stride
+            padded = self.n_frames * (self.width + columns) * (self.height + rows)
+            limit = padded if Image.MAX_IMAGE_PIXELS is None else None
+            try:
+                self._pictures = codec.decompress_pictures(self._data, max_pixels=limit)
+            except LimitError as error:
+                raise Image.DecompressionBombError(str(error)) from error
+            except InputError as error:
+                raise OSError(str(error)) from error
+        return self._pictures
+
+
+def _save(image: Image.Image, file: IO[bytes], name: str | bytes) -> None:
+    options = image.encoderinfo
+    codec = _codecs.for_bundle(options.get("bundle"))
+    file.write(codec.compress(_source(image, options), **_rate(options)))
+
+
+def _save_all(image: Image.Image, file: IO[bytes], name: str | bytes) -> None:
+    options = image.encoderinfo
+    codec = _codecs.for_bundle(options.get("bundle"))
+    images: Sequence[Image.Image] = [image, *options.get("append_images", ())]
+    frames = [_source(frame, options) for each in images for frame in _frames(each)]
+    file.write(codec.compress_batch(frames, **_rate(options)))
+
+
+def _frames(image: Image.Image) -> list[Image.Image]:
+    frames = []
+    for number in range(getattr(image, "n_frames", 1)):
+        image.seek(number)
+        frames.append(image.copy())
+    return frames
+
+
+def _source(image: Image.Image, options: dict[str, Any]) -> Picture:
+    """Return an image with the profile and EXIF that the caller passes, or else those that it has."""
+    picture = load_picture(image)
+    if "icc_profile" in options:
+        picture = replace(picture, icc=options["icc_profile"] or None)
+    if "exif" in options:
+        exif = options["exif"]
+        data: bytes = exif.tobytes() if isinstance(exif, Image.Exif) else exif or b""
+        picture = replace(picture, exif=data.removeprefix(EXIF_PREFIX) or None)
+    return picture
+
+
+def _rate(options: dict[str, Any]) -> dict[str, Any]:
+    rate = {key: options[key] for key in (*RATES, "stored_tiles") if key in options}
+    if options.get("lossless"):
+        rate["max_error"] = 0
+    return rate
