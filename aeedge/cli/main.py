@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Start here": {
         "demo": "Train, export, compress and compare, in a minute.",
         "doctor": "Show versions, devices and what is missing.",
+        "completion": "Print the completion script of a shell.",
     },
 }
 """Every command with its one-line help, as `aeedge --help` groups them."""
