@@ -12,10 +12,15 @@ TRAIN_MODULES = (
 """Import names of what the `train` extra installs; the last four are the `report` extra."""
 
 
-def require_report(modules: Sequence[str], purpose: str) -> None:
-    """Check that libraries of the `report` extra are installed, without importing them.
+SERVE_MODULES = ("fastapi", "uvicorn", "prometheus_client")
+"""Import names of what the `serve` extra installs."""
+
+
+def require_extra(extra: str, modules: Sequence[str], purpose: str) -> None:
+    """Check that libraries of an extra are installed, without importing them.
 
     Args:
+        extra: its name.
         modules: import names.
         purpose: what needs them, with its verb: "charts need".
 
@@ -24,4 +29,4 @@ def require_report(modules: Sequence[str], purpose: str) -> None:
     """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise AeedgeError(f'{missing[0]} is not installed, but {purpose} it; run: pip install "aeedge[report]"')
+        raise AeedgeError(f'{missing[0]} is not installed, but {purpose} it; run: pip install "aeedge[{extra}]"')

@@ -14,7 +14,7 @@ LAYERS = (
     ("aeedge.__main__",),
     ("aeedge.cli",),
     ("aeedge_export",),
-    ("aeedge.applications", "aeedge.benchmark", "aeedge.evaluation"),
+    ("aeedge.applications", "aeedge.benchmark", "aeedge.evaluation", "aeedge.service"),
     ("aeedge.presets",),
     ("aeedge.training",),
     ("aeedge.models",),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.applications.images import NamedImage, batches, stack
-from aeedge.extras import require_report
+from aeedge.extras import require_extra
 from aeedge.figures import printable
 from aeedge_runtime import ArgumentError, Codec
 
@@ -93,7 +93,7 @@ def draw_features(features: Features, title: str) -> bytes:
         AeedgeError: matplotlib is not installed.
         ArgumentError: fewer than two images, or than two latent values of each.
     """
-    require_report(["matplotlib"], "the plot needs")
+    require_extra("report", ["matplotlib"], "the plot needs")
     from matplotlib import colormaps
     from matplotlib.figure import Figure  # not pyplot, which keeps global state
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aeedge.benchmark.case import Case
 from aeedge.benchmark.tables import number, words
-from aeedge.extras import require_report
+from aeedge.extras import require_extra
 from aeedge_runtime.errors import ArgumentError
 
 ROW_INCHES = 0.45
@@ -38,7 +38,7 @@ def require_chart(suffix: str) -> None:
     """
     if suffix.lower() not in FORMATS:
         raise ArgumentError(f"--picture: found {suffix or 'no suffix'}, expected one of {', '.join(FORMATS)}")
-    require_report(["matplotlib"], "charts need")
+    require_extra("report", ["matplotlib"], "charts need")
 
 
 def draw_chart(results: Sequence[Mapping[str, Any]], caption: str, suffix: str) -> bytes:

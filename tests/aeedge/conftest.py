@@ -58,13 +58,13 @@ def aeedge(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.Monke
 BUNDLES = Path(__file__).parent.parent / "fixtures" / "bundles"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def conv() -> Path:
     """A color bundle for any size."""
     return BUNDLES / "tiny-conv"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dense() -> Path:
     """A gray bundle of patches; its streams are not those of `conv`."""
     return BUNDLES / "tiny-dense"

@@ -12,7 +12,7 @@ from aeedge.cli.options.parameters import PATH
 from aeedge.cli.options.selection import Selection, SelectionOptions, data_options
 from aeedge.cli.options.shared import device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
-from aeedge.extras import require_report
+from aeedge.extras import require_extra
 from aeedge.figures import count, printable
 from aeedge_runtime.errors import ArgumentError
 
@@ -109,5 +109,5 @@ def _checked_outlet(options: EncodeOptions, selection: Selection) -> Outlet:
         if path:
             outlet.check(path)
     if options.picture:
-        require_report(["matplotlib"], "the plot needs")
+        require_extra("report", ["matplotlib"], "the plot needs")
     return outlet

@@ -12,7 +12,7 @@ from aeedge.cli.options.parameters import PATH, PSNR_RANGE, QUALITIES, Whole
 from aeedge.cli.options.shared import DeviceOptions, device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
 from aeedge.cli.progress import Progress
-from aeedge.extras import require_report
+from aeedge.extras import require_extra
 from aeedge.figures import count, printable
 from aeedge_runtime.errors import AeedgeError
 from aeedge_runtime.files import require_writable
@@ -102,7 +102,7 @@ def evaluate(**values: Any) -> int:
     Writes report.html, summary.json and results.csv. Small images of one size, such as 28x28, are compared as a set.
     """
     options = EvalOptions(**values)
-    require_report(NEEDED, "the evaluation needs")
+    require_extra("report", NEEDED, "the evaluation needs")
     _check_output(options.output, options.force)
     evaluation, report = _run(options)
 

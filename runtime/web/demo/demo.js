@@ -1,5 +1,6 @@
-/** The demo: a stream becomes a picture, a picture becomes a stream, in a worker. */
+/** The demo: a stream becomes a picture, a picture becomes a stream, in a worker or by the service it comes from. */
 import { info, loadInWorker } from "../src/index.js";
+import { readImage, ServiceCodec } from "./service.js";
 
 /** @template {HTMLElement} Kind @param {string} id @param {new () => Kind} Kind @returns {Kind} */
 function element(id, Kind) {
@@ -26,8 +27,10 @@ let source = null;
 /** Stops what goes on, when something newer was asked for. */
 let current = new AbortController();
 
-const { bundle = "", ort } = document.body.dataset;
-const codec = loadInWorker(bundle, { ort });
+const { bundle = "", ort, service } = document.body.dataset;
+/** @type {Promise<ServiceCodec | Awaited<ReturnType<typeof loadInWorker>>>} */
+const codec = service ? Promise.resolve(new ServiceCodec(service)) : loadInWorker(bundle, { ort });
+if (service) element("privacy", HTMLSpanElement).textContent = "It is sent to this server, which keeps nothing.";
 codec.then((ready) => ready.warmUp()).then(() => say(""), show);
 
 /** @param {string} text */
@@ -66,15 +69,6 @@ async function open(chosen) {
     return;
   }
   await start(compress);
-}
-
-/** Pixels of a picture: turned by its EXIF orientation, in sRGB. @param {Blob} blob */
-async function readImage(blob) {
-  const bitmap = await createImageBitmap(blob, { premultiplyAlpha: "none" });
-  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
-  if (!context) throw new Error("no canvas");
-  context.drawImage(bitmap, 0, 0);
-  return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
 /** Compress the picture at the quality that is set. @param {AbortSignal} signal */
@@ -142,7 +136,7 @@ function listFacts(stream, image, { compressMs, decompressMs }) {
     Stream: `${facts.totalBytes.toLocaleString()} bytes, ${facts.bitsPerPixel.toFixed(3)} bits per pixel, quality ${facts.quality}`,
     ...(source && {
       File: `${source.bytes.toLocaleString()} bytes`,
-      PSNR: `${psnr(source.image.data, image.data).toFixed(2)} dB`,
+      PSNR: decibels(psnr(source.image.data, image.data)),
     }),
     ...(sections.length && { Beside: sections.join(", ") }),
     Model: facts.streamId,
@@ -156,6 +150,11 @@ function listFacts(stream, image, { compressMs, decompressMs }) {
 /** @param {"dt" | "dd"} tag @param {string} text */
 function item(tag, text) {
   return Object.assign(document.createElement(tag), { textContent: text });
+}
+
+/** @param {number} value */
+function decibels(value) {
+  return value === Infinity ? "lossless" : `${value.toFixed(2)} dB`;
 }
 
 /** PSNR of the color samples. @param {Uint8ClampedArray} a @param {Uint8ClampedArray} b */
