@@ -24,8 +24,8 @@ class ConvConfig(Configuration):
 
     Attributes:
         family: "conv".
-        channels: image channels, 3.
-        width: channels at 1/8 resolution, at most 192.
+        channels: image channels, 1 or 3.
+        width: channels at 1/8 resolution, at most 64 for each image channel.
         latent: channels of the latent at 1/16 resolution, at most 4 * width.
         hidden: hidden width of a residual block.
         encoder_blocks: residual blocks of the encoder at 1/8 and at 1/16.
@@ -48,8 +48,8 @@ class ConvConfig(Configuration):
         Raises:
             ArgumentError: one that the transform does not have or no layer can have, or a gain that is not above 0.
         """
-        require_channels(self.channels, 3)
-        require_coefficients(self.width, self.latent, "latent")
+        require_channels(self.channels, 1, 3)
+        require_coefficients(self.channels, self.width, self.latent, "latent")
         require_sizes(self, "hidden")
         require_sizes(self, "encoder_blocks", "decoder_blocks", least=0, most=MOST_BLOCKS)
         if not 0 < self.gain < math.inf:

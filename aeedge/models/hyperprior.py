@@ -33,8 +33,8 @@ class HyperpriorConfig(Configuration):
 
     Attributes:
         family: "hyperprior".
-        channels: image channels, 3.
-        width: channels at 1/8 resolution, at most 192.
+        channels: image channels, 1 or 3.
+        width: channels at 1/8 resolution, at most 64 for each image channel.
         latent_channels: channels of the latent, at 1/16 resolution, at most 4 * width.
         hidden: hidden width of a residual block in the encoder.
         decoder_hidden: hidden width of a residual block in the decoder at 1/8 resolution.
@@ -76,8 +76,8 @@ class HyperpriorConfig(Configuration):
             ArgumentError: one that the transform does not have or no layer can have, groups that do not cover the
                 latent channels, or lambdas that do not rise.
         """
-        require_channels(self.channels, 3)
-        require_coefficients(self.width, self.latent_channels, "latent_channels")
+        require_channels(self.channels, 1, 3)
+        require_coefficients(self.channels, self.width, self.latent_channels, "latent_channels")
         require_sizes(self, "hidden", "decoder_hidden", "hyper_channels", "group_hidden")
         require_sizes(self, "encoder_blocks", "decoder_blocks", least=0, most=MOST_BLOCKS)
         require_sizes(self, "levels", least=2)

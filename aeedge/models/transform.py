@@ -52,10 +52,10 @@ class Encoder(nn.Module):
         self.fine = _sequence(blocks[0], width, block)
         self.down = PaddedConv2d(width, latent, down_size, stride=2, padding=down_size - 2, padding_mode=padding)
         self.coarse = _sequence(blocks[1], latent, block)
-        stem, down = analysis_matrices(width, latent)
+        stem, down = analysis_matrices(channels, width, latent)
         _set_to_zero(self.stem, self.down)
         with torch.no_grad():
-            self.stem.weight[:, :, 2:10, 2:10] = stem.reshape(width, 3, STEM_STRIDE, STEM_STRIDE)
+            self.stem.weight[:, :, 2:10, 2:10] = stem.reshape(width, channels, STEM_STRIDE, STEM_STRIDE)
             self.down.weight[:, :, -2:, -2:] = down.reshape(latent, width, 2, 2)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
         self.up = nn.Conv2d(latent, 4 * width, 1)
         self.fine = _sequence(blocks[1], width, block)
         self.head = PaddedConv2d(width, channels * STEM_STRIDE**2, 3, padding=1, padding_mode=padding)
-        stem, down = analysis_matrices(width, latent)
+        stem, down = analysis_matrices(channels, width, latent)
         _set_to_zero(self.up, self.head)
         with torch.no_grad():
             self.up.weight[:, :, 0, 0] = down.T

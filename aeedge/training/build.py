@@ -15,6 +15,7 @@ from aeedge.training.config import RunConfig
 from aeedge.training.data.augmentation import Augmentation
 from aeedge.training.data.batches import Batch, BatchSource, StepInfo, sample_size
 from aeedge.training.data.corruption import Corruption
+from aeedge.training.data.coverage import patches_per_image
 from aeedge.training.data.datasets import run_images
 from aeedge.training.objectives.base import build_objective
 from aeedge.training.run.checkpoint import load_weights
@@ -89,7 +90,10 @@ def open_data(config: RunConfig, model: Any, fabric: Any) -> tuple[BatchSource, 
     stride = model.stride[0] * coarsest, model.stride[1] * coarsest
     size = sample_size((images, held_out), data.crop, stride, model.patched)
     augmentation = Augmentation(size, data.flip, data.turn, data.shrink, data.recolored)
-    source = BatchSource(images, augmentation, training.batch_size, training.seed, corruption=corruption)
+    per_image = patches_per_image(images, size) if model.patched else 1.0
+    source = BatchSource(
+        images, augmentation, training.batch_size, training.seed, corruption=corruption, per_image=per_image
+    )
     validator = Validator(fabric, held_out, size, training, corruption)
     return source, validator
 

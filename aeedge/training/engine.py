@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from aeedge.models import count_parameters
+from aeedge.training.advice import advice
 from aeedge.training.build import batch_places, build_module, initial_model, open_data
 from aeedge.training.config import RunConfig
 from aeedge.training.data.batches import Prepared
@@ -102,6 +103,9 @@ class Engine:
         if not self.fabric.is_global_zero:
             self.reporter = Silent()
         self.reporter.start(start, self.max_steps, len(self.source.images), count_parameters(self.module.model))
+        if self.fabric.is_global_zero and not start:
+            for text in advice(self.config, self.module.model, self.source, len(self.validator.images), self.max_steps):
+                self.reporter.warn(text)
         self.logbook = Logbook(self.out, start) if self.fabric.is_global_zero else None
         reason = "failed"
         try:

@@ -167,7 +167,7 @@ def build_draft(source: Source, tables_from: BundleSource | None, say: Progress)
         check_exact(source.model.exact_prior)
     kept = tables_of(Bundle.load(tables_from), source.model) if tables_from is not None else dict(source.tables)
     model = frozen_copy(source.model)
-    check_outputs(model, source.calibration)
+    check_outputs(model, source.calibration, allow_dead=source.allow_dead)
     say("graphs: torch.onnx.export")
     graphs = export_graphs(model)
     calibration = None

@@ -44,6 +44,7 @@ def export_run(
     data: str | None = None,
     data_dir: str | None = None,
     false_positive_rate: float = DEFAULT_RATE,
+    force_dead: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a run folder as a bundle.
@@ -64,6 +65,7 @@ def export_run(
         data: current path of the run's images, or the name of their data set; None if they have not moved.
         data_dir: the same for the files of a data set.
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
+        force_dead: export a model whose latents are the same for every image.
         progress: called with one line per stage.
 
     Raises:
@@ -75,7 +77,7 @@ def export_run(
     request = Request.parse(precision, quantize, target)
     check_half(only, request)
     check_target(Path(out), force=force)
-    source = load_source(run, checkpoint, data, data_dir)
+    source = replace(load_source(run, checkpoint, data, data_dir), allow_dead=force_dead)
     if store_float16:
         source = replace(source, model=with_float16_weights(source.model))
     return export_source(

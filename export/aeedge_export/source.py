@@ -39,6 +39,7 @@ class Source:
         held_out: images that the gate compares on.
         normal: images never trained on that calibrate the threshold of anomaly scores; too few give none.
         tables: tables that the model's streams are coded with already, if its decoder was trained alone; else empty.
+        allow_dead: export a model whose latents are always the same.
     """
 
     model: Autoencoder
@@ -50,6 +51,7 @@ class Source:
     held_out: Sequence[NDArray[np.uint8]]
     normal: Sequence[NDArray[np.uint8]] = ()
     tables: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    allow_dead: bool = False
 
 
 def load_source(

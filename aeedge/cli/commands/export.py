@@ -29,7 +29,7 @@ FALSE_POSITIVE_RATE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(NetworkOptions):
-    """Options of `aeedge export`; those from `checkpoint` to `false_positive_rate` apply to runs only.
+    """Options of `aeedge export`; those from `checkpoint` to `force_dead` apply to runs only.
 
     Attributes:
         source: run folder, bundle or FILE.py:NAME; None for a pair of ONNX files.
@@ -45,6 +45,7 @@ class ExportOptions(NetworkOptions):
         tables_from: bundle whose tables and stream id to keep.
         data_dir: folder of the data set's files, or None.
         false_positive_rate: of the threshold for anomaly scores, or None.
+        force_dead: export a network whose latents are the same for every image.
         force: replace an existing bundle.
         as_json: print one JSON object.
     """
@@ -62,6 +63,7 @@ class ExportOptions(NetworkOptions):
     tables_from: str | None
     data_dir: str | None
     false_positive_rate: float | None
+    force_dead: bool
     force: bool
     as_json: bool
 
@@ -80,6 +82,7 @@ class ExportOptions(NetworkOptions):
             "--tables-from": self.tables_from,
             "--data-dir": self.data_dir,
             "--false-positive-rate": self.false_positive_rate,
+            "--force-dead": self.force_dead,
         }
         of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
         if self.kind == "bundle":
@@ -168,6 +171,7 @@ class ExportOptions(NetworkOptions):
     type=Number(0, 1),
     help="False-positive rate of the threshold that `aeedge score` uses.  [default: 0.01]",
 )
+@click.option("--force-dead", is_flag=True, help="Export a network whose latents are the same for every image.")
 @network_options
 @force_option
 @json_option
@@ -208,6 +212,7 @@ def _from_run(options: ExportOptions) -> ExportReport:
         data=options.data,
         data_dir=options.data_dir,
         false_positive_rate=options.false_positive_rate or FALSE_POSITIVE_RATE,
+        force_dead=options.force_dead,
         **options.common,
     )
 

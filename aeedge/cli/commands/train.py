@@ -96,7 +96,9 @@ class TrainOptions:
         }
         given = [name for name, value in starts.items() if value]
         if not given:
-            raise click.UsageError("nothing to train; name a PRESET, or use --config, --resume or --train-decoder")
+            raise click.UsageError(
+                f"nothing to train; {_proposal(self.data)}, or use --config, --resume or --train-decoder"
+            )
         if len(given) > 1:
             raise click.UsageError(f"{' and '.join(given)} cannot be combined; use one of them")
         if self.resume and self.force:
@@ -204,6 +206,16 @@ def train(**values: Any) -> None:
             say(f"to continue: aeedge train --resume -o {options.output}")
     if reason == "interrupted":  # the last checkpoint is complete; the signal may have reached another process
         click.get_current_context().exit(SIGNALLED + (stop.signal or signal.SIGINT))
+
+
+def _proposal(data: Sequence[str]) -> str:
+    """Return which preset suits the images, with the reason, for a usage error."""
+    folder = Path(data[0]) if data else None
+    if folder is None or not folder.is_dir():
+        return "name a PRESET"
+    from aeedge.training.data.proposal import propose
+
+    return propose(folder)
 
 
 def _hardware(options: TrainOptions) -> Hardware:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from aeedge.training import randomness
 from aeedge.training.data.augmentation import DRAWS, Augmentation
 from aeedge.training.data.corruption import Corruption
-from aeedge.training.data.datasets import center_crop
+from aeedge.training.data.coverage import SamplePlace
 from aeedge.training.data.mixture import ImageSet
 from aeedge_runtime.errors import ArgumentError
 
@@ -136,6 +136,7 @@ class BatchSource:
         batch_size: samples per step.
         seed: of the run.
         corruption: damage to the network's input, or None.
+        per_image: samples of an image in an epoch: 1, or for patches as many as cover it.
     """
 
     def __init__(
@@ -146,18 +147,20 @@ class BatchSource:
         seed: int,
         *,
         corruption: Corruption | None = None,
+        per_image: float = 1.0,
     ) -> None:
+        self.epoch_samples = round(per_image * len(images))
         self.images, self.augmentation, self.batch_size, self.seed = images, augmentation, batch_size, seed
         self.corruption = corruption
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps in which as many samples are seen as there are images; rarely a whole number."""
-        return len(self.images) / self.batch_size
+        """Steps of an epoch; rarely a whole number."""
+        return self.epoch_samples / self.batch_size
 
     def completes_epoch(self, step: int) -> bool:
-        """Return whether the last of `step` steps, from the start of the run, completes a pass over the images."""
-        return step * self.batch_size // len(self.images) > (step - 1) * self.batch_size // len(self.images)
+        """Return whether the last of `step` steps, from the start of the run, completes an epoch."""
+        return step * self.batch_size // self.epoch_samples > (step - 1) * self.batch_size // self.epoch_samples
 
     def indices(self, step: int, first: int, count: int) -> NDArray[np.int64]:
         """Return the image numbers of samples `first` .. `first + count - 1` of the batch of a step."""
@@ -254,17 +257,16 @@ def prepare(pixels: NDArray[np.uint8], corruption: Corruption | None, seed: int,
 def validation_batches(
     images: ImageSet,
     size: tuple[int, int],
-    places: list[int],
+    samples: Sequence[SamplePlace],
+    numbers: range,
     batch_size: int,
     corruption: Corruption | None,
     seed: int,
 ) -> Iterator[tuple[int, Prepared]]:
-    """Yield (first place, batch) of center crops of the images at `places`, always the same."""
-    edges = [*range(0, len(places), batch_size), len(places)]
-    for start, stop in pairwise(edges):
-        pixels = np.stack([center_crop(images.image(place), size) for place in places[start:stop]])
-        first = places[start]
-        yield first, prepare(pixels, corruption, seed, VALIDATION_STEP, first)
+    """Yield (first number, batch) of the samples at `numbers`, always the same."""
+    for start, stop in pairwise([*numbers[::batch_size], numbers.stop]):
+        pixels = np.stack([sample.cut(images, size) for sample in samples[start:stop]])
+        yield start, prepare(pixels, corruption, seed, VALIDATION_STEP, start)
 
 
 def sample_size(

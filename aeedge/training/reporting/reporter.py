@@ -10,6 +10,9 @@ class Reporter(Protocol):
     def start(self, step: int, max_steps: int, images: int, parameters: int) -> None:
         """Report that training begins at a step."""
 
+    def warn(self, text: str) -> None:
+        """Report what the run will suffer from."""
+
     def step(self, step: int, loss: float, images_per_second: float) -> None:
         """Report a step."""
 
@@ -25,6 +28,9 @@ class Silent:
 
     def start(self, step: int, max_steps: int, images: int, parameters: int) -> None:
         """Ignore the start."""
+
+    def warn(self, text: str) -> None:
+        """Ignore a warning."""
 
     def step(self, step: int, loss: float, images_per_second: float) -> None:
         """Ignore a step."""

@@ -38,6 +38,9 @@ HYPERPRIOR_PIXELS, HYPERPRIOR_SIDE = 3 << 20, 512
 FINITE_PIXELS = 1 << 18
 """Pixels of real images that must give finite numbers."""
 
+CONSTANT, FEWEST_POSITIONS = 1e-6, 8
+"""Range of a latent channel up to which it is constant, and the positions that have to agree on that."""
+
 LARGEST = 2.0**40
 """Latents and pixels beyond it are of a model that has diverged."""
 
@@ -169,16 +172,27 @@ def _session(graphs: Mapping[str, onnx_ir.Model], role: str) -> Session:
 
 
 @torch.no_grad()
-def check_outputs(model: Autoencoder, images: Sequence[NDArray[np.uint8]]) -> None:
-    """Refuse a model whose latents or pixels of real images are no numbers: every image would come back as noise.
+def check_outputs(model: Autoencoder, images: Sequence[NDArray[np.uint8]], *, allow_dead: bool = False) -> None:
+    """Refuse a model whose latents or pixels of real images are no numbers, or whose latents are always the same.
 
     Raises:
-        ExportError: they are not finite, or absurd.
+        ExportError: they are not finite, absurd or, unless `allow_dead`, constant: every image would come back as noise
+            or as one image.
     """
+    lows, highs, positions = [], [], 0
     for stack in stacks(crops(images, model, FINITE_PIXELS, SAMPLE_SIDE)):
         latent = model.encode(to_float(stack))
         _require_usable("latents", latent.numpy())
         _require_usable("pixels", model.decode(latent).numpy())
+        lows.append(latent.amin((0, 2, 3)))
+        highs.append(latent.amax((0, 2, 3)))
+        positions += latent[:, 0].numel()
+    spread = torch.stack(highs).amax(0) - torch.stack(lows).amin(0)
+    if positions >= FEWEST_POSITIONS and not allow_dead and bool((spread <= CONSTANT).all()):
+        raise ExportError(
+            "every latent channel is constant on the calibration images, so all images become the same: train again "
+            "with a lower learning rate or another seed, or export it all the same with --force-dead"
+        )
 
 
 def _require_usable(what: str, values: NDArray[np.floating[Any]]) -> None:

@@ -13,6 +13,7 @@ SMALL = {
     "dense-linear": {"family": "dense", "hidden": [], "activation": "none", "output": "linear", "signed": True},
     "vae": {"family": "vae", "height": 8, "width": 8, "hidden": [16], "latent": 3},
     "conv": {"family": "conv", "width": 16, "latent": 24, "hidden": 8},
+    "conv-gray": {"family": "conv", "channels": 1, "width": 16, "latent": 24, "hidden": 8},
 }
 PATCHES = (
     *({"latent": size} for size in (0, -1, 10**9)),
@@ -26,15 +27,16 @@ IMPOSSIBLE = {
     "dense": PATCHES,
     "vae": PATCHES,
     "conv": (
-        *({"channels": size} for size in (0, 1)),
+        *({"channels": size} for size in (0, 2)),
         *({"width": size} for size in (0, -1, 193)),
+        {"width": 65, "channels": 1},
         *({"latent": size, "width": 16} for size in (0, 65)),
         *({"hidden": size} for size in (0, -1)),
         *({name: size} for name in ("encoder_blocks", "decoder_blocks") for size in ([-1, 1], [1, 10**9])),
         *({"gain": gain} for gain in (0.0, -1.0, float("nan"), float("inf"))),
     ),
     "hyperprior": (
-        {"channels": 1},
+        {"channels": 2},
         *({"width": size} for size in (0, 8, 193, 500)),
         *({name: 0} for name in ("latent_channels", "hidden", "decoder_hidden", "hyper_channels")),
         *({"levels": number} for number in (-1, 0, 1)),

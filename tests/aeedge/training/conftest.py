@@ -95,6 +95,9 @@ class KillAt:
     def validated(self, *_: object) -> None:
         pass
 
+    def warn(self, *_: object) -> None:
+        pass
+
     def finish(self, *_: object) -> None:
         pass
 

@@ -1,10 +1,14 @@
+import re
+
 import pytest
 import torch
 
+from aeedge.models.conv import ConvAutoencoder
 from aeedge.training.hardware import Hardware
 from aeedge.training.loop import train
 from aeedge.training.run.logbook import read_metrics
-from aeedge.training.validation import held_out_places
+from aeedge.training.validation import DEAD, held_out_numbers
+from aeedge_runtime.errors import AeedgeError
 
 pytestmark = pytest.mark.torch
 
@@ -30,8 +34,15 @@ def test_rate_is_reported(tmp_path, base, config):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4, 7])
-def test_held_out_images_count_alike_whatever_the_number_of_processes(processes):
+def test_held_out_samples_count_alike_whatever_the_number_of_processes(processes):
     for count in range(1, 12):
-        shares = [held_out_places(rank, processes, count) for rank in range(processes)]
+        shares = [held_out_numbers(rank, processes, count) for rank in range(processes)]
         assert all(shares)
         assert len({sum(share.count(image) for share in shares) for image in range(count)}) == 1
+
+
+def test_a_network_whose_latents_are_constant_ends_the_run(tmp_path, monkeypatch, config):
+    monkeypatch.setattr(ConvAutoencoder, "encode", lambda self, image: self.encoder(image) * 0)
+    with pytest.raises(AeedgeError, match=re.escape(DEAD)):
+        train(config("conv"), tmp_path / "run", hardware=CPU)
+    assert not (tmp_path / "run" / "checkpoints" / "best.safetensors").exists()

@@ -24,13 +24,16 @@ def test_a_model_that_has_diverged_is_refused_and_nothing_is_written(source, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_untrained_constant_encoder_is_exported_with_a_warning(source, tmp_path):
+def test_an_untrained_constant_encoder_is_exported_only_by_force(source, tmp_path):
     model = copy.deepcopy(source("dense").model)
     with torch.no_grad():
         for parameter in model.encoder.parameters():
             parameter.zero_()
+    dead = dataclasses.replace(source("dense"), model=model)
+    with pytest.raises(ExportError, match="every latent channel is constant"):
+        export_source(dead, tmp_path / "bundle")
     with pytest.warns(AeedgeWarning, match="every latent channel is constant"):
-        report = export_source(dataclasses.replace(source("dense"), model=model), tmp_path / "bundle")
+        report = export_source(dataclasses.replace(dead, allow_dead=True), tmp_path / "bundle")
     assert report.facts["dead_channels"] == 6
     codec = Codec.load(Bundle.load(report.path))
     assert codec.decompress(codec.compress(source("dense").held_out[0])).shape == (8, 8, 1)
