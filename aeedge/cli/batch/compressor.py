@@ -132,10 +132,11 @@ class Compressor:
         )
 
     def _frames(self, data: bytes) -> Iterator[Picture]:
-        return load_pictures(data, self._channels, max_pixels=self._pixel_limit)
+        return load_pictures(data, self._channels, max_pixels=self._pixel_limit, value_range=self.options.value_range)
 
     def _load(self, data: bytes) -> Picture:
-        return report_notes(load_picture(data, self._channels, max_pixels=self._pixel_limit))
+        picture = load_picture(data, self._channels, max_pixels=self._pixel_limit, value_range=self.options.value_range)
+        return report_notes(picture)
 
     @property
     def _channels(self) -> int:

@@ -8,7 +8,7 @@ import click
 
 from aeedge.cli.batch.jobs import report, run_batch
 from aeedge.cli.batch.outputs import OutputGuard, compressed_name, plan
-from aeedge.cli.options.parameters import QUALITY, Number, Whole
+from aeedge.cli.options.parameters import QUALITY, VALUE_RANGE, Number, Whole
 from aeedge.cli.options.shared import CompressOptions, codec_options
 from aeedge.sources import find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
@@ -49,6 +49,13 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 @click.option("--verify", is_flag=True, help="Decode each stream and read the file back before reporting success.")
 @click.option("--all-frames", is_flag=True, help="Keep every frame of an animation or multi-page file.")
 @click.option("--no-stored-tiles", is_flag=True, help="Do not store any tiles losslessly, even text or drawings.")
+@click.option(
+    "--range",
+    "value_range",
+    metavar="LOW:HIGH",
+    type=VALUE_RANGE,
+    help="Numbers that become black and white, for float and 32-bit gray images.",
+)
 @click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
 @codec_options
 def compress(**values: Any) -> int:

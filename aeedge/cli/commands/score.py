@@ -5,22 +5,24 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aeedge.cli.batch.outputs import Job, distinct
-from aeedge.cli.console import note, print_json, say
+from aeedge.cli.console import note, print_json, say, warn
 from aeedge.cli.options.parameters import PATH, Number
 from aeedge.cli.options.selection import Selection, SelectionOptions, data_options
 from aeedge.cli.options.shared import device_option, force_option, json_option, threads_option
 from aeedge.cli.outlet import Outlet
+from aeedge.cli.scoring import Scoring, map_path
 from aeedge.figures import count, printable
 from aeedge.sources import STDIN
 
 if TYPE_CHECKING:
-    from aeedge.applications.anomaly import Scored
+    from aeedge.applications.images import NamedImage
+    from aeedge.applications.reference import Reference
     from aeedge_runtime.bundle.manifest import AnomalyFacts
 
 
@@ -33,12 +35,18 @@ class ScoreOptions(SelectionOptions):
         threshold: score from which an image is anomalous; None for the one in the bundle.
         heat_maps: folder for images of the differences.
         normal: class to compare with all others.
+        reference: files or folders of good images to compare with.
+        false_positive_rate: of the threshold that they give.
+        masks: folder of masks.
     """
 
     output: Path | None
     threshold: float | None
     heat_maps: Path | None
     normal: str | None
+    reference: tuple[str, ...]
+    false_positive_rate: float | None
+    masks: Path | None
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other.
@@ -51,6 +59,9 @@ class ScoreOptions(SelectionOptions):
             raise click.UsageError("--json cannot be combined with -o, which writes CSV")
         if self.output == Path(STDIN):
             raise click.UsageError("-o needs the name of a file; without -o, scores go to stdout")
+        for flag, value in (("--false-positive-rate", self.false_positive_rate), ("--masks", self.masks)):
+            if value is not None and not self.reference:
+                raise click.UsageError(f"{flag} needs good images, named with --reference")
 
 
 @click.command()
@@ -61,6 +72,24 @@ class ScoreOptions(SelectionOptions):
 @click.option(
     "--threshold", metavar="T", type=Number(or_equal=True), help="Threshold to use.  [default: the one set at export]"
 )
+@click.option(
+    "--reference",
+    metavar="FOLDER",
+    multiple=True,
+    help="Good images, 40 or more: score each image by its most unusual place among these; repeatable.",
+)
+@click.option(
+    "--false-positive-rate",
+    metavar="RATE",
+    type=Number(0, 1),
+    help="With --reference: share of good images that may exceed the threshold.  [default: 0.01]",
+)
+@click.option(
+    "--masks",
+    metavar="DIR",
+    type=PATH,
+    help="With --reference: masks of the defects, to measure how well pixels match.",
+)
 @click.option("--heat-maps", metavar="DIR", type=PATH, help="Write an image of the differences for each input.")
 @click.option("--normal", metavar="CLASS", help="Report how well scores separate CLASS from the others (AUROC).")
 @device_option
@@ -70,29 +99,24 @@ class ScoreOptions(SelectionOptions):
 def score(**values: Any) -> int:
     """Score how poorly the model in BUNDLE reproduces each image: the higher, the more unusual.
 
-    The score is the mean squared error, with samples in 0..1. Prints CSV: name, class, score, and whether the score
-    exceeds the threshold.
+    The score is the mean squared error, with samples in 0..1; with --reference, the largest deviation of any place from
+    good images. Prints CSV: name, class, score, and whether the score exceeds the threshold.
     """
     options = ScoreOptions(**values)
     selection = Selection(options)
     outlet = _checked_outlet(options, selection)
 
-    from aeedge.applications.anomaly import score_images
     from aeedge_runtime import Codec
 
     codec = Codec.load(options.bundle, device=options.device, threads=options.threads)
     for half in ("encoder", "decoder"):
         codec.bundle.require(half, "score")
-    facts = codec.bundle.manifest.anomaly if options.threshold is None else None
-    threshold = facts.threshold if facts else options.threshold
-    rows = []
-    for scored in score_images(codec, selection.images(codec.bundle.manifest.image.channels)):
-        rows.append(_row(scored, threshold))
-        if options.heat_maps:
-            _write_map(outlet, options.heat_maps, scored)
+    work = Scoring.of(codec, options, outlet)
+    threshold, facts = work.threshold, work.facts
+    rows = [_row(image, value, threshold) for image, value in work.run(selection)]
     if not rows and selection.failures and not options.as_json:
         return selection.exit_code  # none could be read, and each was reported
-    summary = _summary(rows, threshold, facts, options.normal)
+    summary = _summary(rows, threshold, facts, options.normal) | work.pixels()
     if options.as_json:
         print_json({"command": "score", "summary": summary, "results": rows, "failures": selection.failures})
     else:
@@ -106,32 +130,19 @@ def _checked_outlet(options: ScoreOptions, selection: Selection) -> Outlet:
     if options.output:
         outlet.check(options.output)
     if folder := options.heat_maps:
-        jobs = distinct([Job(source, _map_path(folder, source.relative)) for source in selection.sources])
+        jobs = distinct([Job(source, map_path(folder, source.relative)) for source in selection.sources])
         for path in (job.output for job in jobs if job.output):
             outlet.check(path)
     return outlet
 
 
-def _row(scored: Scored, threshold: float | None) -> dict[str, Any]:
-    anomalous = None if threshold is None else scored.score > threshold
-    return {"name": scored.image.name, "label": scored.image.label, "score": scored.score, "anomalous": anomalous}
-
-
-def _write_map(outlet: Outlet, folder: Path, scored: Scored) -> None:
-    from aeedge.applications.anomaly import heat_map
-    from aeedge_runtime import Picture
-    from aeedge_runtime.images.save import picture_bytes
-
-    data, _ = picture_bytes(Picture(heat_map(scored.image.pixels, scored.restored)), ".png")
-    outlet.write(_map_path(folder, PurePosixPath(scored.image.name)), data)
-
-
-def _map_path(folder: Path, name: PurePath) -> Path:
-    return folder / name.with_name(f"{name.name}.png")
+def _row(image: NamedImage, value: float, threshold: float | None) -> dict[str, Any]:
+    anomalous = None if threshold is None else value > threshold
+    return {"name": image.name, "label": image.label, "score": value, "anomalous": anomalous}
 
 
 def _summary(
-    rows: list[dict[str, Any]], threshold: float | None, facts: AnomalyFacts | None, normal: str | None
+    rows: list[dict[str, Any]], threshold: float | None, facts: AnomalyFacts | Reference | None, normal: str | None
 ) -> dict[str, Any]:
     summary: dict[str, Any] = {"images": len(rows), "threshold": threshold}
     if threshold is not None:
@@ -140,7 +151,16 @@ def _summary(
         summary |= {"false_positive_rate": facts.false_positive_rate, "calibrated_on": facts.images}
     if normal is not None:
         summary |= {"normal": normal, "auroc": _auroc(rows, normal)}
+        if threshold is not None:
+            summary |= _false_positives([row for row in rows if row["label"] == normal])
     return summary
+
+
+def _false_positives(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    from aeedge.applications.detection import rate_interval
+
+    hits = sum(row["anomalous"] for row in rows)
+    return {"normal_images": len(rows), "false_positives": hits, "rate_bounds": rate_interval(hits, len(rows))}
 
 
 def _auroc(rows: list[dict[str, Any]], normal: str) -> float:
@@ -174,6 +194,15 @@ def _print(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path | N
         note(f"{anomalous} above the threshold of {summary['threshold']:.4g}, {source}")
     if "auroc" in summary:
         note(f"class {summary['normal']} against the others: AUROC {summary['auroc']:.4f}")
+    if "rate_bounds" in summary:
+        low, high = summary["rate_bounds"]
+        found = f"{summary['false_positives']} of {count(summary['normal_images'], 'image')}"
+        note(f"class {summary['normal']} above the threshold: {found}, a rate of {low:.1%} to {high:.1%} (95 %)")
+        if high > 0.5:
+            warn("the threshold does not separate this class: half of it may be above")
+    if "pixel_auroc" in summary:
+        pixels = f"pixel AUROC {summary['pixel_auroc']:.4f}, best F1 {summary['best_f1']:.4f}"
+        note(f"{count(summary['masks'], 'mask')}: {pixels} at {summary['best_f1_threshold']:.4g}")
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

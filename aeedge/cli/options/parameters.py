@@ -132,6 +132,14 @@ def decibels(text: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def value_range(text: str) -> tuple[float, float]:
+    """Parse the numbers of black and white, LOW:HIGH."""
+    low, _, high = text.partition(":")
+    if not -math.inf < float(low) < float(high) < math.inf:
+        raise ValueError(text)
+    return float(low), float(high)
+
+
 def qualities(text: str) -> tuple[int, ...]:
     """Parse at least two qualities separated by commas; return them in ascending order, each once."""
     found = sorted({int(word) for word in text.split(",")})
@@ -146,4 +154,5 @@ COUNTS = Parsed(listed(positive), "N,... with each N at least 1")
 SIZES = Parsed(listed(width_and_height), "WxH,...")
 PERCENT = Parsed(percent, "0% or more, such as 10%")
 PSNR_RANGE = Parsed(decibels, "LOW:HIGH in dB, such as 28.5:36")
+VALUE_RANGE = Parsed(value_range, "LOW:HIGH, such as 0:4095")
 QUALITIES = Parsed(qualities, "at least two qualities in 1..100, such as 10,30,50,70")

@@ -65,6 +65,7 @@ class CompressOptions(BatchOptions):
         all_frames: keep every frame of an animation or multi-page file.
         no_stored_tiles: store no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
+        value_range: black and white of float and 32-bit gray, or None.
     """
 
     images: tuple[str, ...]
@@ -79,6 +80,7 @@ class CompressOptions(BatchOptions):
     all_frames: bool
     no_stored_tiles: bool
     no_metadata: bool
+    value_range: tuple[float, float] | None
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other.

@@ -56,7 +56,13 @@ ArrayLike: TypeAlias = "SupportsArray | SupportsDlpack"
 Source: TypeAlias = "BinarySource | Image | NDArray[Any] | ArrayLike | Picture"
 
 
-def load_picture(source: Source, channels: int | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_picture(
+    source: Source,
+    channels: int | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
+) -> Picture:
     """Load one image.
 
     Args:
@@ -64,9 +70,11 @@ def load_picture(source: Source, channels: int | None = None, *, max_pixels: int
             last of 2 or 4 channels is alpha), also of another library.
         channels: 1 or 3, what the model takes; None for those of the image.
         max_pixels: most pixels; checked before any pixel is decoded.
+        value_range: what becomes black and white, for files of float or 32-bit gray.
 
     Raises:
-        ImageError: damaged, cut short, not an image, or of an unsupported kind.
+        ImageError: damaged, cut short, not an image, or of an unsupported kind; float or 32-bit gray of no stated range
+            beyond 0..1 and 16 bits.
         LimitError: too many pixels.
         ArgumentError: another type, dtype or shape.
     """
@@ -77,11 +85,11 @@ def load_picture(source: Source, channels: int | None = None, *, max_pixels: int
     if isinstance(source, np.ndarray):
         picture = _from_array(source, max_pixels)
     elif _is_pil(source):
-        picture = _from_opened(source, "PIL image", max_pixels)
+        picture = _from_opened(source, "PIL image", max_pixels, value_range=value_range)
     elif is_binary(source):
         with _opened(source) as (image, file, name):
             check_scans(image, file, name)
-            picture = _from_opened(image, name, max_pixels)
+            picture = _from_opened(image, name, max_pixels, value_range=value_range)
             if getattr(image, "is_animated", False):
                 note = "the first of several frames was taken"
                 picture = replace(picture, notes=(*picture.notes, note))
@@ -118,6 +126,7 @@ def load_pictures(
     channels: int | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
 ) -> Iterator[Picture]:
     """Load every frame of an animation, or every page of a TIFF file, one after the other.
 
@@ -125,6 +134,7 @@ def load_pictures(
         source: path, bytes of a file, or an open file.
         channels: as for `load_picture`.
         max_pixels: most pixels of all frames together; checked before the first is decoded.
+        value_range: as for `load_picture`.
 
     Raises:
         ImageError, LimitError: as `load_picture`, also in the middle of the frames.
@@ -144,7 +154,7 @@ def load_pictures(
             if count > 1:  # not every file tells the sizes of all frames in advance
                 _check_frames(before + image.width * image.height, number + 1, max_pixels, name)
             directory = found.directories[number] if found.directories else None
-            picture = _from_opened(image, name, max_pixels, directory)
+            picture = _from_opened(image, name, max_pixels, directory, value_range)
             before += picture.pixels[..., 0].size
             yield match_channels(picture, channels)
 
@@ -221,14 +231,20 @@ def _open(file: BinaryIO, name: str) -> Image:
     raise UnidentifiedImageError
 
 
-def _from_opened(image: Image, name: str, max_pixels: int, directory: int | None = None) -> Picture:
+def _from_opened(
+    image: Image,
+    name: str,
+    max_pixels: int,
+    directory: int | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> Picture:
     from .metadata import tiff_tags
     from .modes import read_plain
 
     check_size(*image.size, max_pixels, name)
     check_tiles(tiff_tags(image), max_pixels, name)
     try:
-        planes, icc, exif, notes = read_plain(image, directory)
+        planes, icc, exif, notes = read_plain(image, directory, value_range)
     except (ImageError, LimitError, MemoryError):
         raise
     except Exception as error:  # as in _opened

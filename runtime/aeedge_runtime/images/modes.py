@@ -34,19 +34,21 @@ _COLOR_SPACES = {b"GRAY": ("L", "LA"), b"RGB ": ("RGB", "RGBA")}
 
 
 def read_plain(
-    image: Image.Image, directory: int | None = None
+    image: Image.Image, directory: int | None = None, value_range: tuple[float, float] | None = None
 ) -> tuple[NDArray[np.uint8], bytes | None, bytes | None, tuple[str, ...]]:
     """Decode an opened image.
 
     Args:
         image: positioned at a frame or page.
         directory: offset of that page's directory in a TIFF file, if known.
+        value_range: what becomes black and white, of 32-bit and float gray.
 
     Returns:
         Planes, uint8 [H, W, 1 | 2 | 3 | 4]; ICC profile or None; EXIF with orientation 1, or None; notes.
 
     Raises:
-        ImageError: a kind of image that is not supported. Pillow's own errors pass through.
+        ImageError: a kind of image that is not supported, or 32-bit samples of no stated range. Pillow's own errors
+            pass through.
     """
     deep = _deep_samples(image)
     notes: list[str] = []
@@ -59,7 +61,7 @@ def read_plain(
     if step > 1 and isinstance(level := image.info.get("transparency"), int):
         image = image.copy()  # the original is the caller's
         image.info["transparency"] = level * step
-    plain, icc = _convert(image, icc, deep, notes)
+    plain, icc = _convert(image, icc, deep, value_range, notes)
     if deep:
         notes.append("16-bit samples were reduced to 8 bits")
     if turn in TURNS:
@@ -105,18 +107,24 @@ def _gray_step(image: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(str(raw_modes[0]), 1) if raw_modes else 1
 
 
-def _convert(image: Image.Image, icc: bytes | None, deep: bool, notes: list[str]) -> tuple[Image.Image, bytes | None]:
+def _convert(
+    image: Image.Image, icc: bytes | None, deep: bool, value_range: tuple[float, float] | None, notes: list[str]
+) -> tuple[Image.Image, bytes | None]:
     mode = image.mode
     deep_gray = mode.startswith(("I", "F"))
     keyed = "transparency" in image.info
-    if keyed and (deep or deep_gray):  # a color of 16 bits cannot be matched in 8-bit samples
+    clear = image.info.get("transparency") if mode.startswith("I;16") else None
+    if keyed and (deep or deep_gray) and not isinstance(clear, int):  # Pillow has reduced the samples to 8 bits
         notes.append("the transparent color was dropped")
         keyed = False
     if mode in ("CMYK", "LAB") and (converted := _through_profile(image, icc)) is not None:
         notes.append(f"{mode} was converted to sRGB through its ICC profile")
         return converted, None
     if deep_gray:
-        plain = Image.fromarray(_deep_gray(image, notes))
+        plain = Image.fromarray(_deep_gray(image, value_range, notes))
+        if isinstance(clear, int):
+            notes.append("the transparent level was expanded to alpha")
+            plain.putalpha(Image.fromarray(np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8)))
     elif mode == "P" or (mode in ("1", "L", "RGB") and keyed):
         plain = _expand(image, notes)
     elif mode in _PLAIN:
@@ -144,7 +152,7 @@ def _expand(image: Image.Image, notes: list[str]) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_gray(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+def _deep_gray(image: Image.Image, value_range: tuple[float, float] | None, notes: list[str]) -> NDArray[np.uint8]:
     """Return 8-bit gray of deeper gray, with the TIFF tags that Pillow ignores."""
     values, mode, tags = np.asarray(image), image.mode, tiff_tags(image)
     bits = tags.get(_BITS, (0,))[0]
@@ -152,33 +160,43 @@ def _deep_gray(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
         values = values.view(np.uint32)
     if mode == "I" and image.format == "PPM":
         mode = "I;16"  # to which Pillow scales it
-    gray = _scaled(values, mode, notes, 4095 if bits == 12 else 65535)
+    gray = _scaled(values, mode, value_range, notes, 4095 if bits == 12 else 65535)
     return 255 - gray if tags.get(_PHOTOMETRIC) == 0 else gray
 
 
-def _scaled(values: NDArray[Any], mode: str, notes: list[str], full: int = 65535) -> NDArray[np.uint8]:
-    """Scale 16-bit, 32-bit or float gray to 8 bits; nothing is clipped.
+def _scaled(
+    values: NDArray[Any], mode: str, value_range: tuple[float, float] | None, notes: list[str], full: int = 65535
+) -> NDArray[np.uint8]:
+    """Scale 16-bit, 32-bit or float gray to 8 bits.
 
     Raises:
-        ImageError: NaN or infinity.
+        ImageError: NaN or infinity, or samples of 32 bits outside of what is usual whose range nobody states: scaled by
+            their own extremes, two files would not be comparable.
     """
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):  # NaN is both minimum and maximum
         raise ImageError("gray values hold NaN or infinity")
-    if mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
+    if value_range is not None and not mode.startswith("I;16"):
+        clipped = ", and clipped" if low < value_range[0] or high > value_range[1] else ""
+        low, high = value_range
+        text = f"{'float' if mode == 'F' else '32-bit'} gray was scaled from {low:g}..{high:g} to 0..255{clipped}"
+    elif mode.startswith("I;16") or (mode == "I" and low >= 0 and 255 < high <= 65535):
         low, high, text = 0.0, float(full), f"{full.bit_length()}-bit gray was scaled to 8 bits"
     elif mode == "I" and low >= 0 and high <= 255:
         low, high, text = 0.0, 255.0, "32-bit gray within 0..255 was taken as 8-bit"
     elif mode == "F" and low >= 0 and high <= 1:
         low, high, text = 0.0, 1.0, "float gray within 0..1 was scaled to 8 bits"
     else:
-        text = f"32-bit gray was scaled from {low:g}..{high:g} to 0..255"
+        raise ImageError(
+            f"{'float' if mode == 'F' else '32-bit'} gray from {low:g} to {high:g}, expected samples in 0..1 or up to "
+            "65535; state what is black and white with --range LOW:HIGH (value_range=(LOW, HIGH))"
+        )
     notes.append(text)
     gray = np.empty(values.shape, np.uint8)
     rows = max(SLAB_PIXELS // values.shape[1], 1)
     for first in range(0, len(values), rows):
         slab = values[first : first + rows].astype(np.float64)
-        gray[first : first + rows] = np.rint((slab - low) * (255.0 / ((high - low) or 1.0)))
+        gray[first : first + rows] = np.clip(np.rint((slab - low) * (255.0 / ((high - low) or 1.0))), 0, 255)
     return gray
 
 

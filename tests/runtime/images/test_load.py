@@ -130,18 +130,33 @@ def test_sixteen_bit_gray_is_scaled() -> None:
 @pytest.mark.parametrize(
     ("values", "wanted", "note"),
     [
-        (np.array([[-500, 1500]], np.int32), [[0, 255]], "scaled from -500..1500"),
         (np.array([[0, 65535]], np.int32), [[0, 255]], "16-bit"),
         (np.array([[3, 200]], np.int32), [[3, 200]], "taken as 8-bit"),
         (np.array([[0.0, 0.5, 1.0]], np.float32), [[0, 128, 255]], "float gray within 0..1"),
-        (np.array([[-2.0, 6.0]], np.float32), [[0, 255]], "scaled from -2..6"),
-        (np.array([[7e9, 7e9]], np.float32), [[0, 0]], "scaled from 7e"),
     ],
 )
 def test_deep_gray_is_scaled_not_clipped(values: Any, wanted: list[list[int]], note: str) -> None:
     found = load_picture(encoded(Image.fromarray(values), "TIFF"))
     assert found.pixels[..., 0].tolist() == wanted
     assert note in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([[-500, 1500]], np.int32), ([[-2.0, 6.0]], np.float32), ([[7e9, 7e9]], np.float32)],
+)
+def test_gray_of_no_stated_range_is_refused_and_read_within_one(values: Any, kind: type) -> None:
+    data = encoded(Image.fromarray(np.array(values, kind)), "TIFF")
+    with pytest.raises(ImageError, match="--range LOW:HIGH"):
+        load_picture(data)
+    low, high = values[0][0] - 1.0, values[0][1] + 1.0
+    found = load_picture(data, value_range=(low, high))
+    wanted = [round((value - low) * 255 / (high - low)) for value in values[0]]
+    assert found.pixels[..., 0].tolist() == [wanted]
+    assert f"scaled from {low:g}..{high:g}" in found.notes[0]
+    clipped = load_picture(data, value_range=(low - 9, values[0][0] - 0.5))
+    assert clipped.pixels.max() == 255
+    assert "clipped" in clipped.notes[0]
 
 
 def test_gray_that_is_not_finite() -> None:
@@ -174,6 +189,13 @@ def test_a_transparent_color_of_sixteen_bits_is_dropped_by_name() -> None:
         found = load_picture(png(2, 1, 16, 2, rows, chunk(b"tRNS", np.array(key, ">u2").tobytes())))
         assert (found.pixels.tolist(), found.alpha) == ([[[0, 128, 255], [0, 0, 0]]], None)
         assert found.notes == ("the transparent color was dropped", "16-bit samples were reduced to 8 bits")
+
+
+def test_a_transparent_level_of_sixteen_bits_becomes_alpha_where_it_matches_exactly() -> None:
+    row = b"\0" + np.array([4112, 4113, 65535], ">u2").tobytes()
+    found = load_picture(png(3, 1, 16, 0, row, chunk(b"tRNS", struct.pack(">H", 4112))))
+    assert found.alpha is not None
+    assert (found.pixels[..., 0].tolist(), found.alpha.tolist()) == ([[16, 16, 255]], [[0, 255, 255]])
 
 
 def test_transparent_colors_become_alpha() -> None:
@@ -282,9 +304,11 @@ def test_deep_gray_of_tiff_files_is_scaled_by_what_their_tags_say() -> None:
     floats = np.array([0.0, 0.2, 1.0], "<f4")
     assert load_picture(tiff_of_gray(floats, 32, kind=3, white_is_zero=True)).pixels.ravel().tolist() == [255, 204, 0]
     wide = np.array([2**32 - 1, 2**31, 0], "<u4")
-    assert load_picture(tiff_of_gray(wide, 32)).pixels.ravel().tolist() == [255, 128, 0]
+    found = load_picture(tiff_of_gray(wide, 32), value_range=(0, 2**32 - 1))
+    assert found.pixels.ravel().tolist() == [255, 128, 0]
     signed = np.array([-100, 0, 155], "<i4")
-    assert load_picture(tiff_of_gray(signed, 32, kind=2)).pixels.ravel().tolist() == [0, 100, 255]
+    found = load_picture(tiff_of_gray(signed, 32, kind=2), value_range=(-100, 155))
+    assert found.pixels.ravel().tolist() == [0, 100, 255]
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

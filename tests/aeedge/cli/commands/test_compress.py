@@ -436,3 +436,12 @@ def test_a_bound_and_a_rate_cannot_be_combined(aeedge, conv, tmp_path):
         done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--max-error", 6, *other)
         assert done.code == 2
         assert "cannot be combined" in done.stderr
+
+
+def test_float_gray_needs_its_range(aeedge, conv, tmp_path):
+    values = np.linspace(-40, 120, 32 * 48, dtype=np.float32).reshape(32, 48)
+    Image.fromarray(values).save(tmp_path / "heat.tif")
+    refused = aeedge("compress", tmp_path / "heat.tif", "-m", conv)
+    assert (refused.code, "--range" in refused.errors[0]) == (3, True)
+    assert aeedge("compress", tmp_path / "heat.tif", "-m", conv, "--range", "-40:120").code == 0
+    assert aeedge("compress", tmp_path / "heat.tif", "-m", conv, "--range", "9:3").code == 2

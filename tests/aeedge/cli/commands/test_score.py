@@ -51,7 +51,7 @@ def test_score_to_a_file_with_heat_maps(aeedge, gray, calibrated, tmp_path):
     words = ("score", calibrated, "--data", tmp_path / "in", "-o", tmp_path / "s.csv", "--heat-maps", tmp_path / "m")
     assert aeedge(*words).code == 0
     assert rows_of((tmp_path / "s.csv").read_text())[0]["name"] == "good/a.png"
-    with Image.open(tmp_path / "m" / "good" / "a.png.png") as heat:
+    with Image.open(tmp_path / "m" / "good" / "a.png") as heat:
         assert (heat.size, heat.mode) == ((24, 16), "RGB")
     assert aeedge(*words).code == 1
     assert aeedge(*words, "--force").code == 0
@@ -63,11 +63,11 @@ def test_heat_maps_of_one_name_are_refused_before_the_work(aeedge, gray, calibra
     assert (done.code, done.text) == (2, "")
     assert "would both be written to" in done.errors[0]
     (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "x.png.png").write_bytes(b"kept")
+    (tmp_path / "m" / "x.png").write_bytes(b"kept")
     done = aeedge("score", calibrated, images[0], "--heat-maps", tmp_path / "m")
     assert (done.code, done.text) == (1, "")
     assert aeedge("score", calibrated, "-", "--heat-maps", tmp_path / "m", stdin=images[0].read_bytes()).code == 0
-    assert sorted(place.name for place in (tmp_path / "m").iterdir()) == ["stdin.png", "x.png.png"]
+    assert sorted(place.name for place in (tmp_path / "m").iterdir()) == ["stdin.png", "x.png"]
 
 
 def test_score_of_files_that_are_no_images(aeedge, calibrated, tmp_path):
@@ -108,3 +108,31 @@ def test_score_names_what_could_not_be_read_in_json_too(aeedge, gray, calibrated
     (failure,) = done.json["failures"]
     assert (done.code, failure["input"], failure["exit_code"]) == (1, str(tmp_path / "missing.png"), 3)
     assert "cannot be read" in failure["error"]
+
+
+def test_good_images_as_reference_with_masks(aeedge, gray, dense, tmp_path):
+    for number in range(44):
+        gray(f"good/{number}.png", noise=1)
+    with Image.open(gray("odd/a.png", noise=1)) as image:
+        defect = image.copy()
+    defect.paste(255, (8, 8, 12, 12))
+    defect.save(tmp_path / "in" / "odd" / "a.png")
+    mask = Image.new("L", defect.size)
+    mask.paste(255, (8, 8, 12, 12))
+    (tmp_path / "masks" / "odd").mkdir(parents=True)
+    mask.save(tmp_path / "masks" / "odd" / "a_mask.png")
+    words = ("score", dense, tmp_path / "in", "--reference", tmp_path / "in" / "good", "--normal", "good")
+    done = aeedge(*words, "--masks", tmp_path / "masks", "--heat-maps", tmp_path / "maps", "--json")
+    assert done.code == 0, done.stderr
+    summary = done.json["summary"]
+    assert (summary["auroc"], summary["masks"], summary["calibrated_on"]) == (1.0, 1, 22)
+    assert summary["pixel_auroc"] > 0.9
+    assert done.json["results"][-1]["anomalous"]
+    assert (tmp_path / "maps" / "odd" / "a.png").is_file()
+
+
+def test_options_of_the_reference_need_one(aeedge, gray, dense, tmp_path):
+    image = gray("a.png")
+    for words in (("--masks", tmp_path), ("--false-positive-rate", 0.1)):
+        assert aeedge("score", dense, image, *words).code == 2
+    assert aeedge("score", dense, image, "--reference", image).code == 2
