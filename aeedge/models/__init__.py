@@ -6,6 +6,7 @@ from typing import Any, cast
 from aeedge.configuration import build, nearest
 from aeedge.models.base import Autoencoder, count_parameters, macs_per_pixel
 from aeedge.models.conv import ConvAutoencoder, ConvConfig
+from aeedge.models.custom import CustomConfig, OwnNetwork, build_custom
 from aeedge.models.dense import DenseAutoencoder, DenseConfig
 from aeedge.models.hyperprior import HyperpriorAutoencoder, HyperpriorConfig
 from aeedge.models.vae import VaeAutoencoder, VaeConfig
@@ -16,10 +17,12 @@ __all__ = [
     "Autoencoder",
     "ConvAutoencoder",
     "ConvConfig",
+    "CustomConfig",
     "DenseAutoencoder",
     "DenseConfig",
     "HyperpriorAutoencoder",
     "HyperpriorConfig",
+    "OwnNetwork",
     "VaeAutoencoder",
     "VaeConfig",
     "build_model",
@@ -36,6 +39,9 @@ FAMILIES: dict[str, tuple[type[Any], type[Any]]] = {
 }
 """Family -> config class and model class."""
 
+CONFIGS = {family: config for family, (config, _) in FAMILIES.items()} | {"custom": CustomConfig}
+"""Value of `model.family` in a run -> config class."""
+
 
 def model_config(values: Mapping[str, Any]) -> Any:
     """Return the config dataclass of plain values, chosen by their key "family".
@@ -44,21 +50,30 @@ def model_config(values: Mapping[str, Any]) -> Any:
         ArgumentError: an unknown family or key, a value of the wrong type or an impossible size.
     """
     family = str(values.get("family", ""))
-    if family not in FAMILIES:
+    if family not in CONFIGS:
         raise ArgumentError(f'model.family: found "{family}"{nearest(family, FAMILIES)}')
-    return build(FAMILIES[family][0], values, "model")
+    return build(CONFIGS[family], values, "model")
 
 
-def build_model(config: Any) -> Autoencoder:
+def build_model(config: Any, network: OwnNetwork | None = None) -> Autoencoder:
     """Return a freshly initialized model of a config dataclass or of its plain values.
 
     Initialization draws from torch's global generator.
 
+    Args:
+        config: of any family.
+        network: the user's network, for the family "custom" and no other.
+
     Raises:
-        ArgumentError: the config is not one of a known family, or its layers do not fit into memory.
+        ArgumentError: the config is not one of a known family, its layers do not fit into memory, or it is of a network
+            that is not named.
     """
     if isinstance(config, Mapping):
         config = model_config(config)
+    if isinstance(config, CustomConfig):
+        return build_custom(config, network)
+    if network is not None:
+        raise ArgumentError(f"the run is of the family {config.family}, not of a network of your own; leave it out")
     try:
         model = FAMILIES[config.family][1](config)
     except RuntimeError as error:  # torch raises no MemoryError

@@ -1,6 +1,7 @@
 """The interface that every autoencoder of this package has, whatever its family."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -82,6 +83,10 @@ class Autoencoder(nn.Module, ABC):
     def exact_prior(self) -> ExactPrior | None:
         """The prior that predicts the tables of the latent's symbols from side information, if there is one."""
         return None
+
+    def decoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights that only the decoder uses: they may change and streams stay valid."""
+        yield from self.decoder.parameters()
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:

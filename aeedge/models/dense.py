@@ -68,6 +68,11 @@ class DenseConfig(Configuration):
     output: Literal["sigmoid", "linear"] = "sigmoid"
     signed: bool = False
 
+    @property
+    def patch(self) -> tuple[int, int]:
+        """Rows and columns of a patch, in pixels."""
+        return self.height, self.width
+
     def __post_init__(self) -> None:
         """Check the sizes.
 
@@ -93,7 +98,7 @@ class PatchAutoencoder(Autoencoder):
     @property
     def stride(self) -> tuple[int, int]:
         """Rows and columns of a patch, in pixels."""
-        return self.config.height, self.config.width
+        return self.config.patch
 
     @property
     def latent_channels(self) -> int:

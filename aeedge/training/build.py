@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aeedge.models import HyperpriorAutoencoder, build_model
+from aeedge.models import Autoencoder, HyperpriorAutoencoder, OwnNetwork, build_model
 from aeedge.models.exact_prior import HYPER_STRIDE
 from aeedge.training import randomness
 from aeedge.training.config import RunConfig
@@ -51,19 +51,23 @@ def build_module(config: RunConfig, model: Any, max_steps: int, tables: bytes | 
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
     if training.trainable == "decoder":
-        for name, parameter in module.named_parameters():
-            parameter.requires_grad_(name.startswith("model.decoder."))
+        trained = {id(parameter) for parameter in model.decoder_parameters()}
+        for parameter in module.parameters():
+            parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)
     return module
 
 
-def initial_model(config: RunConfig, weights: Mapping[str, Tensor] | None) -> Any:
+def initial_model(
+    config: RunConfig, weights: Mapping[str, Tensor] | None, network: OwnNetwork | None = None
+) -> Autoencoder:
     """Return the model of a config with the given weights, or with weights drawn from the seed.
 
     Raises:
+        ArgumentError: see `build_model`.
         InputError: the weights do not fit.
     """
     with _seeded(config.training.seed, "weights"):
-        model = build_model(config.model)
+        model = build_model(config.model, network)
     if weights is not None:
         load_weights(model, weights, Path("initial weights"))
     return model

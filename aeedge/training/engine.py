@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from aeedge.models import count_parameters
+from aeedge.models import OwnNetwork, count_parameters
 from aeedge.training.advice import advice
 from aeedge.training.build import batch_places, build_module, initial_model, open_data
 from aeedge.training.config import RunConfig
@@ -45,6 +45,7 @@ class Engine:
         tables: of the streams that a decoder trained alone must decode, or None.
         reporter: called when something happens.
         compiled: whether torch.compile fuses the objective.
+        network: the user's own network, for a run of one.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class Engine:
         reporter: Reporter,
         *,
         compiled: bool = False,
+        network: OwnNetwork | None = None,
     ) -> None:
         training = config.training
         self.fabric, self.config, self.out, self.reporter = fabric, config, out, reporter
-        model = initial_model(config, weights)
+        model = initial_model(config, weights, network)
         self.source, self.validator = open_data(config, model, fabric)
         self.max_steps = training.max_steps or math.ceil(training.epochs * self.source.steps_per_epoch)
         self.module = build_module(config, model, self.max_steps, tables)
@@ -72,7 +74,13 @@ class Engine:
         self.wrapped, self.stepper = fabric.setup(self.module, self.optimizer)
         self.average = Average(self.module.model, training.ema_decay) if training.ema_decay else None
         self.state = RunState(
-            out, model, self.module.objective, self.optimizer, self.average, writes=fabric.is_global_zero
+            out,
+            model,
+            self.module.objective,
+            self.optimizer,
+            self.average,
+            writes=fabric.is_global_zero,
+            witnessed=network is not None,
         )
         self.counters = Counters(images=traits(self.source.images, self.validator.images))
         self.places = batch_places(training.batch_size, training.accumulate, fabric)

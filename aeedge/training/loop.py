@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from aeedge.configuration import flat, nearest
+from aeedge.models import OwnNetwork
 from aeedge.training.config import RunConfig
 from aeedge.training.data.corruption import Corruption
 from aeedge.training.engine import Engine
@@ -26,6 +27,7 @@ from aeedge.training.run.folder import (
     require_free_folder,
     set_aside,
     sweep,
+    write_code,
     write_config,
     write_tables,
 )
@@ -61,6 +63,7 @@ def train(
     force: bool = False,
     weights: Mapping[str, Tensor] | None = None,
     tables: bytes | None = None,
+    network: OwnNetwork | None = None,
     stop: StopRequest | None = None,
     reporter: Reporter | None = None,
 ) -> str:
@@ -75,6 +78,7 @@ def train(
         weights: initial weights of the model by name; drawn from the seed when None.
         tables: content of a bundle's `entropy.npz`; needed where the decoder is trained alone, for the streams of that
             bundle (see `aeedge_export.decoder_start`). The run keeps them.
+        network: the user's own network, if the config is of one; built in every process.
         stop: ends training before its last step, to be resumed; by default SIGINT and SIGTERM do, and no time limit.
         reporter: called when something happens.
 
@@ -99,6 +103,7 @@ def train(
         force=force,
         weights=weights,
         tables=tables,
+        network=network,
         stop=stop or StopRequest(),
         reporter=reporter or Silent(),
         compiled=hardware.compile,
@@ -133,6 +138,7 @@ def _train(
     force: bool,
     weights: Mapping[str, Tensor] | None,
     tables: bytes | None,
+    network: OwnNetwork | None,
     stop: StopRequest,
     reporter: Reporter,
     compiled: bool,
@@ -142,7 +148,7 @@ def _train(
     if resume and (out / CONFIG).exists():
         check_continuation(read_config(out), config)
     tables = _tables_of_streams(config, read_tables(out) if resume else tables)
-    engine = Engine(fabric, config, out, weights, tables, reporter, compiled=compiled)
+    engine = Engine(fabric, config, out, weights, tables, reporter, compiled=compiled, network=network)
     if resume and checkpoint_path(out, "last").exists():
         engine.restore(checkpoint_path(out, "last"))
         read_metrics(out / METRICS)  # refused by every process, not only by the one that writes to it
@@ -161,6 +167,8 @@ def _train(
             write_tables(out, tables)
         if weights is not None and not resume:
             engine.save()  # a run that is killed before its first checkpoint resumes from these weights too
+        if network is not None and not resume:
+            write_code(out, network.code())
         write_config(out, config)
     fabric.barrier()
     if engine.counters.step >= engine.max_steps:

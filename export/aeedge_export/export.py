@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aeedge.models import OwnNetwork
 from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
 from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.checks.parity_gate import measure_parity
@@ -44,6 +45,7 @@ def export_run(
     data: str | None = None,
     data_dir: str | None = None,
     false_positive_rate: float = DEFAULT_RATE,
+    network: OwnNetwork | None = None,
     force_dead: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -65,6 +67,7 @@ def export_run(
         data: current path of the run's images, or the name of their data set; None if they have not moved.
         data_dir: the same for the files of a data set.
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
+        network: the own network of the run: a run names its network's file but never loads it.
         force_dead: export a model whose latents are the same for every image.
         progress: called with one line per stage.
 
@@ -77,7 +80,7 @@ def export_run(
     request = Request.parse(precision, quantize, target)
     check_half(only, request)
     check_target(Path(out), force=force)
-    source = replace(load_source(run, checkpoint, data, data_dir), allow_dead=force_dead)
+    source = replace(load_source(run, checkpoint, data, data_dir, network), allow_dead=force_dead)
     if store_float16:
         source = replace(source, model=with_float16_weights(source.model))
     return export_source(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.models import Autoencoder
+from aeedge.models import Autoencoder, OwnNetwork
 from aeedge_runtime.bundle.tables import read_arrays
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 
@@ -23,6 +23,10 @@ symbols take."""
 NORMAL_IMAGES = 100
 """Held-out images of a convolutional model that calibrate anomaly scores: with 99 a rate of 0.01 can be shown. A
 hyperprior reconstructs whatever it sees, so its errors say nothing and it gets no threshold."""
+
+
+ORIGIN = ("source", "sha256", "pixels", "whole")
+"""Facts of an own network in the config of its run that its bundle repeats."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,22 @@ class Source:
     allow_dead: bool = False
 
 
+def _name_of_network(model: Mapping[str, Any]) -> str:
+    """Return the name of an own network in its file, "" for others."""
+    return str(model.get("source", "")).rpartition(":")[2]
+
+
+def _origin(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says of an own network, for people; nothing for others."""
+    return {"network": {name: model[name] for name in ORIGIN if name in model}} if "source" in model else {}
+
+
 def load_source(
     run: Path | str,
     checkpoint: Literal["best", "last"] = "best",
     data: str | None = None,
     data_dir: str | None = None,
+    network: OwnNetwork | None = None,
 ) -> Source:
     """Load a run with its images; warn if they are not the images it was trained on.
 
@@ -67,15 +82,16 @@ def load_source(
         checkpoint: "best" or "last".
         data: current path of the run's images, or the name of their data set; None if they have not moved.
         data_dir: the same for the files of a data set.
+        network: the own network of the run; see `load_run`.
 
     Raises:
         InputError: the run is damaged.
-        ArgumentError: its images are gone.
+        ArgumentError: its images are gone, or its own network is not named or has changed.
     """
     from aeedge.training.data.datasets import are_same, run_images, sample_images, traits
     from aeedge.training.run.folder import load_run, read_tables
 
-    loaded = load_run(run, checkpoint)
+    loaded = load_run(run, checkpoint, network)
     tables, model = read_tables(loaded.path), loaded.model
     trained_on = loaded.config.data
     here = replace(trained_on, source=data or trained_on.source, data_dir=data_dir or trained_on.data_dir)
@@ -89,12 +105,13 @@ def load_source(
         warnings.warn(f"{config.data.source}: {text}", AeedgeWarning, stacklevel=2)
     seed = config.training.seed
     normal = sample_images(held_out, seed, PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
+    family = str(getattr(model.config, "family", ""))
     return Source(
         model=model,
-        name=config.preset or str(config.model["family"]),
-        family=str(config.model["family"]),
+        name=config.preset or _name_of_network(config.model) or family,
+        family=family,
         preset=config.preset,
-        training=loaded.summary,
+        training={**loaded.summary, **_origin(config.model)},
         calibration=sample_images(trained, seed, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
         held_out=normal if model.patched else normal[:CHECK_IMAGES],
         normal=() if model.exact_prior else normal,

@@ -1,6 +1,5 @@
 """Weights of a model: checked, rounded to float16, hashed."""
 
-import copy
 import hashlib
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
+from aeedge_export.frozen import detached_copy
 from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.prior.fitted import FittedAutoencoder
 from aeedge_runtime.bundle.stream_id import canonical_json
@@ -33,7 +33,7 @@ def with_float16_weights(model: Autoencoder) -> Autoencoder:
     Raises:
         ExportError: a weight is beyond 65504.
     """
-    copied = copy.deepcopy(model)
+    copied = detached_copy(model, model.modules())
     with torch.no_grad():
         for name, tensor in copied.state_dict().items():
             if tensor.dtype != torch.float32:

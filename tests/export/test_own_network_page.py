@@ -47,7 +47,8 @@ def test_the_page_leads_from_a_training_loop_to_a_process_without_torch(tmp_path
 
 
 def test_the_page_has_the_commands_of_the_guide():
-    assert [command.split()[1] for command in COMMANDS] == ["my_network.py", "check", "export", "fit-prior", "export"]
+    words = ["my_network.py", "check", "export", "train", "export", "fit-prior", "export"]
+    assert [command.split()[1] for command in COMMANDS] == words
     compile(IN_PYTHON, "page", "exec")
 
 

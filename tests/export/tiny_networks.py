@@ -1,5 +1,6 @@
 """Tiny networks as people write them: each has a habit that an export must cope with, or refuse."""
 
+import threading
 from types import SimpleNamespace
 
 import torch
@@ -177,12 +178,24 @@ class Branching(Methods):
         return self.a(image) if float(image.mean()) > 0.5 else -self.a(image)
 
 
-class Uncopyable(Methods):
-    """Keeps a tensor that was computed."""
+class Computed(Methods):
+    """Keeps tensors that were computed: one of its weights, and one of every call."""
 
     def __init__(self):
         super().__init__()
-        self.kept = self.a.weight * 2
+        self.scale = self.a.weight.mean() + 1
+
+    def encode(self, image):
+        self.kept = [self.a(image) * self.scale]
+        return self.kept[0]
+
+
+class Uncopyable(Methods):
+    """Keeps what cannot be copied."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
 
 
 class Nameless(nn.Module):

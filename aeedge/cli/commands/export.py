@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from aeedge.cli.console import note, print_json, say
-from aeedge.cli.options.networks import NetworkOptions, is_network_file, network_file, network_options
+from aeedge.cli.options.networks import NetworkOptions, is_network_file, network_file, network_of_run, network_options
 from aeedge.cli.options.parameters import PATH, Number
 from aeedge.cli.options.shared import force_option, json_option
 from aeedge.figures import count, printable, size
@@ -33,6 +33,7 @@ class ExportOptions(NetworkOptions):
 
     Attributes:
         source: run folder, bundle or FILE.py:NAME; None for a pair of ONNX files.
+        model: network of a run that trained a network of one's own.
         output: folder or .aeb file.
         only: half of the bundle to write, or None.
         precision: fp32, fp16 or int8.
@@ -51,6 +52,7 @@ class ExportOptions(NetworkOptions):
     """
 
     source: str | None
+    model: str | None
     output: Path
     only: Literal["encoder", "decoder"] | None
     precision: str
@@ -77,6 +79,7 @@ class ExportOptions(NetworkOptions):
         if (self.onnx_pair is None) == (self.source is None):
             raise click.UsageError("name either RUN, BUNDLE or FILE.py:NAME, or --encoder and --decoder")
         of_runs: dict[str, object] = {
+            "--model": self.model,
             "--checkpoint": self.checkpoint,
             "--store-float16": self.store_float16,
             "--tables-from": self.tables_from,
@@ -138,6 +141,7 @@ class ExportOptions(NetworkOptions):
     type=click.Choice(["encoder", "decoder"]),
     help="Write half a bundle, for a device that only encodes or only decodes.",
 )
+@click.option("--model", metavar="FILE.py:NAME", help="Network of RUN, if RUN trained one of your own.")
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), help="Checkpoint of RUN.  [default: best]")
 @click.option(
     "--precision",
@@ -212,6 +216,7 @@ def _from_run(options: ExportOptions) -> ExportReport:
         data=options.data,
         data_dir=options.data_dir,
         false_positive_rate=options.false_positive_rate or FALSE_POSITIVE_RATE,
+        network=network_of_run(options.model, Path(options.source or "")) if options.model else None,
         force_dead=options.force_dead,
         **options.common,
     )

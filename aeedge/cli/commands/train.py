@@ -1,4 +1,4 @@
-"""`aeedge train`: trains a preset, a config file or an earlier run into a run folder."""
+"""`aeedge train`: trains a preset, a network of one's own, a config file or an earlier run into a run folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ import click
 
 from aeedge.cli.console import note, say
 from aeedge.cli.errors import SIGNALLED
+from aeedge.cli.options.networks import (
+    AdaptationOptions,
+    adaptation_options,
+    is_network_file,
+    network_file,
+    network_of_run,
+)
 from aeedge.cli.options.parameters import PATH, Number, Whole
 from aeedge.training.openmp import wait_briefly
 
@@ -20,16 +27,19 @@ if TYPE_CHECKING:
 
     from aeedge.training.config import RunConfig
     from aeedge.training.hardware import Hardware
+    from aeedge_export.networks.trainable import TrainableNetwork
 
 UNFINISHED = ("interrupted", "time is up")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
+class TrainOptions(AdaptationOptions):
     """Options of `aeedge train`; exactly one of preset, config, train_decoder and resume says what to train.
 
+    A run of an own network needs the network again, next to train_decoder or resume.
+
     Attributes:
-        preset: name of a preset.
+        preset: name of a preset, or FILE.py:NAME.
         config: config file.
         train_decoder: run whose decoder is trained again; its encoder and tables stay.
         resume: continue the run in `output`.
@@ -88,8 +98,9 @@ class TrainOptions:
         Raises:
             click.UsageError: they do.
         """
+        again = self.network_file and (self.resume or self.train_decoder)
         starts = {
-            "PRESET": self.preset,
+            "PRESET": None if again else self.preset,
             "--config": self.config,
             "--resume": self.resume,
             "--train-decoder": self.train_decoder,
@@ -97,7 +108,7 @@ class TrainOptions:
         given = [name for name, value in starts.items() if value]
         if not given:
             raise click.UsageError(
-                f"nothing to train; {_proposal(self.data)}, or use --config, --resume or --train-decoder"
+                f"nothing to train; {_proposal(self.data)}, or use FILE.py:NAME, --config, --resume or --train-decoder"
             )
         if len(given) > 1:
             raise click.UsageError(f"{' and '.join(given)} cannot be combined; use one of them")
@@ -105,7 +116,9 @@ class TrainOptions:
             raise click.UsageError("--resume cannot be combined with --force, which replaces the run")
         if self.tables_from and not self.train_decoder:
             raise click.UsageError("--tables-from needs --train-decoder")
+        self._check_network()
         weights = {
+            "--weights": self.weights,
             "--init-from": self.init_from,
             "--from-pretrained": self.from_pretrained,
             "--train-decoder": self.train_decoder,
@@ -115,9 +128,27 @@ class TrainOptions:
         if len(given) > 1:
             raise click.UsageError(f"{' and '.join(given)} cannot be combined: each says which weights to start from")
 
+    @property
+    def network_file(self) -> str | None:
+        """FILE.py:NAME, if that is what is trained."""
+        return self.preset if self.preset and is_network_file(self.preset) else None
+
+    def _check_network(self) -> None:
+        flags = [flag for flag, value in self.of_networks.items() if value is not None]
+        if flags and not self.network_file:
+            raise click.UsageError(f"{flags[0]} needs a network of your own, FILE.py:NAME")
+        if not self.network_file:
+            return
+        if flags and (self.resume or self.train_decoder):
+            raise click.UsageError(f"{flags[0]} is kept by the run and cannot be given again")
+        if self.from_pretrained:
+            raise click.UsageError("--from-pretrained needs a PRESET; name weights of your own with --weights")
+        if not self.data and not (self.resume or self.train_decoder):
+            raise click.UsageError("a network has no images; name a data set or a folder with --data")
+
 
 @click.command()
-@click.argument("preset", required=False)
+@click.argument("preset", metavar="[PRESET|FILE.py:NAME]", required=False)
 @click.option("-o", "--output", metavar="RUN", type=PATH, required=True, help="Folder for the run.")
 @click.option(
     "--data",
@@ -169,9 +200,13 @@ class TrainOptions:
 @click.option("--nodes", metavar="N", default=1, show_default=True, type=Whole(), help="Machines.")
 @click.option("--strategy", metavar="NAME", default="auto", show_default=True, help="auto, ddp or ddp_spawn.")
 @click.option("--threads", metavar="N", type=Whole(1, 1024), help="CPU threads of PyTorch.")
+@adaptation_options
 @click.option("--compile", is_flag=True, help="Use torch.compile: a slower start, faster steps.")
 def train(**values: Any) -> None:
-    """Train PRESET on images and write a run folder.
+    """Train PRESET, or a network of your own, on images and write a run folder.
+
+    NAME is a class, function or object in FILE.py, which this command runs. A run never runs code: name the network
+    again with --resume, --train-decoder and `aeedge export RUN --model FILE.py:NAME`.
 
     On one machine, the same config and seed give the same weights, whether or not training is interrupted and resumed.
     """
@@ -186,8 +221,9 @@ def train(**values: Any) -> None:
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = _config(options)
-    weights, tables = _start(options, config.preset)
+    network = _network(options)
+    config = _config(options, network)
+    weights, tables = _start(options, config.preset, network)
     stop = StopRequest(options.max_minutes or 0.0)
     reason = run_training(
         config,
@@ -197,13 +233,16 @@ def train(**values: Any) -> None:
         force=options.force,
         weights=weights,
         tables=tables,
+        network=network,
         stop=stop,
         reporter=Display(),
     )
     if getattr(rank_zero_only, "rank", 0) == 0:
-        say(f"{options.output}\nnext: aeedge export {options.output} -o BUNDLE")
+        named = f" --model {options.network_file}" if options.network_file else ""
+        say(f"{options.output}\nnext: aeedge export {options.output}{named} -o BUNDLE")
         if reason in UNFINISHED:
-            say(f"to continue: aeedge train --resume -o {options.output}")
+            again = f" {options.network_file}" if options.network_file else ""
+            say(f"to continue: aeedge train{again} --resume -o {options.output}")
     if reason == "interrupted":  # the last checkpoint is complete; the signal may have reached another process
         click.get_current_context().exit(SIGNALLED + (stop.signal or signal.SIGINT))
 
@@ -231,8 +270,25 @@ def _hardware(options: TrainOptions) -> Hardware:
     )
 
 
-def _config(options: TrainOptions) -> RunConfig:
+def _network(options: TrainOptions) -> TrainableNetwork | None:
+    """Return the own network that the command names, not loaded yet."""
+    if options.network_file is None:
+        return None
+    if options.resume:
+        from aeedge.training.run.folder import recover
+
+        recover(options.output)
+        return network_of_run(options.network_file, options.output)
+    if options.train_decoder:
+        return network_of_run(options.network_file, options.train_decoder)
+    from aeedge_export.networks.trainable import TrainableNetwork
+
+    return TrainableNetwork(network_file(options.network_file), options.adaptation, options.weights)
+
+
+def _config(options: TrainOptions, network: TrainableNetwork | None) -> RunConfig:
     from aeedge.presets import find_preset
+    from aeedge.training.config import DataConfig
     from aeedge.training.initial import change, read_config_file
     from aeedge.training.run.folder import read_config, recover
 
@@ -244,6 +300,10 @@ def _config(options: TrainOptions) -> RunConfig:
     elif options.train_decoder:
         values = read_config(options.train_decoder).to_dict()
         values["training"]["trainable"] = "decoder"
+    elif network:
+        given = {**_mixed(options.data), "data_dir": options.data_dir}
+        data = DataConfig.from_dict({key: value for key, value in given.items() if value is not None})
+        values = network.config(data).to_dict()
     else:
         values = find_preset(options.preset or "").config().to_dict()
     config = change(_with_options(values, options), options.settings)
@@ -288,14 +348,16 @@ def _mixed(sources: Sequence[str]) -> dict[str, Any]:
     return {"source": first, "others": [name for name, _, _ in parts], "shares": shares}
 
 
-def _start(options: TrainOptions, preset: str) -> tuple[Mapping[str, Tensor] | None, bytes | None]:
+def _start(
+    options: TrainOptions, preset: str, network: TrainableNetwork | None
+) -> tuple[Mapping[str, Tensor] | None, bytes | None]:
     """Return the initial weights that the options ask for, and the tables where only a decoder is trained."""
     from aeedge.training.initial import initial_weights, pretrained_weights
 
     if options.train_decoder:
         from aeedge_export import decoder_start
 
-        start = decoder_start(options.train_decoder, options.tables_from, note)
+        start = decoder_start(options.train_decoder, options.tables_from, note, network)
         return start.weights, start.tables
     if options.from_pretrained:
         return pretrained_weights(preset), None

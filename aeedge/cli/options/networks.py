@@ -13,6 +13,7 @@ from aeedge.cli.options.parameters import PATH, Parsed, Whole, positive
 from aeedge.figures import printable
 
 if TYPE_CHECKING:
+    from aeedge_export.networks.trainable import TrainableNetwork
     from aeedge_export.networks.user_code import NetworkFile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,12 +35,10 @@ CHOICE = Parsed(name_or_number, "a name or a number")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions:
-    """How to use a network that aeedge did not train.
+class AdaptationOptions:
+    """How to use a network in a Python file.
 
     Attributes:
-        encoder: ONNX graph from image to latent.
-        decoder: ONNX graph from latent to image.
         weights: weights for a network in a Python file.
         encode: attribute or method that encodes.
         decode: attribute or method that decodes.
@@ -50,8 +49,6 @@ class NetworkOptions:
         whole: largest number of pixels, for a network that is never tiled.
     """
 
-    encoder: Path | None
-    decoder: Path | None
     weights: Path | None
     encode: str | None
     decode: str | None
@@ -60,6 +57,36 @@ class NetworkOptions:
     size: tuple[int, int] | None
     tile: tuple[int, int] | None
     whole: int | None
+
+    @property
+    def of_python_files(self) -> dict[str, object]:
+        """Flags that apply only to a network in a Python file, with their values."""
+        return {"--weights": self.weights, "--encode": self.encode, "--decode": self.decode}
+
+    @property
+    def of_networks(self) -> dict[str, object]:
+        """Flags that apply only to networks from elsewhere, with their values."""
+        adapted = {"--pixels": self.pixels, "--latent": self.latent, "--size": self.size}
+        return self.of_python_files | adapted | {"--tile": self.tile, "--whole": self.whole}
+
+    @property
+    def adaptation(self) -> dict[str, Any]:
+        """Keyword arguments of `adapt`."""
+        found = {"pixels": self.pixels or "unit", "encode": self.encode, "decode": self.decode, "latent": self.latent}
+        return found | {"size": self.size, "tile": self.tile, "whole": self.whole}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(AdaptationOptions):
+    """How to use a network in a Python file, or two ONNX files.
+
+    Attributes:
+        encoder: ONNX graph from image to latent.
+        decoder: ONNX graph from latent to image.
+    """
+
+    encoder: Path | None
+    decoder: Path | None
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other.
@@ -80,22 +107,12 @@ class NetworkOptions:
         return (self.encoder, self.decoder) if self.encoder and self.decoder else None
 
     @property
-    def of_python_files(self) -> dict[str, object]:
-        """Flags that apply only to a network in a Python file, with their values."""
-        return {"--weights": self.weights, "--encode": self.encode, "--decode": self.decode}
-
-    @property
-    def of_networks(self) -> dict[str, object]:
-        """Flags that apply only to networks from elsewhere, with their values."""
-        adapted = {"--pixels": self.pixels, "--latent": self.latent, "--size": self.size}
-        return self.of_python_files | adapted | {"--tile": self.tile, "--whole": self.whole}
-
-    @property
     def adaptation(self) -> dict[str, Any]:
         """Keyword arguments of `adapt` or, for a pair, `adapt_onnx`."""
-        found = {"pixels": self.pixels or "unit", "latent": self.latent, "size": self.size}
-        found |= {"tile": self.tile, "whole": self.whole}
-        return found if self.onnx_pair else found | {"encode": self.encode, "decode": self.decode}
+        found = super().adaptation
+        if self.onnx_pair:
+            del found["encode"], found["decode"]
+        return found
 
 
 def is_network_file(source: str) -> bool:
@@ -117,9 +134,25 @@ def network_file(source: str) -> NetworkFile:
     return file
 
 
-NETWORK_OPTIONS = (
+def network_of_run(source: str, run: Path) -> TrainableNetwork:
+    """Return the own network of a run, not loaded yet, with the options that the run was trained with.
+
+    Raises:
+        click.UsageError: `source` does not have the form FILE.py:NAME.
+        InputError: there is no run.
+    """
+    from aeedge.training.run.folder import read_config
+    from aeedge_export.networks.trainable import TrainableNetwork
+
+    return TrainableNetwork.of_run(network_file(source), read_config(run).model)
+
+
+ONNX_OPTIONS = (
     click.option("--encoder", metavar="E.onnx", type=PATH, help="ONNX graph from image to latent; needs --decoder."),
     click.option("--decoder", metavar="D.onnx", type=PATH, help="ONNX graph from latent to image."),
+)
+
+ADAPTATION_OPTIONS = (
     click.option("--weights", metavar="FILE", type=PATH, help="Weights of FILE.py:NAME: .safetensors or a state_dict."),
     click.option(
         "--pixels",
@@ -136,8 +169,17 @@ NETWORK_OPTIONS = (
 )
 
 
+def adaptation_options(function: Function) -> Function:
+    """Add the options of a network in a Python file; see AdaptationOptions."""
+    return _with(ADAPTATION_OPTIONS, function)
+
+
 def network_options(function: Function) -> Function:
     """Add the options of a network from elsewhere; see NetworkOptions."""
-    for option in reversed(NETWORK_OPTIONS):
+    return _with((*ONNX_OPTIONS, *ADAPTATION_OPTIONS), function)
+
+
+def _with(options: tuple[Callable[[Function], Function], ...], function: Function) -> Function:
+    for option in reversed(options):
         function = option(function)
     return function

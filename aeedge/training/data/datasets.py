@@ -132,8 +132,7 @@ def run_images(config: RunConfig, split: Split) -> ImageSet:
     from aeedge.models import model_config  # torch, which reading data does not need
 
     model = model_config(config.model)
-    patch = (model.height, model.width) if hasattr(model, "height") else None
-    smallest = config.data.crop or patch
+    smallest = config.data.crop or getattr(model, "patch", None)
     return open_dataset(config.data, model.channels, split, seed=config.training.seed, smallest=smallest)
 
 

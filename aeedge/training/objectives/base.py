@@ -106,7 +106,8 @@ class RateDistortion(Reconstruction):
 
     def __init__(self, config: LossConfig, model: Autoencoder) -> None:
         super().__init__(config)
-        self.density = FactorizedDensity(model.latent_channels)
+        scale = config.step_range[0] / LossConfig().step_range[0]  # a latent of small numbers has small steps
+        self.density = FactorizedDensity(model.latent_channels, scale)
 
     def forward(self, model: Autoencoder, batch: Batch, info: StepInfo) -> dict[str, Tensor]:
         """Return `loss`, `rate_bpp` and each distortion of a batch."""

@@ -1,7 +1,8 @@
 """Checkpoint files: safetensors that hold the counters too, so that a checkpoint is complete or absent.
 
-Tensors are named `model.*`, `ema.*`, `objective.*` and `optimizer.<parameter>.<state>`; the counters are JSON in the
-file's metadata, with a copy for people in a .json file. Nothing is ever pickled.
+Tensors are named `model.*`, `ema.*`, `objective.*`, `optimizer.<parameter>.<state>` and, for an own network,
+`witness.*`; the counters are JSON in the file's metadata, with a copy for people in a .json file. Nothing is ever
+pickled.
 """
 
 import json
@@ -90,9 +91,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
     text = json.dumps(counters.to_dict())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with atomic_path(path) as temporary:
-            save_file(plain, temporary, metadata={METADATA_KEY: text})
+            save_file(_apart(tensors), temporary, metadata={METADATA_KEY: text})
     except (OSError, SafetensorError) as error:
         raise AeedgeError(f"{path}: the checkpoint could not be written ({error}); the previous one is kept") from error
     try:
@@ -101,6 +101,18 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], counters: Counte
         raise AeedgeError(
             f"{path}: the JSON copy of its counters could not be written ({error}); the checkpoint itself is complete"
         ) from error
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors on the CPU that share no memory, as safetensors wants them; networks may use a weight twice."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        apart[name] = plain.clone() if memory in seen else plain
+        seen.add(memory)
+    return apart
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Counters]:

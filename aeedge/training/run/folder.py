@@ -1,6 +1,7 @@
 """The run folder: config.json, checkpoints/, metrics.csv, curves.png, reconstructions/, tensorboard/.
 
-A run that trains a decoder alone has the tables of the old streams too, as entropy.npz.
+A run that trains a decoder alone has the tables of the old streams too, as entropy.npz; one of an own network a copy of
+its file, network.py.txt, for people: nothing reads it.
 """
 
 import json
@@ -12,17 +13,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aeedge.configuration import Configuration, parse
-from aeedge.models import Autoencoder, build_model
+from aeedge.models import Autoencoder, OwnNetwork, build_model
 from aeedge.training.config import RunConfig
 from aeedge.training.run.checkpoint import Counters, load_weights, read_checkpoint, under
 from aeedge.training.run.logbook import CURVES, METRICS
+from aeedge.training.run.witness import check_witness
 from aeedge_runtime.errors import AeedgeError, ArgumentError, InputError
 from aeedge_runtime.files import TEMPORARY_PREFIX, atomic_write, require_writable
 
 CONFIG = "config.json"
 TABLES = "entropy.npz"
+CODE = "network.py.txt"
 NON_FINITE = "non-finite"
-OURS = (CONFIG, TABLES, "checkpoints", METRICS, CURVES, "reconstructions", "tensorboard", NON_FINITE)
+OURS = (CONFIG, TABLES, CODE, "checkpoints", METRICS, CURVES, "reconstructions", "tensorboard", NON_FINITE)
 """What a run writes, and all that `--force` removes."""
 
 SET_ASIDE = ".replaced"
@@ -60,10 +63,16 @@ class LoadedRun:
     images: tuple[float, ...]
 
 
-def load_run(path: Path | str, which: Literal["best", "last"] = "best") -> LoadedRun:
+def load_run(path: Path | str, which: Literal["best", "last"] = "best", network: OwnNetwork | None = None) -> LoadedRun:
     """Load the model of a run folder; the last checkpoint when there is no best one yet.
 
+    Args:
+        path: the run folder.
+        which: "best" or "last".
+        network: the own network of the run, which the run itself never loads.
+
     Raises:
+        ArgumentError: the run is of an own network that is not named or has changed.
         InputError: the folder is no run, or its checkpoint is missing, damaged or of another version.
     """
     path = Path(path)
@@ -72,8 +81,10 @@ def load_run(path: Path | str, which: Literal["best", "last"] = "best") -> Loade
     if not place.exists():
         place = checkpoint_path(path, "last")
     tensors, counters = read_checkpoint(place)
-    model = build_model(config.model)
+    model = build_model(config.model, network)
     load_weights(model, under(tensors, "ema") or under(tensors, "model"), place)
+    if network is not None:
+        check_witness(model, under(tensors, "witness"), place)
     return LoadedRun(path, model.eval(), config, _summary(config, counters), counters.images)
 
 
@@ -105,6 +116,11 @@ def write_config(path: Path, config: Configuration) -> None:
 def write_tables(path: Path, tables: bytes) -> None:
     """Keep the tables of the streams that the run's decoder is trained for."""
     atomic_write(path / TABLES, tables, overwrite=True)
+
+
+def write_code(path: Path, code: str) -> None:
+    """Keep a copy of an own network's file, for people; its name keeps Python from importing it."""
+    atomic_write(path / CODE, code.encode(), overwrite=True)
 
 
 def read_tables(path: Path) -> bytes | None:

@@ -18,6 +18,7 @@ from aeedge.training.run.checkpoint import (
     write_checkpoint,
 )
 from aeedge.training.run.folder import checkpoint_path
+from aeedge.training.run.witness import check_witness, make_witness
 
 CHECKPOINT_SECONDS = 300.0
 """A checkpoint is also due when the last one is older than this."""
@@ -33,6 +34,7 @@ class RunState:
         optimizer: what updates both.
         average: the averaged weights, or None.
         writes: whether this process writes checkpoints.
+        witnessed: whether checkpoints hold a witness, because the network is the user's own.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class RunState:
         average: Average | None,
         *,
         writes: bool,
+        witnessed: bool = False,
     ) -> None:
         self.run, self.model, self.objective, self.optimizer = run, model, objective, optimizer
-        self.average, self.writes = average, writes
+        self.average, self.writes, self.witnessed = average, writes, witnessed
         self._saved = time.monotonic()
 
     @property
@@ -59,12 +62,15 @@ class RunState:
 
         Raises:
             InputError: it is missing, damaged, of another version or of another model.
+            ArgumentError: an own network has changed since.
         """
         tensors, counters = read_checkpoint(path)
         load_weights(self.model, under(tensors, "model"), path)
         load_weights(self.objective, under(tensors, "objective"), path)
         if self.average:
             load_weights(self.average.model, under(tensors, "ema"), path)
+        if self.witnessed:
+            check_witness(self.shown, under(tensors, "witness"), path)
         load_optimizer(self.optimizer, under(tensors, "optimizer"))
         return counters
 
@@ -82,14 +88,17 @@ class RunState:
         tensors |= _prefixed("optimizer", optimizer_tensors(self.optimizer))
         if self.average:
             tensors |= _prefixed("ema", self.average.model.state_dict())
-        write_checkpoint(checkpoint_path(self.run, "last"), tensors, counters)
+        write_checkpoint(checkpoint_path(self.run, "last"), tensors | self._witness(), counters)
 
     def save_best(self, counters: Counters) -> None:
         """Write the best checkpoint, without the optimizer."""
         if self.writes:
             tensors = _prefixed("model", self.shown.state_dict())
             tensors |= _prefixed("objective", self.objective.state_dict())
-            write_checkpoint(checkpoint_path(self.run, "best"), tensors, counters)
+            write_checkpoint(checkpoint_path(self.run, "best"), tensors | self._witness(), counters)
+
+    def _witness(self) -> dict[str, Tensor]:
+        return _prefixed("witness", make_witness(self.shown)) if self.witnessed else {}
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """Receptive field of the networks, in latent rows or columns: tiles of a large image overlap by this much."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from aeedge.models import Autoencoder
 from aeedge_export.errors import ExportError
+from aeedge_export.frozen import detached_copy
 from aeedge_export.latents import to_float
 from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.networks.checks import sees_whole_image
@@ -51,7 +51,7 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
     if not images:
         raise ExportError("the run's data has no images to measure on how far the networks see")
     if isinstance(model, AdaptedAutoencoder) and sees_whole_image(
-        copy.deepcopy(model).float(), images[0], np.asarray(steps, np.float64)[-1]
+        detached_copy(model, model.modules()).float(), images[0], np.asarray(steps, np.float64)[-1]
     ):
         raise ExportError(
             "the network looks at the whole image (attention, or statistics over all of it), so it cannot run on "

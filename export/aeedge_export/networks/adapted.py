@@ -1,6 +1,7 @@
 """A network from elsewhere as an autoencoder of this package."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -99,6 +100,11 @@ class AdaptedAutoencoder(Autoencoder):
         value = functional.pixel_shuffle(latent, facts.cell) if facts.cell > 1 else latent
         return self._unit(self.run_decoder(value.permute(0, 2, 3, 1) if facts.latent_last else value))
 
+    def decoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights that only the decoder uses, even if both halves are methods of one module."""
+        encoding = {id(tensor) for tensor in used_tensors(self).values()}
+        yield from (parameter for parameter in self.decoder.parameters() if id(parameter) not in encoding)
+
     def encoder_hash(self) -> str:
         """Return the SHA-256 (hex) of all that the latent depends on: the encoder's tensors, pixels and geometry.
 
@@ -151,6 +157,8 @@ def used_tensors(model: AdaptedAutoencoder) -> dict[str, Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
+        with torch.no_grad():
+            model.encode(image)  # what modules keep of a call has no gradients again, so that they can be copied
         for parameter, wanted in kept:
             parameter.requires_grad_(wanted)
     owners = called | {encoder.get_submodule(name.rpartition(".")[0]) for name in used}

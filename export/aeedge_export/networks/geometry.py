@@ -60,6 +60,11 @@ class Geometry(Configuration):
     latent_last: bool = False
     output_last: bool = False
 
+    @property
+    def family(self) -> str:
+        """What a bundle's reader must know: "dense" takes patches, "conv" images."""
+        return "dense" if self.patched else "conv"
+
     def __str__(self) -> str:
         """Describe it in one line."""
         rows, columns = self.stride

@@ -1,6 +1,5 @@
 """Adapt a network from elsewhere: find its halves, layout, stride and patches by running it."""
 
-import copy
 import warnings
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aeedge_export.errors import ExportError
+from aeedge_export.frozen import detached_copy
 from aeedge_export.latents import crops
 from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.networks.checks import check_repeatable, reconstruction_psnr
@@ -74,8 +74,9 @@ def adapt(
 
 def _copied(network: Network) -> Network:
     try:
-        return copy.deepcopy(network)
-    except Exception as error:  # tensors that were computed, open files, locks
+        halves = network if isinstance(network, tuple) else (network,)
+        return detached_copy(network, [module for half in halves for module in half.modules()])
+    except Exception as error:  # open files, locks
         raise ExportError(
             f"the network cannot be copied ({one_line(error)}); build it again and load its weights"
         ) from error

@@ -34,6 +34,7 @@ FOUND = [
     (tiny.Nameless, {"encode": "first", "decode": "second"}, CONV),
     (tiny.Nameless, {"encode": lambda net, x: net.first(x), "decode": lambda net, z: net.second(z)}, CONV),
     (lambda: tiny.Plain().half(), {}, CONV),
+    (tiny.Computed, {}, CONV),
 ]
 
 
