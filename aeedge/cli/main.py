@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "compress": "Compress images to .aee streams.",
         "decompress": "Decompress .aee streams to images.",
         "info": "Show what is in a bundle or a stream.",
+        "view": "Show a stream in a browser.",
         "serve": "Run the codec as an HTTP service.",
     },
     "Models": {
