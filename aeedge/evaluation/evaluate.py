@@ -131,18 +131,19 @@ def evaluate_images(
         codec: the bundle.
         images: what to code.
         plan: qualities and rivals.
-        span: PSNR range in dB; None for PSNR_RANGE.
+        span: PSNR range in dB; None for PSNR_RANGE or, where a curve does not cover that, the range that all share.
         jobs: processes at once; times are only comparable with 1.
         place: where the images come from, for the report.
         progress: called with the number of images done, their total and "images".
     """
-    span = span or PSNR_RANGE
     points: list[Point] = []
     for done, measured in enumerate(_measured(codec, images, plan, jobs)):
         points += measured
         progress(done + 1, len(images), "images")
     ours = average(points, AEEDGE, "aeedge")
     names = [image.name for image in images]
+    curves = [ours, *(average(points, classic.key, classic.title) for classic in plan.classics)]
+    span = span or _usual_range(curves)
     rivals = [_rival(points, ours, classic, span, names) for classic in plan.classics]
     return Evaluation(
         _model(codec), _data(images, place), _environment(plan, jobs), span, tuple(points), ours, tuple(rivals)
@@ -178,11 +179,18 @@ def own_range(curve: Curve) -> Range:
     return _inwards(min(values), max(values))
 
 
-def shared_range(first: Curve, second: Curve) -> Range | None:
-    """Return the PSNR range that two curves share, rounded inwards; None where it is narrower than LEAST_RANGE."""
-    ranges = own_range(first), own_range(second)
-    low, high = max(ranges[0][0], ranges[1][0]), min(ranges[0][1], ranges[1][1])
-    return (low, high) if high - low >= LEAST_RANGE else None
+def shared_range(*curves: Curve) -> Range | None:
+    """Return the PSNR range that curves share, rounded inwards; None where it is narrower than LEAST_RANGE."""
+    lows, highs = zip(*(own_range(curve) for curve in curves), strict=True)
+    return (max(lows), min(highs)) if min(highs) - max(lows) >= LEAST_RANGE else None
+
+
+def _usual_range(curves: Sequence[Curve]) -> Range:
+    """Return PSNR_RANGE if all curves cover it, else what they share; PSNR_RANGE if that is nothing."""
+    shared = shared_range(*curves)
+    if shared is None or (shared[0] <= PSNR_RANGE[0] and PSNR_RANGE[1] <= shared[1]):
+        return PSNR_RANGE
+    return shared
 
 
 def _sheet_rival(ours: Curve, sheet: Curve, span: Range | None) -> Rival:

@@ -118,10 +118,11 @@ class Compressor:
 
     def _stream(self, pictures: Sequence[Picture], names: Sequence[bytes] | None = None) -> bytes:
         wanted = self.options
+        most = wanted.max_bytes if wanted.ratio is None else max(int(_raw_bytes(pictures) / wanted.ratio), 1)
         return self.codec.compress_batch(
             pictures,
             quality=wanted.quality,
-            max_bytes=wanted.max_bytes,
+            max_bytes=most,
             target_bpp=wanted.target_bpp,
             target_psnr=wanted.target_psnr,
             max_error=wanted.max_error,
@@ -224,3 +225,8 @@ def _check_written(path: Path, stream: bytes) -> None:
         raise AeedgeError(
             f"{printable(path)}: the bytes read back differ from those written; the file was removed, check the disk"
         )
+
+
+def _raw_bytes(pictures: Sequence[Picture]) -> int:
+    """Return the bytes of the pixels: one a channel, alpha left out, and one a pixel of what was gray."""
+    return sum(picture.pixels[..., 0].size * (1 if picture.gray else 3) for picture in pictures)

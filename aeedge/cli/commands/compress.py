@@ -41,6 +41,12 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
     help="Use the lowest quality that reaches a PSNR of DB decibels.",
 )
 @click.option(
+    "--ratio",
+    metavar="N",
+    type=Number(1, or_equal=True),
+    help="Use the highest quality that takes at most 1/N of the bytes of the 8-bit pixels.",
+)
+@click.option(
     "--max-error",
     metavar="E",
     type=click.IntRange(0, 255),

@@ -80,7 +80,12 @@ class EvalOptions(DeviceOptions):
     metavar="NAME,...",
     help="Codecs to compare with: jpeg, webp4, webp6, avif6, avif9, jxl.  [default: all available]",
 )
-@click.option("--psnr-range", metavar="LOW:HIGH", type=PSNR_RANGE, help="Range of the BD-rate.  [default: 28.5:36 dB]")
+@click.option(
+    "--psnr-range",
+    metavar="LOW:HIGH",
+    type=PSNR_RANGE,
+    help="Range of the BD-rate.  [default: 28.5:36 dB, or what all curves share]",
+)
 @click.option("--no-ms-ssim", is_flag=True, help="Skip MS-SSIM, which is slow to compute.")
 @click.option("--no-ssimulacra2", is_flag=True, help="Skip SSIMULACRA2, which takes most of the time.")
 @click.option(

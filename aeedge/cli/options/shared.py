@@ -50,7 +50,7 @@ class BatchOptions(DeviceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CompressOptions(BatchOptions):
-    """Options of `aeedge compress`; at most one of quality, max_bytes, target_bpp and target_psnr is given.
+    """Options of `aeedge compress`; at most one of quality, max_bytes, ratio, target_bpp and target_psnr is given.
 
     Attributes:
         images: files, folders or `-`.
@@ -58,6 +58,7 @@ class CompressOptions(BatchOptions):
         pack: one stream for all images.
         quality: 1..100.
         max_bytes: size limit of a stream.
+        ratio: the same as a share of the bytes of the pixels, 20 for one twentieth.
         target_bpp: the same in bits per pixel.
         target_psnr: PSNR in dB that has to be reached.
         max_error: most that a sample may be off by.
@@ -73,6 +74,7 @@ class CompressOptions(BatchOptions):
     pack: str | None
     quality: int | None
     max_bytes: int | None
+    ratio: float | None
     target_bpp: float | None
     target_psnr: float | None
     max_error: int | None
@@ -118,6 +120,7 @@ class CompressOptions(BatchOptions):
         given = {
             "--quality": self.quality,
             "--max-bytes": self.max_bytes,
+            "--ratio": self.ratio,
             "--target-bpp": self.target_bpp,
             "--target-psnr": self.target_psnr,
             "--max-error": self.max_error,

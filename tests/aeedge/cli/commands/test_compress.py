@@ -445,3 +445,13 @@ def test_float_gray_needs_its_range(aeedge, conv, tmp_path):
     assert (refused.code, "--range" in refused.errors[0]) == (3, True)
     assert aeedge("compress", tmp_path / "heat.tif", "-m", conv, "--range", "-40:120").code == 0
     assert aeedge("compress", tmp_path / "heat.tif", "-m", conv, "--range", "9:3").code == 2
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
+def test_a_ratio_bounds_the_bytes_by_those_of_the_pixels(aeedge, conv, tmp_path, mode, channels):
+    noise = np.random.default_rng(0).normal(128, 20, (128, 160, channels))
+    Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8).squeeze(), None).convert(mode).save(tmp_path / "a.png")
+    done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--ratio", 8, "--no-stored-tiles")
+    assert done.code == 0, done.stderr
+    assert (tmp_path / "a.png.aee").stat().st_size <= 128 * 160 * channels / 8
+    assert aeedge("compress", tmp_path / "a.png", "-m", conv, "--ratio", 0.5, "--force").code == 2
