@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aeedge.applications.images import NamedImage
     from aeedge.applications.reference import Reference
-    from aeedge.cli.commands.score import ScoreOptions
+    from aeedge.cli.options.score import ScoreOptions
     from aeedge.cli.options.selection import Selection
     from aeedge.cli.outlet import Outlet
     from aeedge_runtime import Codec

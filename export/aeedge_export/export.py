@@ -14,6 +14,7 @@ from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
 from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.checks.parity_gate import measure_parity
 from aeedge_export.checks.quality_monotonic import check_ladder, ladder_images
+from aeedge_export.checks.rates import rate_table
 from aeedge_export.draft import Progress, build_draft
 from aeedge_export.golden import golden_files
 from aeedge_export.precision.request import Request, check_half
@@ -126,6 +127,7 @@ def export_source(
     if request is not None:
         variant = derive(draft.bundle(), request, source.calibration, source.held_out, say)
         return _write_variant(variant, target, only, facts, force=force)
+    facts["rates"] = rate_table(codec, source.held_out)
     files = draft.files((only,) if only else HALVES)
     write_bundle(target, files, force=force)
     return ExportReport.of(files, target, only, parity, facts)

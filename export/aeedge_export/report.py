@@ -20,7 +20,7 @@ class ExportReport:
         files: name -> bytes of each file of the bundle.
         total_bytes: bytes of all files.
         parity: measurements of the gate: against PyTorch, or, in another precision, against the float32 bundle.
-        facts: tables, dead channels, bits per latent position at some qualities.
+        facts: tables, dead channels, bits per latent position at some qualities; `rates` is of `checks.rates`.
         next_commands: commands that a user is likely to run next.
         price: cost and gain of a reduced precision on this machine, or None.
     """

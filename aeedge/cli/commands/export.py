@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -268,6 +269,8 @@ def show_report(report: ExportReport) -> None:
     say(f"  {label:20}{size(sum(golden)):>10}")
     say(f"  {'together':20}{size(report.total_bytes):>10}")
     for key, value in report.facts.items():
+        if key == "rates":
+            continue
         shown = ", ".join(f"{name}: {entry}" for name, entry in value.items()) if isinstance(value, dict) else value
         say(f"{key.replace('_', ' ')}: {shown}")
     against = "the float32 bundle" if report.price else "PyTorch"
@@ -278,6 +281,16 @@ def show_report(report: ExportReport) -> None:
         say(f"price on this machine, {count(report.price.threads, 'thread')}, against float32:")
         for line in report.price.lines():
             say(f"  {line}")
+    _show_rates(report.facts.get("rates", ()))
     say("next:")
     for command in report.next_commands:
         say(f"  {command}")
+
+
+def _show_rates(rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        say("on held-out images:")
+        say("  quality  bits per pixel   ratio      PSNR")
+    for row in rows:
+        psnr = f"{row['psnr_db']:.2f} dB"
+        say(f"  {row['quality']:>7}  {row['bits_per_pixel']:>14.3f}  {row['ratio']:>4.0f}:1  {psnr:>8}")
