@@ -247,7 +247,7 @@ class Engine:
         """
         before = self.counters
         image = self.out / "reconstructions" / f"step-{before.step:07}.png"
-        measured = self.validator.measure(self.state.shown, self.module, image)
+        measured = self.validator.measure(self.state.shown, self.module, image, before.step)
         loss = measured["loss"]
         row = {"step": before.step, "epoch": round(before.epoch, 4), "learning_rate": rate, **throughput.lap()}
         row |= {f"train_{name}": value for name, value in before.training_means().items()}

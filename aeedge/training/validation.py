@@ -40,6 +40,9 @@ MOST_SAMPLES = 128
 CONSTANT = 1e-6
 """Range of a latent channel over all samples up to which it carries nothing."""
 
+FIRST_JUDGED = 100
+"""Steps from which a network with a constant latent is given up: a few steps on noise do not tell."""
+
 FEWEST_POSITIONS = 8
 """Latent positions that have to agree before a channel is called constant."""
 
@@ -69,13 +72,17 @@ class Validator:
         self._samples = spread_samples(images, size, MOST_SAMPLES_SMALL if self._is_small else MOST_SAMPLES)
 
     @torch.no_grad()
-    def measure(self, model: Any, module: Any, picture: Path) -> dict[str, float]:
+    def measure(self, model: Any, module: Any, picture: Path, step: int) -> dict[str, float]:
         """Return the objective's parts and the image metrics; draw a reconstruction grid.
 
         Args:
             model: the weights to measure.
             module: the training module, for its objective.
             picture: path of the grid, written by the first process.
+            step: steps done so far.
+
+        Raises:
+            AeedgeError: every latent channel is constant, which training does not mend.
         """
         was_training = model.training
         model.eval()
@@ -95,7 +102,8 @@ class Validator:
                 save_grid(picture, _rows(batch, image))
                 drawn = True
         model.train(was_training)
-        if bool(self.fabric.all_gather(torch.tensor(spread.is_constant())).all()):
+        dead = step >= FIRST_JUDGED and spread.is_constant()
+        if bool(self.fabric.all_gather(torch.tensor(dead)).all()):
             raise AeedgeError(DEAD)
         return metrics.compute()
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from aeedge.models.conv import ConvAutoencoder
+from aeedge.training import validation
 from aeedge.training.hardware import Hardware
 from aeedge.training.loop import train
 from aeedge.training.run.logbook import read_metrics
@@ -43,6 +44,8 @@ def test_held_out_samples_count_alike_whatever_the_number_of_processes(processes
 
 def test_a_network_whose_latents_are_constant_ends_the_run(tmp_path, monkeypatch, config):
     monkeypatch.setattr(ConvAutoencoder, "encode", lambda self, image: self.encoder(image) * 0)
+    train(config("conv"), tmp_path / "short", hardware=CPU)  # too early to tell
+    monkeypatch.setattr(validation, "FIRST_JUDGED", 1)
     with pytest.raises(AeedgeError, match=re.escape(DEAD)):
         train(config("conv"), tmp_path / "run", hardware=CPU)
     assert not (tmp_path / "run" / "checkpoints" / "best.safetensors").exists()
