@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .binary import is_path
 from .bundle.bundle import Bundle, BundleSource
 from .bundle.lookup import find_by_stream_id
 from .codec import Codec
@@ -41,7 +42,7 @@ class CodecCache:
         """Return the codec of a bundle, as `Codec.load` takes it, or the codec itself."""
         if isinstance(bundle, Codec):
             return bundle
-        if bundle is None or isinstance(bundle, str):
+        if bundle is None or is_path(bundle):
             return self._get(f"bundle {bundle}", lambda: Bundle.load(bundle))
         return Codec.load(bundle, device=self.device, threads=self.threads)
 

@@ -21,6 +21,7 @@ def test_a_bundle_is_loaded_once():
     assert codec.options.threads == 1
     assert cache.for_bundle(codec) is codec
     assert cache.for_bundle("photo") is cache.for_bundle("photo")
+    assert cache.for_bundle(BUNDLES / "tiny-conv") is cache.for_bundle(BUNDLES / "tiny-conv")
 
 
 def test_the_oldest_codec_goes_first(monkeypatch):
