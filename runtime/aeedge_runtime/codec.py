@@ -16,6 +16,7 @@ from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, fini
 from .coding.chunk_io import ChunkReader
 from .coding.encoder import Encoder
 from .coding.networks import Networks
+from .coding.preview import PreviewCanvas, decode_preview, has_preview, reduced
 from .coding.small_images import CheckedInputs, as_latent
 from .errors import ArgumentError, BundleError, WrongModelError
 from .fidelity.bounded import code_within
@@ -44,13 +45,16 @@ class Codec:
     Attributes:
         bundle: the model.
         options: device and threads, as requested.
+        decoder: "full" or "lite".
     """
 
-    def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
+    def __init__(self, bundle: Bundle, options: SessionOptions, decoder: str = "full") -> None:
         """Take a loaded bundle; `load` is the usual way."""
         self.bundle = bundle
         self.options = options
+        self.decoder = decoder
         self._networks = Networks(bundle, options)
+        self._decoding = self._networks.with_decoder(bundle.decoder_role(decoder))
         self._inputs = CheckedInputs(bundle)
         if options.device != "cpu":
             self._networks.session(bundle.manifest.halves[0])
@@ -62,6 +66,7 @@ class Codec:
         *,
         device: str = "cpu",
         threads: int | None = None,
+        decoder: str = "full",
         tf32: bool = False,
         provider_options: Mapping[str, str] | None = None,
     ) -> Self:
@@ -73,6 +78,8 @@ class Codec:
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
             threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
                 cores available.
+            decoder: "full", or "lite" for the fast decoder of a bundle that has one. Compressing, and decompressing
+                within a bound on the error, take the full one all the same.
             tf32: let CUDA use TF32: faster, and pixels may differ by more than 1.
             provider_options: further options of the execution provider; the CPU takes none.
 
@@ -83,7 +90,7 @@ class Codec:
             ArgumentError: a value out of range.
         """
         options = SessionOptions(device, threads, tf32, {} if provider_options is None else provider_options)
-        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options)
+        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options, decoder)
 
     def compress(
         self,
@@ -189,11 +196,11 @@ class Codec:
 
     def decompress_batch(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
         """Decompress all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
-        return self._decompress(data, max_pixels, joined=True).pixels
+        return self._decompress(data, max_pixels, self._decoding, joined=True).pixels
 
     def decompress_pictures(self, data: BinarySource, *, max_pixels: int | None = None) -> list[Picture]:
         """Decompress all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
-        found = self._decompress(data, max_pixels)
+        found = self._decompress(data, max_pixels, self._decoding)
         return [
             Picture(
                 pixels=found.pixels[index],
@@ -217,8 +224,24 @@ class Codec:
         _check_single(stream.count)
         image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
         alpha = np.empty((1, stream.height, stream.width), np.uint8) if stream.has_alpha else None
-        self._paint(stream, reader, ImageCanvas(image), alpha)
+        self._paint(stream, reader, self._decoding, ImageCanvas(image), alpha)
         return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
+
+    def preview(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
+        """Return the image of a stream at 1/8 of its rows and columns, uint8 [ceil(H / 8), ceil(W / 8), C].
+
+        If the bundle has a preview decoder, only the first group of latent channels is decoded, so damage in the rest
+        goes unnoticed. With alpha, or without a preview decoder, the whole image is decoded and reduced. Arguments and
+        errors are those of `decompress`.
+        """
+        return self._preview(data, max_pixels)[0]
+
+    def preview_picture(self, data: BinarySource, *, max_pixels: int | None = None) -> Picture:
+        """Return the preview of a stream with alpha, ICC profile and EXIF, ready to be saved; see `preview`."""
+        pixels, stream = self._preview(data, max_pixels)
+        alpha = pixels[..., -1] if pixels.shape[2] in (2, 4) else None
+        colors = pixels if alpha is None else pixels[..., :-1]
+        return Picture(colors, alpha, stream.sections.get(ICC), stream.sections.get(EXIF), colors.shape[2] == 1)
 
     def decompress_symbols(self, data: BinarySource, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """Return all symbols of a stream in coding order, int16 [n]; needs no decoder. Errors as in `decompress`."""
@@ -271,7 +294,7 @@ class Codec:
 
     def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
         """Decode latents, float32 [N, c, h, w], to images, uint8 [N, H, W, C]; see `decode`."""
-        return self._networks.decode(*self._inputs.latents(latents, size))
+        return self._decoding.decode(*self._inputs.latents(latents, size))
 
     def validate(self, data: BinarySource, *, max_pixels: int | None = None) -> None:
         """Refuse a stream that is damaged, too large or of another model, before allocating memory for its images.
@@ -305,7 +328,8 @@ class Codec:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the bundle's source, its hash and the options: a worker loads the bundle itself."""
-        return {"source": self.bundle.source, "hash": self.bundle.hash, "options": self.options}
+        source, identity = self.bundle.source, self.bundle.hash
+        return {"source": source, "hash": identity, "options": self.options, "decoder": self.decoder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Load the bundle again.
@@ -316,7 +340,7 @@ class Codec:
         bundle = Bundle.load(state["source"])
         if bundle.hash != state["hash"]:
             raise BundleError(f"{bundle} is not the one that was pickled; load the codec again")
-        self.__init__(bundle, state["options"])  # type: ignore[misc]
+        self.__init__(bundle, state["options"], state["decoder"])  # type: ignore[misc]
 
     @property
     def _channels(self) -> int:
@@ -341,7 +365,7 @@ class Codec:
         gray = stack.gray or self._channels == 1
 
         def error(data: bytes) -> float:
-            found = self._decompress(data, limit).pixels
+            found = self._decompress(data, limit, self._networks).pixels
             return squared_error(encoder.original, found) / int(found.shape[3])
 
         if isinstance(rate, MaxError) and not stored_tiles:
@@ -360,13 +384,13 @@ class Codec:
         if isinstance(rate, int):
             return encoder.code(rate)
         if isinstance(rate, MaxError):
-            decode = (lambda data: self._decompress(data, limit).pixels) if self._is_steady else None
+            decode = (lambda data: self._decompress(data, limit, self._networks).pixels) if self._is_steady else None
             return code_within(encoder, rate.limit, decode)
         most_bytes = rate.limit if isinstance(rate, MaxBytes) else None
         return find_stream(
             rate,
             lambda quality: encoder.code(quality, most_bytes),
-            lambda data: psnr_db(encoder.original, self._decompress(data, limit).pixels),
+            lambda data: psnr_db(encoder.original, self._decompress(data, limit, self._networks).pixels),
             f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}",
         )
 
@@ -385,8 +409,13 @@ class Codec:
         return self.bundle.geometry
 
     @staged("read_container")
-    def _open(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
-        """Return a checked stream and the reader of its chunks, or None where it has no symbols."""
+    def _open(
+        self, data: BinarySource, max_pixels: int | None, *, preview: bool = False
+    ) -> tuple[Stream, ChunkReader | None]:
+        """Return a checked stream and the reader of its chunks, or of what a preview needs of them.
+
+        There is no reader where the stream has no symbols.
+        """
         limit = self.bundle.pixel_limit(max_pixels)
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
@@ -395,11 +424,13 @@ class Codec:
             return stream, None
         plan = plan_blocks(self.bundle, stream.count, stream.height, stream.width)
         workers = self._networks.workers(plan)
-        prior = self._networks.prior(compress=False, workers=workers)
+        prior = self._networks.prior(compress=False, workers=workers, first_group=preview)
         return stream, ChunkReader(stream, self.bundle, plan, prior, workers)
 
     @staged("to_image")
-    def _decompress(self, data: BinarySource, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
+    def _decompress(
+        self, data: BinarySource, max_pixels: int | None, networks: Networks, *, joined: bool = False
+    ) -> _Decoded:
         """Decompress images; alpha is their last channel if `joined`, else a separate array."""
         stream, reader, channels = self._open_to_decode(data, max_pixels)
         size = stream.count, stream.height, stream.width
@@ -407,13 +438,18 @@ class Codec:
         alpha = None
         if stream.has_alpha:
             alpha = pixels[..., channels] if joined else np.empty(size, np.uint8)
-        self._paint(stream, reader, ArrayCanvas(pixels[..., :channels]), alpha)
+        self._paint(stream, reader, networks, ArrayCanvas(pixels[..., :channels]), alpha)
         return _Decoded(pixels, alpha, stream)
 
-    def _paint(self, stream: Stream, reader: ChunkReader | None, canvas: Canvas, alpha: Pixels | None) -> None:
-        """Fill in images and their alpha, uint8 [N, H, W]: what the network decodes, then what is stored."""
+    def _paint(
+        self, stream: Stream, reader: ChunkReader | None, networks: Networks, canvas: Canvas, alpha: Pixels | None
+    ) -> None:
+        """Fill in images and their alpha, uint8 [N, H, W]: what the network decodes, then what is stored.
+
+        A residual belongs to the pixels of the full decoder.
+        """
         if reader is not None:
-            decode_blocks(self.bundle, self._networks, reader, canvas)
+            decode_blocks(self.bundle, networks if stream.bound is None else self._networks, reader, canvas)
         if alpha is not None and ALPHA in stream.sections:
             alpha[:] = unpack_alpha(stream.sections[ALPHA], *alpha.shape)
         if stream.tiles is not None:
@@ -421,10 +457,24 @@ class Codec:
         if stream.bound is not None:
             add_residual(stream.bound, canvas)
 
-    def _open_to_decode(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
+    def _preview(self, data: BinarySource, max_pixels: int | None) -> tuple[Pixels, Stream]:
+        """Return the preview of a stream, uint8 [h, w, C] with alpha as the last channel, and the stream."""
+        source = stream_bytes(data)
+        stream, reader, channels = self._open_to_decode(source, max_pixels, preview=True)
+        _check_single(stream.count)
+        if reader is None or not has_preview(self.bundle, stream):
+            return reduced(self.decompress(source, max_pixels=max_pixels)), stream
+        pixels = decode_preview(self.bundle, self._networks, stream, reader, channels)
+        if stream.tiles is not None:
+            paste_tiles(stream.tiles, PreviewCanvas(pixels))
+        return pixels, stream
+
+    def _open_to_decode(
+        self, data: BinarySource, max_pixels: int | None, *, preview: bool = False
+    ) -> tuple[Stream, ChunkReader | None, int]:
         """Return a stream, the reader of its symbols, and the channels of its images without alpha."""
         self.bundle.require("decoder", "decompress")
-        stream, reader = self._open(data, max_pixels)
+        stream, reader = self._open(data, max_pixels, preview=preview)
         return stream, reader, 1 if stream.gray else self._channels
 
 

@@ -104,18 +104,22 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
 Differences = NDArray[np.int32]
 
 
-class Canvas(Protocol):
-    """A target for decoded pixels."""
+class PasteTarget(Protocol):
+    """A target for stored pixels."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Images, rows, columns and channels: those of the model, or one for the luma of a color model."""
 
-    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
-        """Have `decode` fill some rows of some images, uint8 [images, rows, W, C]."""
-
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
         """Replace pixels, uint8 [h, w, C]; rows are counted over all images, stacked from top to bottom."""
+
+
+class Canvas(PasteTarget, Protocol):
+    """A target for decoded pixels."""
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """Have `decode` fill some rows of some images, uint8 [images, rows, W, C]."""
 
     def add(self, top: int, left: int, difference: Differences) -> None:
         """Add to pixels, int32 [h, w, C], and clip them; rows are counted as in `paste`."""

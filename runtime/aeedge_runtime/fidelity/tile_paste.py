@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Pixels
-from ..coding.blocks import Canvas
+from ..coding.blocks import Canvas, PasteTarget
 from ..stream.tile_grid import Rectangle
 from ..stream.tile_sections import Bound, TileBlobs
 from .lossless import decode_blob
 
 
-def paste_tiles(tiles: TileBlobs, canvas: Canvas, alpha: Pixels | None = None) -> None:
+def paste_tiles(tiles: TileBlobs, canvas: PasteTarget, alpha: Pixels | None = None) -> None:
     """Replace the pixels of stored tiles.
 
     Args:
         tiles: from a stream.
-        canvas: the decoded images.
+        canvas: the decoded images, or a preview.
         alpha: their alpha, uint8 [N, H, W], filled in where the blobs hold it.
 
     Raises:
