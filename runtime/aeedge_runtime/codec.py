@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,27 +11,20 @@ from numpy.typing import NDArray
 from .arrays import Floats, Pixels
 from .binary import BinarySource
 from .bundle.bundle import Bundle, BundleSource
-from .coding.blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, finite, plan_blocks
-from .coding.chunk_io import ChunkReader
-from .coding.encoder import Encoder
+from .coding.blocks import ImageCanvas, finite
+from .coding.compressor import Compressor
+from .coding.decoder import Decoder
 from .coding.networks import Networks
 from .coding.small_images import CheckedInputs, as_latent
-from .errors import ArgumentError, BundleError, WrongModelError
-from .fidelity.bounded import code_within
-from .fidelity.tile_paste import add_residual, paste_tiles
-from .images.batch import Stack, stack_images
+from .errors import ArgumentError, BundleError
+from .images.batch import stack_images
 from .images.load import Source
 from .images.picture import Picture
-from .images.psnr import psnr_db, squared_error
 from .images.save import finished
 from .inference.session import SessionOptions
 from .notices import give_notices
-from .profiling import staged
-from .rate_search import MaxBytes, MaxError, MinPsnr, Target, choose_rate, find_stream
-from .stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream
-from .stream.info import stream_bytes
-from .stream.layout import Geometry, check_size
-from .stream.sections import pack_sections, unpack_alpha, unpack_names
+from .rate_search import choose_rate
+from .stream.container import EXIF, ICC
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,6 +44,8 @@ class Codec:
         self.options = options
         self._networks = Networks(bundle, options)
         self._inputs = CheckedInputs(bundle)
+        self._decoder = Decoder(bundle, self._networks)
+        self._compressor = Compressor(bundle, self._networks, self._decoder, tf32=options.tf32)
         if options.device != "cpu":
             self._networks.session(bundle.manifest.halves[0])
 
@@ -127,7 +121,10 @@ class Codec:
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images([image], self._channels, limit)
         rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
-        return self._compress(stack, rate, metadata, None, limit, stored_tiles)
+        give_notices(stack.notes, stacklevel=2)
+        return self._compressor.compress(
+            stack, rate, names=None, metadata=metadata, stored_tiles=stored_tiles, limit=limit
+        )
 
     def compress_batch(
         self,
@@ -164,7 +161,10 @@ class Codec:
         limit = self.bundle.pixel_limit(max_pixels)
         stack = stack_images(images, self._channels, limit)
         rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
-        return self._compress(stack, rate, metadata, names, limit, stored_tiles)
+        give_notices(stack.notes, stacklevel=2)
+        return self._compressor.compress(
+            stack, rate, names=names, metadata=metadata, stored_tiles=stored_tiles, limit=limit
+        )
 
     def decompress(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
         """Decompress the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
@@ -189,11 +189,11 @@ class Codec:
 
     def decompress_batch(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
         """Decompress all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
-        return self._decompress(data, max_pixels, joined=True).pixels
+        return self._decoder.decode(data, max_pixels, joined=True).pixels
 
     def decompress_pictures(self, data: BinarySource, *, max_pixels: int | None = None) -> list[Picture]:
         """Decompress all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
-        found = self._decompress(data, max_pixels)
+        found = self._decoder.decode(data, max_pixels)
         return [
             Picture(
                 pixels=found.pixels[index],
@@ -213,17 +213,16 @@ class Codec:
         """
         from PIL import Image
 
-        stream, reader, channels = self._open_to_decode(data, max_pixels)
+        stream, reader, channels = self._decoder.open_to_decode(data, max_pixels)
         _check_single(stream.count)
         image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
         alpha = np.empty((1, stream.height, stream.width), np.uint8) if stream.has_alpha else None
-        self._paint(stream, reader, ImageCanvas(image), alpha)
+        self._decoder.paint(stream, reader, ImageCanvas(image), alpha)
         return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
 
     def decompress_symbols(self, data: BinarySource, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """Return all symbols of a stream in coding order, int16 [n]; needs no decoder. Errors as in `decompress`."""
-        reader = self._open(data, max_pixels)[1]
-        return np.empty(0, np.int16) if reader is None else reader.read_symbols()
+        return self._decoder.symbols(data, max_pixels)
 
     def encode(self, image: Source) -> Floats:
         """Return the latent of an image, float32 [c, h, w], alpha ignored; `image` and errors as in `compress`."""
@@ -278,7 +277,7 @@ class Codec:
 
         Chunks and alpha are checked only when they are decoded. Errors are those of `decompress_batch`.
         """
-        self._open(data, max_pixels)
+        self._decoder.open(data, max_pixels)
 
     def provider(self, role: str, patches: int | None = None) -> str:
         """Return the execution provider that actually runs a graph ("encoder", "decoder", "prior", ...).
@@ -321,120 +320,6 @@ class Codec:
     @property
     def _channels(self) -> int:
         return self.bundle.manifest.image.channels
-
-    def _compress(
-        self,
-        stack: Stack,
-        rate: int | Target | MaxError,
-        metadata: bool,
-        names: Sequence[str | bytes] | None,
-        limit: int,
-        stored_tiles: bool,
-    ) -> bytes:
-        if isinstance(rate, MinPsnr):
-            self.bundle.require("decoder", "compress to a PSNR")
-        count, height, width, _ = stack.pixels.shape
-        check_size(self.bundle.geometry, count, height, width, limit)
-        icc, exif = (stack.icc, stack.exif) if metadata else (None, None)
-        sections = pack_sections(stack.alpha, icc, exif, names, count)
-        give_notices(stack.notes, stacklevel=3)
-        gray = stack.gray or self._channels == 1
-
-        def error(data: bytes) -> float:
-            found = self._decompress(data, limit).pixels
-            return squared_error(encoder.original, found) / int(found.shape[3])
-
-        if isinstance(rate, MaxError) and not stored_tiles:
-            raise ArgumentError("max_error cannot be combined with stored_tiles=False; leave one of them out")
-        comparable = self.bundle.manifest.family == "hyperprior" and "decoder" in self.bundle.manifest.halves
-        encoder = Encoder(
-            self.bundle,
-            self._networks,
-            stack.pixels,
-            stack.alpha,
-            gray,
-            sections,
-            stored_tiles=stored_tiles,
-            error=error if comparable else None,
-        )
-        if isinstance(rate, int):
-            return encoder.code(rate)
-        if isinstance(rate, MaxError):
-            decode = (lambda data: self._decompress(data, limit).pixels) if self._is_steady else None
-            return code_within(encoder, rate.limit, decode)
-        most_bytes = rate.limit if isinstance(rate, MaxBytes) else None
-        return find_stream(
-            rate,
-            lambda quality: encoder.code(quality, most_bytes),
-            lambda data: psnr_db(encoder.original, self._decompress(data, limit).pixels),
-            f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}",
-        )
-
-    @property
-    def _is_steady(self) -> bool:
-        """Whether decoded pixels differ by 1 at most from those of other machines."""
-        manifest = self.bundle.manifest
-        return "decoder" in manifest.halves and manifest.precision["decoder"] == "fp32" and not self.options.tf32
-
-    def _geometry_for(self, header: StreamHeader) -> Geometry:
-        if header.stream_id != self.bundle.stream_id:
-            raise WrongModelError(
-                f"the stream needs the model with stream id {header.stream_id.hex()}, "
-                f"{self.bundle} has {self.bundle.stream_id.hex()}; pass the bundle that wrote it"
-            )
-        return self.bundle.geometry
-
-    @staged("read_container")
-    def _open(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
-        """Return a checked stream and the reader of its chunks, or None where it has no symbols."""
-        limit = self.bundle.pixel_limit(max_pixels)
-        stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
-        if NAMES in stream.sections:
-            unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
-        if not stream.has_symbols:
-            return stream, None
-        plan = plan_blocks(self.bundle, stream.count, stream.height, stream.width)
-        workers = self._networks.workers(plan)
-        prior = self._networks.prior(compress=False, workers=workers)
-        return stream, ChunkReader(stream, self.bundle, plan, prior, workers)
-
-    @staged("to_image")
-    def _decompress(self, data: BinarySource, max_pixels: int | None, *, joined: bool = False) -> _Decoded:
-        """Decompress images; alpha is their last channel if `joined`, else a separate array."""
-        stream, reader, channels = self._open_to_decode(data, max_pixels)
-        size = stream.count, stream.height, stream.width
-        pixels = np.empty((*size, channels + int(joined and stream.has_alpha)), np.uint8)
-        alpha = None
-        if stream.has_alpha:
-            alpha = pixels[..., channels] if joined else np.empty(size, np.uint8)
-        self._paint(stream, reader, ArrayCanvas(pixels[..., :channels]), alpha)
-        return _Decoded(pixels, alpha, stream)
-
-    def _paint(self, stream: Stream, reader: ChunkReader | None, canvas: Canvas, alpha: Pixels | None) -> None:
-        """Fill in images and their alpha, uint8 [N, H, W]: what the network decodes, then what is stored."""
-        if reader is not None:
-            decode_blocks(self.bundle, self._networks, reader, canvas)
-        if alpha is not None and ALPHA in stream.sections:
-            alpha[:] = unpack_alpha(stream.sections[ALPHA], *alpha.shape)
-        if stream.tiles is not None:
-            paste_tiles(stream.tiles, canvas, alpha)
-        if stream.bound is not None:
-            add_residual(stream.bound, canvas)
-
-    def _open_to_decode(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
-        """Return a stream, the reader of its symbols, and the channels of its images without alpha."""
-        self.bundle.require("decoder", "decompress")
-        stream, reader = self._open(data, max_pixels)
-        return stream, reader, 1 if stream.gray else self._channels
-
-
-@dataclass(frozen=True, eq=False)
-class _Decoded:
-    """Pixels, uint8 [N, H, W, C], alpha, uint8 [N, H, W] or None, and the stream that they come from."""
-
-    pixels: Pixels
-    alpha: Pixels | None
-    stream: Stream
 
 
 def _check_single(count: int) -> None:

@@ -254,7 +254,7 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
 def test_blocks_are_read_in_their_order(pair) -> None:
     _, codec = pair
     data = codec.compress(picture(160, 96, channels_of(codec)))
-    stream, reader = codec._open(data, None)
+    stream, reader = codec._decoder.open(data, None)
     _, later, *_ = plan_blocks(codec.bundle, 1, stream.height, stream.width)
     h, w = codec.bundle.geometry.latent_size(stream.height, stream.width)
     latents = np.empty((1, codec.bundle.geometry.latent_channels, h, w), np.float32)
