@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 from .arrays import Floats, Pixels
 from .binary import BinarySource
 from .bundle.bundle import Bundle, BundleSource
-from .coding.blocks import ImageCanvas, finite
+from .coding.blocks import finite
 from .coding.compressor import Compressor
 from .coding.decoder import Decoder
 from .coding.networks import Networks
 from .coding.small_images import CheckedInputs, as_latent
 from .errors import ArgumentError, BundleError
+from .gate import Gate
 from .images.batch import stack_images
 from .images.load import Source
 from .images.picture import Picture
-from .images.save import finished
 from .inference.session import SessionOptions
 from .notices import give_notices
 from .rate_search import choose_rate
 from .stream.container import EXIF, ICC
+from .watching import Cancel, Progress, watched
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,10 +39,11 @@ class Codec:
         options: device and threads, as requested.
     """
 
-    def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
+    def __init__(self, bundle: Bundle, options: SessionOptions, max_concurrent: int | None = None) -> None:
         """Take a loaded bundle; `load` is the usual way."""
         self.bundle = bundle
         self.options = options
+        self._gate = Gate(max_concurrent)
         self._networks = Networks(bundle, options)
         self._inputs = CheckedInputs(bundle)
         self._decoder = Decoder(bundle, self._networks)
@@ -58,6 +60,7 @@ class Codec:
         threads: int | None = None,
         tf32: bool = False,
         provider_options: Mapping[str, str] | None = None,
+        max_concurrent: int | None = None,
     ) -> Self:
         """Load a bundle for a device. Graphs are opened at first use; on a device other than the CPU, one at once.
 
@@ -69,6 +72,9 @@ class Codec:
                 cores available.
             tf32: let CUDA use TF32: faster, and pixels may differ by more than 1.
             provider_options: further options of the execution provider; the CPU takes none.
+            max_concurrent: calls of this codec at once; further threads wait for their turn. None for any number. Set
+                it in a server, to the number of cores over `threads`: more calls at once take more memory and gain
+                nothing.
 
         Raises:
             ModelNotFoundError: no bundle there.
@@ -77,7 +83,7 @@ class Codec:
             ArgumentError: a value out of range.
         """
         options = SessionOptions(device, threads, tf32, {} if provider_options is None else provider_options)
-        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options)
+        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options, max_concurrent)
 
     def compress(
         self,
@@ -91,6 +97,8 @@ class Codec:
         metadata: bool = True,
         stored_tiles: bool = True,
         max_pixels: int | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
     ) -> bytes:
         """Compress one image to a stream, at a quality or to a target (at most one of the five).
 
@@ -107,6 +115,11 @@ class Codec:
             metadata: keep ICC profile and EXIF.
             stored_tiles: keep tiles, or all of the image, losslessly where that pays.
             max_pixels: most pixels, padding included; None for the bundle's limit.
+            progress: called with the units of work that are done, and with all that are known of: for every chunk of
+                the stream (about a million latent values) one for the networks and one for the coder, and one for each
+                file of stored tiles. A target, or a choice between stored tiles and the network, adds units on the way.
+            cancel: a `threading.Event`, or a function that returns true, to end the call: within some tens of
+                milliseconds in large images.
 
         Raises:
             ImageError: not an image, or a damaged one.
@@ -116,15 +129,17 @@ class Codec:
             MissingHalfError: the bundle has no encoder.
             BundleError: a file of the bundle has changed since it was loaded, or a network gives NaN or infinity.
             DeviceError: onnxruntime is missing, or the device fails.
+            CanceledError: `cancel` said so.
         """
         self.bundle.require("encoder", "compress")
         limit = self.bundle.pixel_limit(max_pixels)
-        stack = stack_images([image], self._channels, limit)
-        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
-        give_notices(stack.notes, stacklevel=2)
-        return self._compressor.compress(
-            stack, rate, names=None, metadata=metadata, stored_tiles=stored_tiles, limit=limit
-        )
+        with watched(progress, cancel), self._gate:
+            stack = stack_images([image], self._channels, limit)
+            rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
+            give_notices(stack.notes, stacklevel=2)
+            return self._compressor.compress(
+                stack, rate, names=None, metadata=metadata, stored_tiles=stored_tiles, limit=limit
+            )
 
     def compress_batch(
         self,
@@ -139,6 +154,8 @@ class Codec:
         metadata: bool = True,
         stored_tiles: bool = True,
         max_pixels: int | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
     ) -> bytes:
         """Compress images of one size to one stream, to a quality or a target; they share its header and its coder.
 
@@ -153,47 +170,92 @@ class Codec:
             metadata: keep an ICC profile or EXIF that all images share.
             stored_tiles: as in `compress`.
             max_pixels: most pixels of all images together, padding included; None for the bundle's limit.
+            progress: as in `compress`.
+            cancel: as in `compress`.
 
         Raises:
             AeedgeError: as `compress`; ArgumentError also for images of several sizes or names that do not fit.
         """
         self.bundle.require("encoder", "compress")
         limit = self.bundle.pixel_limit(max_pixels)
-        stack = stack_images(images, self._channels, limit)
-        rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
-        give_notices(stack.notes, stacklevel=2)
-        return self._compressor.compress(
-            stack, rate, names=names, metadata=metadata, stored_tiles=stored_tiles, limit=limit
-        )
+        with watched(progress, cancel), self._gate:
+            stack = stack_images(images, self._channels, limit)
+            rate = choose_rate(stack.pixels[..., 0].size, quality, max_bytes, target_bpp, target_psnr, max_error)
+            give_notices(stack.notes, stacklevel=2)
+            return self._compressor.compress(
+                stack, rate, names=names, metadata=metadata, stored_tiles=stored_tiles, limit=limit
+            )
 
-    def decompress(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
-        """Decompress the image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
+    def decompress(
+        self,
+        data: BinarySource,
+        *,
+        index: int | None = None,
+        rows: tuple[int, int] | None = None,
+        channels: int | None = None,
+        out: Pixels | None = None,
+        max_pixels: int | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Pixels:
+        """Decompress one image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
+
+        With `index` or `rows`, only the chunks are decoded that hold this part and its context, and the network runs on
+        no more than that; of a pack, that is a chunk for any image (as many images as have about a million latent
+        values). The checksum of the whole stream is checked all the same, so damage is found anywhere, and so are the
+        rules that each decoded chunk must keep. The hash of the symbols, which would show that this machine computes
+        other tables than the writer did, covers all chunks: it is checked only where all are decoded. Pixels may differ
+        by 1 from those of the whole image.
 
         Args:
             data: path of a stream, its bytes or another buffer, or a file opened for reading.
+            index: which image of a pack, from 0.
+            rows: the first row, and the one after the last.
+            channels: 3 for RGB: alpha is left out, and gray repeated. None for the channels of the image.
+            out: array to write the image into, and to return: uint8, contiguous, of the shape of the image. What it
+                holds after an error is undefined.
             max_pixels: most pixels, padding included; None for the bundle's limit.
+            progress: as in `compress`; all units are known from the start, but for those of stored tiles.
+            cancel: as in `compress`.
 
         Raises:
             StreamError: damaged, forged or not a stream.
             WrongModelError: written with another model.
             LimitError: too many pixels.
             MissingHalfError: the bundle has no decoder.
-            ArgumentError: the stream holds several images.
+            ArgumentError: the stream holds several images and there is no `index`, or a value out of range.
             BundleError: a file of the bundle has changed since it was loaded.
             DeviceError: onnxruntime is missing, or the device fails.
+            CanceledError: `cancel` said so.
         """
-        pixels = self.decompress_batch(data, max_pixels=max_pixels)
-        _check_single(len(pixels))
-        first: Pixels = pixels[0]
-        return first
+        with watched(progress, cancel), self._gate:
+            return self._decoder.image_rows(data, max_pixels, index, rows, channels, out)
 
-    def decompress_batch(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
+    def decompress_batch(
+        self,
+        data: BinarySource,
+        *,
+        channels: int | None = None,
+        out: Pixels | None = None,
+        max_pixels: int | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Pixels:
         """Decompress all images of a stream, uint8 [N, H, W, C]; see `decompress`."""
-        return self._decoder.decode(data, max_pixels, joined=True).pixels
+        with watched(progress, cancel), self._gate:
+            return self._decoder.batch(data, max_pixels, channels, out)
 
-    def decompress_pictures(self, data: BinarySource, *, max_pixels: int | None = None) -> list[Picture]:
+    def decompress_pictures(
+        self,
+        data: BinarySource,
+        *,
+        max_pixels: int | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Picture]:
         """Decompress all images of a stream with alpha, ICC profile and EXIF, ready to be saved; see `decompress`."""
-        found = self._decoder.decode(data, max_pixels)
+        with watched(progress, cancel), self._gate:
+            found = self._decoder.all(data, max_pixels)
         return [
             Picture(
                 pixels=found.pixels[index],
@@ -205,33 +267,37 @@ class Codec:
             for index in range(found.stream.count)
         ]
 
-    def decompress_image(self, data: BinarySource, *, max_pixels: int | None = None) -> Image:
+    def decompress_image(
+        self,
+        data: BinarySource,
+        *,
+        max_pixels: int | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Image:
         """Decompress the image of a stream to a PIL image, with alpha, and with ICC profile and EXIF in its `info`.
 
         It is filled block by block, so a large image is never copied as an array. Arguments and errors are those of
         `decompress`.
         """
-        from PIL import Image
-
-        stream, reader, channels = self._decoder.open_to_decode(data, max_pixels)
-        _check_single(stream.count)
-        image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
-        alpha = np.empty((1, stream.height, stream.width), np.uint8) if stream.has_alpha else None
-        self._decoder.paint(stream, reader, ImageCanvas(image), alpha)
-        return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
+        with watched(progress, cancel), self._gate:
+            return self._decoder.image(data, max_pixels)
 
     def decompress_symbols(self, data: BinarySource, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """Return all symbols of a stream in coding order, int16 [n]; needs no decoder. Errors as in `decompress`."""
-        return self._decoder.symbols(data, max_pixels)
+        with self._gate:
+            return self._decoder.symbols(data, max_pixels)
 
     def encode(self, image: Source) -> Floats:
         """Return the latent of an image, float32 [c, h, w], alpha ignored; `image` and errors as in `compress`."""
-        latent: Floats = finite(self.bundle, self._networks.encode(self._inputs.pixels([image])))[0]
+        with self._gate:
+            latent: Floats = finite(self.bundle, self._networks.encode(self._inputs.pixels([image])))[0]
         return latent
 
     def encode_batch(self, images: Iterable[Source] | NDArray[np.uint8]) -> Floats:
         """Return the latents of images of one size, float32 [N, c, h, w]; see `encode` and `compress_batch`."""
-        return finite(self.bundle, self._networks.encode(self._inputs.pixels(images)))
+        with self._gate:
+            return finite(self.bundle, self._networks.encode(self._inputs.pixels(images)))
 
     def encode_distribution(self, image: Source) -> tuple[Floats, Floats]:
         """Return the mean and log variance that a variational model gives an image, float32 [c, h, w] each.
@@ -242,10 +308,11 @@ class Codec:
             raise ArgumentError(
                 f"{self.bundle} is of family {self.bundle.manifest.family}, expected vae: others have no distribution"
             )
-        pixels = self._inputs.pixels([image])
-        mean, spread = (
-            finite(self.bundle, self._networks.encode(pixels, output))[0] for output in ("latent", "log_variance")
-        )
+        with self._gate:
+            pixels = self._inputs.pixels([image])
+            mean, spread = (
+                finite(self.bundle, self._networks.encode(pixels, output))[0] for output in ("latent", "log_variance")
+            )
         return mean, spread
 
     def decode(self, latent: Floats, size: tuple[int, int]) -> Pixels:
@@ -270,7 +337,8 @@ class Codec:
 
     def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
         """Decode latents, float32 [N, c, h, w], to images, uint8 [N, H, W, C]; see `decode`."""
-        return self._networks.decode(*self._inputs.latents(latents, size))
+        with self._gate:
+            return self._networks.decode(*self._inputs.latents(latents, size))
 
     def validate(self, data: BinarySource, *, max_pixels: int | None = None) -> None:
         """Refuse a stream that is damaged, too large or of another model, before allocating memory for its images.
@@ -304,7 +372,12 @@ class Codec:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the bundle's source, its hash and the options: a worker loads the bundle itself."""
-        return {"source": self.bundle.source, "hash": self.bundle.hash, "options": self.options}
+        return {
+            "source": self.bundle.source,
+            "hash": self.bundle.hash,
+            "options": self.options,
+            "max_concurrent": self._gate.max_concurrent,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Load the bundle again.
@@ -315,13 +388,8 @@ class Codec:
         bundle = Bundle.load(state["source"])
         if bundle.hash != state["hash"]:
             raise BundleError(f"{bundle} is not the one that was pickled; load the codec again")
-        self.__init__(bundle, state["options"])  # type: ignore[misc]
+        self.__init__(bundle, state["options"], state["max_concurrent"])  # type: ignore[misc]
 
     @property
     def _channels(self) -> int:
         return self.bundle.manifest.image.channels
-
-
-def _check_single(count: int) -> None:
-    if count != 1:
-        raise ArgumentError(f"the stream holds {count} images; use decompress_batch")

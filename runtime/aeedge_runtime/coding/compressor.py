@@ -65,7 +65,7 @@ class Compressor:
         gray = stack.gray or self._bundle.manifest.image.channels == 1
 
         def error(data: bytes) -> float:
-            found = self._decoder.decode(data, limit).pixels
+            found = self._decoder.all(data, limit).pixels
             return squared_error(encoder.original, found) / int(found.shape[3])
 
         comparable = self._bundle.manifest.family == "hyperprior" and "decoder" in self._bundle.manifest.halves
@@ -82,13 +82,13 @@ class Compressor:
         if isinstance(rate, int):
             return encoder.code(rate)
         if isinstance(rate, MaxError):
-            decode = (lambda data: self._decoder.decode(data, limit).pixels) if self._is_steady else None
+            decode = (lambda data: self._decoder.all(data, limit).pixels) if self._is_steady else None
             return code_within(encoder, rate.limit, decode)
         most_bytes = rate.limit if isinstance(rate, MaxBytes) else None
         return find_stream(
             rate,
             lambda quality: encoder.code(quality, most_bytes),
-            lambda data: psnr_db(encoder.original, self._decoder.decode(data, limit).pixels),
+            lambda data: psnr_db(encoder.original, self._decoder.all(data, limit).pixels),
             f"{width}x{height}" if count == 1 else f"{count} images of {width}x{height}",
         )
 

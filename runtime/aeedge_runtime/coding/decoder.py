@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,14 +12,19 @@ from ..binary import BinarySource
 from ..bundle.bundle import Bundle
 from ..errors import WrongModelError
 from ..fidelity.tile_paste import add_residual, paste_tiles
+from ..images.save import finished
 from ..profiling import staged
-from ..stream.container import ALPHA, NAMES, Stream, StreamHeader, read_stream
+from ..stream.container import ALPHA, EXIF, ICC, NAMES, Stream, StreamHeader, read_stream
 from ..stream.info import stream_bytes
-from ..stream.layout import Geometry
+from ..stream.layout import Geometry, blocks_with
 from ..stream.sections import unpack_alpha, unpack_names
-from .blocks import ArrayCanvas, Canvas, decode_blocks, plan_blocks
+from .blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, plan_blocks
 from .chunk_io import ChunkReader
 from .networks import Networks
+from .parts import Part, check_channels, check_single, target_array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +54,8 @@ class Decoder:
         self._bundle, self._networks = bundle, networks
 
     @staged("read_container")
-    def open(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None]:
-        """Return a checked stream and the reader of its chunks, or None where it has no symbols.
+    def open(self, data: BinarySource, max_pixels: int | None) -> Stream:
+        """Return a checked stream.
 
         Raises:
             StreamError, WrongModelError, LimitError, ArgumentError: as `Codec.decompress`.
@@ -58,44 +64,109 @@ class Decoder:
         stream = read_stream(stream_bytes(data), geometry_for=self._geometry_for, max_pixels=limit)
         if NAMES in stream.sections:
             unpack_names(stream.sections[NAMES], stream.count)  # a stream that breaks a rule is refused as a whole
-        if not stream.has_symbols:
-            return stream, None
-        plan = plan_blocks(self._bundle, stream.count, stream.height, stream.width)
-        workers = self._networks.workers(plan)
-        prior = self._networks.prior(compress=False, workers=workers)
-        return stream, ChunkReader(stream, self._bundle, plan, prior, workers)
-
-    def open_to_decode(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, ChunkReader | None, int]:
-        """Return a stream, the reader of its symbols, and the channels of its images without alpha."""
-        self._bundle.require("decoder", "decompress")
-        stream, reader = self.open(data, max_pixels)
-        return stream, reader, 1 if stream.gray else self._bundle.manifest.image.channels
+        return stream
 
     def symbols(self, data: BinarySource, max_pixels: int | None) -> Symbols:
         """Return all symbols of a stream in coding order, int16 [n]."""
-        reader = self.open(data, max_pixels)[1]
-        return np.empty(0, np.int16) if reader is None else reader.read_symbols()
+        stream = self.open(data, max_pixels)
+        if not stream.has_symbols:
+            return np.empty(0, np.int16)
+        return self.reader(stream, Part.all_of(stream)).read_symbols()
 
-    @staged("to_image")
-    def decode(self, data: BinarySource, max_pixels: int | None, *, joined: bool = False) -> Decoded:
-        """Decode all images of a stream; alpha is their last channel if `joined`, else a separate array."""
-        stream, reader, channels = self.open_to_decode(data, max_pixels)
+    def all(self, data: BinarySource, max_pixels: int | None) -> Decoded:
+        """Decode all images of a stream."""
+        stream, channels = self._open_to_decode(data, max_pixels)
         size = stream.count, stream.height, stream.width
-        pixels = np.empty((*size, channels + int(joined and stream.has_alpha)), np.uint8)
-        alpha = None
-        if stream.has_alpha:
-            alpha = pixels[..., channels] if joined else np.empty(size, np.uint8)
-        self.paint(stream, reader, ArrayCanvas(pixels[..., :channels]), alpha)
+        pixels = np.empty((*size, channels), np.uint8)
+        alpha = np.empty(size, np.uint8) if stream.has_alpha else None
+        self._paint_arrays(stream, Part.all_of(stream), pixels, alpha)
         return Decoded(pixels, alpha, stream)
 
-    def paint(self, stream: Stream, reader: ChunkReader | None, canvas: Canvas, alpha: Pixels | None) -> None:
-        """Fill in images and their alpha, uint8 [N, H, W]."""
-        if reader is not None:
-            decode_blocks(self._bundle, self._networks, reader, canvas)
+    def batch(self, data: BinarySource, max_pixels: int | None, channels: int | None, out: Pixels | None) -> Pixels:
+        """Decode all images of a stream, uint8 [N, H, W, C], alpha as the last channel; see `Codec.decompress`."""
+        check_channels(channels)
+        stream, color = self._open_to_decode(data, max_pixels)
+        joined = channels or color + stream.has_alpha
+        pixels = target_array(out, (stream.count, stream.height, stream.width, joined))
+        self._paint_joined(stream, Part.all_of(stream), color, pixels)
+        return pixels
+
+    def image_rows(
+        self,
+        data: BinarySource,
+        max_pixels: int | None,
+        index: int | None,
+        rows: tuple[int, int] | None,
+        channels: int | None,
+        out: Pixels | None,
+    ) -> Pixels:
+        """Decode one image of a stream or some of its rows, uint8 [rows, W, C]; see `Codec.decompress`."""
+        check_channels(channels)
+        stream, color = self._open_to_decode(data, max_pixels)
+        part = Part.of_image(stream, index, rows)
+        joined = channels or color + stream.has_alpha
+        pixels = target_array(out, (len(part.rows), stream.width, joined))
+        aligned = part.aligned(self._bundle.geometry, stream.height)
+        if aligned == part:
+            self._paint_joined(stream, part, color, pixels[None])
+            return pixels
+        more = np.empty((1, len(aligned.rows), stream.width, joined), np.uint8)
+        self._paint_joined(stream, aligned, color, more)
+        first = part.rows.start - aligned.rows.start
+        pixels[...] = more[0, first : first + len(pixels)]
+        return pixels
+
+    def image(self, data: BinarySource, max_pixels: int | None) -> Image:
+        """Decode the only image of a stream to a PIL image, block by block, with its metadata."""
+        from PIL import Image
+
+        stream, channels = self._open_to_decode(data, max_pixels)
+        check_single(stream.count)
+        image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
+        alpha = np.empty((1, stream.height, stream.width), np.uint8) if stream.has_alpha else None
+        self._paint(stream, Part.all_of(stream), ImageCanvas(image), alpha)
+        return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
+
+    def reader(self, stream: Stream, part: Part) -> ChunkReader:
+        """Return a reader of the chunks that hold a part and its context."""
+        geometry, overlap = self._bundle.geometry, self._bundle.manifest.limits.overlap
+        plan, first = plan_blocks(self._bundle, stream.count, stream.height, stream.width), 0
+        if part != Part.all_of(stream):
+            rows, h = part.latent_rows(geometry), geometry.latent_size(stream.height, stream.width)[0]
+            every = [span for block in plan for span in block.spans]
+            plan = blocks_with(plan, part.images, range(max(rows.start - overlap, 0), min(rows.stop + overlap, h)))
+            first = every.index(plan[0].spans[0])
+        workers = self._networks.workers(plan)
+        prior = self._networks.prior(compress=False, workers=workers)
+        return ChunkReader(stream, self._bundle, plan, prior, workers, first)
+
+    def _open_to_decode(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, int]:
+        """Return a stream and the channels of its images without alpha."""
+        self._bundle.require("decoder", "decompress")
+        stream = self.open(data, max_pixels)
+        return stream, 1 if stream.gray else self._bundle.manifest.image.channels
+
+    def _paint_joined(self, stream: Stream, part: Part, color: int, pixels: Pixels) -> None:
+        """Fill in images, uint8 [N, rows, W, C], of which the channels beyond `color` are alpha, or gray repeated."""
+        has_alpha = pixels.shape[3] in (2, 4)
+        self._paint_arrays(stream, part, pixels[..., :color], pixels[..., color] if has_alpha else None)
+        if not has_alpha:
+            pixels[..., color:] = pixels[..., :1]
+
+    def _paint_arrays(self, stream: Stream, part: Part, pixels: Pixels, alpha: Pixels | None) -> None:
+        self._paint(stream, part, ArrayCanvas(pixels, part, stream.height), alpha)
+
+    @staged("to_image")
+    def _paint(self, stream: Stream, part: Part, canvas: Canvas, alpha: Pixels | None) -> None:
+        """Fill in a part, and its alpha, uint8 [N, rows, W]."""
+        if stream.has_symbols:
+            decode_blocks(self._bundle, self._networks, self.reader(stream, part), canvas, part)
         if alpha is not None and ALPHA in stream.sections:
-            alpha[:] = unpack_alpha(stream.sections[ALPHA], *alpha.shape)
+            planes = unpack_alpha(stream.sections[ALPHA], stream.count, stream.height, stream.width)
+            alpha[:] = planes[part.images.start : part.images.stop, part.rows.start : part.rows.stop]
         if stream.tiles is not None:
-            paste_tiles(stream.tiles, canvas, alpha)
+            plane = None if alpha is None else ArrayCanvas(alpha[..., None], part, stream.height)
+            paste_tiles(stream.tiles, canvas, plane)
         if stream.bound is not None:
             add_residual(stream.bound, canvas)
 
