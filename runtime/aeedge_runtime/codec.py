@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 class Codec:
     """One bundle on one device. Threads may share it. It pickles as its bundle's path, hash and options.
 
+    As a context manager, it is closed at the end of the block.
+
     Attributes:
         bundle: the model.
         options: device and threads, as requested.
@@ -364,7 +366,41 @@ class Codec:
         """
         if role in ("encoder", "decoder"):
             self.bundle.require(role, "its provider")
-        return self._networks.session(role, patches).provider
+        with self._gate:
+            return self._networks.session(role, patches).provider
+
+    def warm(self, sizes: Iterable[tuple[int, int]] = ((256, 256),)) -> None:
+        """Open all graphs and run them once, so that the first image takes no longer than others.
+
+        Args:
+            sizes: rows and columns in pixels, once for each; on a GPU, those that are to be fast from the start.
+
+        Raises:
+            AeedgeError: as `compress` and `decompress`.
+        """
+        halves = self.bundle.manifest.halves
+        for size in sizes:
+            if "encoder" in halves:
+                data = self.compress(np.zeros((*size, self._channels), np.uint8), stored_tiles=False)
+                if "decoder" in halves:
+                    self.decompress(data)
+                continue
+            shape = self.bundle.manifest.latent_channels, *self.bundle.geometry.latent_size(*size)
+            self.decode(np.zeros(shape, np.float32), size)
+            self._networks.prior(compress=False)
+
+    def close(self) -> None:
+        """Free the memory of the graphs. Calls in progress finish; later ones raise ArgumentError."""
+        self._gate.close()
+        self._networks.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def __repr__(self) -> str:
         """Name the bundle and the device."""

@@ -47,6 +47,10 @@ class Networks:
         """Return the session of a graph; see `SessionPool.session`."""
         return self._pool.session(role, patches)
 
+    def close(self) -> None:
+        """Drop the sessions of all graphs."""
+        self._pool.close()
+
     @staged("to_tensor")
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
         """Encode images of one size, uint8 [N, H, W, C], padded here, to latents, float32 [N, c, h, w].

@@ -90,6 +90,10 @@ class SessionPool:
                 state.opened[key] = self._open(role, threads)
             return state.opened[key]
 
+    def close(self) -> None:
+        """Drop all sessions: each ends with the last run that uses it."""
+        self._sessions = _Sessions(os.getpid())
+
     def _own_sessions(self) -> _Sessions:
         """Return the sessions of this process; those of a parent have their threads there."""
         state = self._sessions
