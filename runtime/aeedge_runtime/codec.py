@@ -16,6 +16,7 @@ from .coding.compressor import Compressor
 from .coding.decoder import Decoder
 from .coding.networks import Networks
 from .coding.small_images import CheckedInputs, as_latent
+from .coding.stream_reader import StreamReader
 from .errors import ArgumentError, BundleError
 from .gate import Gate
 from .images.batch import stack_images
@@ -231,7 +232,16 @@ class Codec:
             CanceledError: `cancel` said so.
         """
         with watched(progress, cancel), self._gate:
-            return self._decoder.image_rows(data, max_pixels, index, rows, channels, out)
+            stream = self._decoder.open_to_decode(data, max_pixels)
+            return self._decoder.image_rows(stream, index, rows, channels, out)
+
+    def open(self, data: BinarySource, *, max_pixels: int | None = None) -> StreamReader:
+        """Open a stream to decompress its images by index, one after another: it is read and checked once.
+
+        Arguments and errors are those of `decompress`.
+        """
+        with self._gate:
+            return StreamReader(self._decoder.open_to_decode(data, max_pixels), self._decoder, self._gate)
 
     def decompress_batch(
         self,

@@ -11,6 +11,7 @@ from ..arrays import Pixels, Symbols
 from ..binary import BinarySource
 from ..bundle.bundle import Bundle
 from ..errors import WrongModelError
+from ..fidelity.lossless import decode_blob
 from ..fidelity.tile_paste import add_residual, paste_tiles
 from ..images.save import finished
 from ..profiling import staged
@@ -22,9 +23,13 @@ from .blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, plan_blocks
 from .chunk_io import ChunkReader
 from .networks import Networks
 from .parts import Part, check_channels, check_single, target_array
+from .recent import Recent, RecentChunks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+MOST_KEPT = 4
+"""What one image of a pack needs: its chunk, a blob of stored tiles, one of the residual, and alpha."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +53,16 @@ class Decoder:
     Args:
         bundle: the model.
         networks: its graphs.
+        recent: keeps what the last image needed.
     """
 
-    def __init__(self, bundle: Bundle, networks: Networks) -> None:
+    def __init__(self, bundle: Bundle, networks: Networks, recent: Recent | None = None) -> None:
         self._bundle, self._networks = bundle, networks
+        self._recent = Recent(0) if recent is None else recent
+
+    def remembering(self) -> Decoder:
+        """Return a decoder for one stream, which keeps what the last image needed."""
+        return Decoder(self._bundle, self._networks, Recent(MOST_KEPT))
 
     @staged("read_container")
     def open(self, data: BinarySource, max_pixels: int | None) -> Stream:
@@ -75,7 +86,8 @@ class Decoder:
 
     def all(self, data: BinarySource, max_pixels: int | None) -> Decoded:
         """Decode all images of a stream."""
-        stream, channels = self._open_to_decode(data, max_pixels)
+        stream = self.open_to_decode(data, max_pixels)
+        channels = self._color(stream)
         size = stream.count, stream.height, stream.width
         pixels = np.empty((*size, channels), np.uint8)
         alpha = np.empty(size, np.uint8) if stream.has_alpha else None
@@ -85,7 +97,8 @@ class Decoder:
     def batch(self, data: BinarySource, max_pixels: int | None, channels: int | None, out: Pixels | None) -> Pixels:
         """Decode all images of a stream, uint8 [N, H, W, C], alpha as the last channel; see `Codec.decompress`."""
         check_channels(channels)
-        stream, color = self._open_to_decode(data, max_pixels)
+        stream = self.open_to_decode(data, max_pixels)
+        color = self._color(stream)
         joined = channels or color + stream.has_alpha
         pixels = target_array(out, (stream.count, stream.height, stream.width, joined))
         self._paint_joined(stream, Part.all_of(stream), color, pixels)
@@ -93,8 +106,7 @@ class Decoder:
 
     def image_rows(
         self,
-        data: BinarySource,
-        max_pixels: int | None,
+        stream: Stream,
         index: int | None,
         rows: tuple[int, int] | None,
         channels: int | None,
@@ -102,7 +114,7 @@ class Decoder:
     ) -> Pixels:
         """Decode one image of a stream or some of its rows, uint8 [rows, W, C]; see `Codec.decompress`."""
         check_channels(channels)
-        stream, color = self._open_to_decode(data, max_pixels)
+        color = self._color(stream)
         part = Part.of_image(stream, index, rows)
         joined = channels or color + stream.has_alpha
         pixels = target_array(out, (len(part.rows), stream.width, joined))
@@ -120,7 +132,8 @@ class Decoder:
         """Decode the only image of a stream to a PIL image, block by block, with its metadata."""
         from PIL import Image
 
-        stream, channels = self._open_to_decode(data, max_pixels)
+        stream = self.open_to_decode(data, max_pixels)
+        channels = self._color(stream)
         check_single(stream.count)
         image = Image.new("L" if channels == 1 else "RGB", (stream.width, stream.height))
         alpha = np.empty((1, stream.height, stream.width), np.uint8) if stream.has_alpha else None
@@ -138,13 +151,25 @@ class Decoder:
             first = every.index(plan[0].spans[0])
         workers = self._networks.workers(plan)
         prior = self._networks.prior(compress=False, workers=workers)
+        if self._recent.most and len(plan) == len(plan[0].spans) == 1:
+            return RecentChunks(self._recent, stream, self._bundle, plan, prior, workers, first)
         return ChunkReader(stream, self._bundle, plan, prior, workers, first)
 
-    def _open_to_decode(self, data: BinarySource, max_pixels: int | None) -> tuple[Stream, int]:
-        """Return a stream and the channels of its images without alpha."""
+    def open_to_decode(self, data: BinarySource, max_pixels: int | None) -> Stream:
+        """Return a checked stream, which can be decoded; errors as `open`, and MissingHalfError."""
         self._bundle.require("decoder", "decompress")
-        stream = self.open(data, max_pixels)
-        return stream, 1 if stream.gray else self._bundle.manifest.image.channels
+        return self.open(data, max_pixels)
+
+    def _color(self, stream: Stream) -> int:
+        """Return the channels of a stream's images without alpha."""
+        return 1 if stream.gray else self._bundle.manifest.image.channels
+
+    def _decode_blob(self, blob: bytes, height: int, width: int, channels: int) -> Pixels:
+        return self._recent.get(("blob", id(blob)), lambda: decode_blob(blob, height, width, channels))
+
+    def _alpha(self, stream: Stream) -> Pixels:
+        size = stream.count, stream.height, stream.width
+        return self._recent.get("alpha", lambda: unpack_alpha(stream.sections[ALPHA], *size))
 
     def _paint_joined(self, stream: Stream, part: Part, color: int, pixels: Pixels) -> None:
         """Fill in images, uint8 [N, rows, W, C], of which the channels beyond `color` are alpha, or gray repeated."""
@@ -162,13 +187,12 @@ class Decoder:
         if stream.has_symbols:
             decode_blocks(self._bundle, self._networks, self.reader(stream, part), canvas, part)
         if alpha is not None and ALPHA in stream.sections:
-            planes = unpack_alpha(stream.sections[ALPHA], stream.count, stream.height, stream.width)
-            alpha[:] = planes[part.images.start : part.images.stop, part.rows.start : part.rows.stop]
+            alpha[:] = self._alpha(stream)[part.images.start : part.images.stop, part.rows.start : part.rows.stop]
         if stream.tiles is not None:
             plane = None if alpha is None else ArrayCanvas(alpha[..., None], part, stream.height)
-            paste_tiles(stream.tiles, canvas, plane)
+            paste_tiles(stream.tiles, canvas, plane, self._decode_blob)
         if stream.bound is not None:
-            add_residual(stream.bound, canvas)
+            add_residual(stream.bound, canvas, self._decode_blob)
 
     def _geometry_for(self, header: StreamHeader) -> Geometry:
         if header.stream_id != self._bundle.stream_id:

@@ -88,12 +88,13 @@ def test_few_rows_need_few_chunks_and_little_of_the_network(codec, chunks, monke
 
 @pytest.mark.parametrize("options", [{"quality": 70}, {"max_error": 6}, {"max_error": 0}])
 def test_alpha_stored_tiles_and_a_bound_belong_to_their_part(conv, options):
-    pixels = picture(300, 200, 4)
+    pixels = picture(300, 140, 4)
     pixels[:, :64, :3] = 200
     pixels[100:, 100:, 3] = 0
-    whole = conv.decompress(conv.compress(pixels, **options))
+    data = conv.compress(pixels, **options)
+    whole = conv.decompress(data)
     for rows in ROWS:
-        assert differ(conv.decompress(conv.compress(pixels, **options), rows=rows), whole[slice(*rows)]) <= 1
+        assert differ(conv.decompress(data, rows=rows), whole[slice(*rows)]) <= 1
     images = np.stack([pixels[top : top + 100] for top in (0, 100, 200)])
     data = conv.compress_batch(images, **options)
     every = conv.decompress_batch(data)
