@@ -21,7 +21,7 @@ from aeedge.cli.options.shared import BatchOptions
 from aeedge.cli.progress import Progress
 from aeedge.figures import printable, with_name
 from aeedge_runtime.notices import collected
-from aeedge_runtime.profiling import OTHER, StageClock
+from aeedge_runtime.watching import WatchedClock
 
 if TYPE_CHECKING:
     from aeedge_runtime import Codec
@@ -79,24 +79,6 @@ def load_codec(options: BatchOptions, inputs: int, decoder: str = "full") -> "tu
     return Codec.load(options.model, device=options.device, threads=threads, decoder=decoder), jobs
 
 
-class StoppableStages(StageClock):
-    """The stages of compress and decompress, none of which begins after a stop was requested."""
-
-    def __init__(self, stop: Stop) -> None:
-        super().__init__()
-        self._stop = stop
-
-    def enter(self, name: str) -> None:
-        """Begin a stage.
-
-        Raises:
-            Stopped: a stop was requested.
-        """
-        if name != OTHER:  # entered when the clock starts, which must stay undone where this fails
-            self._stop.check()
-        super().enter(name)
-
-
 def run_batch(
     tasks: Sequence[Job],
     work: Callable[[Job], Result | None],
@@ -129,7 +111,7 @@ def run_batch(
 
 def _attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outcome:
     name = os.fspath(job.source.path) if job.source.path else "-"
-    with collected() as notices, StoppableStages(stop).running():
+    with collected() as notices, WatchedClock(stop.check).running():
         try:
             result = work(job)
             outcome = Outcome(name, "written" if result else "skipped", result=result)

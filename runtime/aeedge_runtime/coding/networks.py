@@ -47,6 +47,8 @@ class Networks:
 
     def with_decoder(self, role: str) -> Networks:
         """Return these networks, sessions shared, with another graph as the decoder."""
+        if role == self._decoder:
+            return self
         other = copy.copy(self)
         other._decoder = role
         return other
@@ -54,6 +56,10 @@ class Networks:
     def session(self, role: str, patches: int | None = None) -> Session:
         """Return the session of a graph; see `SessionPool.session`."""
         return self._pool.session(role, patches)
+
+    def close(self) -> None:
+        """Drop the sessions of all graphs."""
+        self._pool.close()
 
     @staged("to_tensor")
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:

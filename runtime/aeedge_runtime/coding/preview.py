@@ -58,7 +58,7 @@ class PreviewCanvas:
     """A preview, uint8 [h, w, C], into which stored parts of its picture are pasted."""
 
     def __init__(self, pixels: Pixels) -> None:
-        self.shape = 1, *pixels.shape
+        self.channels, self.rows = pixels.shape[2], range(len(pixels) * SCALE)
         self._pixels = pixels
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
@@ -18,8 +18,10 @@ from ..images.load import load_picture
 from ..images.picture import Picture
 from ..images.save import finished, pillow_image
 from ..images.tiff import EXIF_PREFIX
-from ..stream.container import ALPHA, BOUND, EXIF, ICC, SIGNATURE, TILES, StreamHeader, read_header, tile_sections
-from ..stream.info import read_section
+from ..stream.container import ALPHA, BOUND, EXIF, ICC, SIGNATURE, TILES, read_header
+from ..stream.front import StreamFront
+from ..stream.tile_grid import TileGrid
+from ..stream.tile_sections import PEEK_BYTES, peek_tiles
 
 FORMAT = "AEE"
 SUFFIX = ".aee"
@@ -58,10 +60,10 @@ class AeeImageFile(ImageFile.ImageFile):
     format_description = "aeedge stream"
 
     def _open(self) -> None:
-        self._data = self.fp.read() if self.fp else b""
         try:
-            header = read_header(self._data, whole=False)
-            self._read_sections(header)
+            front = StreamFront(self._file())
+            header = front.header
+            self._read_sections(front)
         except StreamError as error:
             raise SyntaxError(str(error)) from error  # how a plugin tells Pillow that it cannot read a file
         self._size = header.width, header.height
@@ -73,21 +75,33 @@ class AeeImageFile(ImageFile.ImageFile):
         self._pictures: list[Picture] = []
         self._whole = self._size
 
-    def _read_sections(self, header: StreamHeader) -> None:
+    def _file(self) -> BinaryIO:
+        if self.fp is None:
+            raise ValueError("the file of this image is closed")
+        return cast(BinaryIO, self.fp)
+
+    def _read_sections(self, front: StreamFront) -> None:
         """Take mode and `info` from the sections that say something of them."""
-        known = [section for section in (ALPHA, ICC, EXIF, TILES, BOUND) if section in header.section_bytes]
-        found = {section: read_section(self._data, header, section) for section in known}
-        tiles, bound = tile_sections(header, found)
-        has_alpha = ALPHA in found or (tiles is not None and tiles.alpha)
-        self._mode = ("L" if header.gray else "RGB") + "A" * has_alpha
-        if ICC in found:
-            self.info["icc_profile"] = found[ICC]
-        if EXIF in found:
-            self.info["exif"] = EXIF_PREFIX + found[EXIF]
-        if bound is not None:
-            self.info["max_error"] = bound.error
-        elif tiles is not None and tiles.whole:
+        header = front.header
+        sections, alpha, exact = header.section_bytes, False, False
+        if TILES in sections:
+            grid = TileGrid(header.count, header.height, header.width)
+            alpha, exact = peek_tiles(front.section(TILES, PEEK_BYTES), grid)
+        self._mode = ("L" if header.gray else "RGB") + "A" * (ALPHA in sections or alpha)
+        if ICC in sections:
+            self.info["icc_profile"] = front.section(ICC)
+        if EXIF in sections:
+            self.info["exif"] = EXIF_PREFIX + front.section(EXIF)
+        if BOUND in sections:
+            self.info["max_error"] = front.section(BOUND, 1)[0]
+        elif exact:
             self.info["max_error"] = 0
+
+    def _read(self) -> bytes:
+        """Return the whole stream."""
+        file = self._file()
+        file.seek(0)
+        return file.read()
 
     def verify(self) -> None:
         """Check the stream's checksums without decoding it.
@@ -96,7 +110,7 @@ class AeeImageFile(ImageFile.ImageFile):
             OSError: it is damaged or cut short.
         """
         try:
-            read_header(self._data)
+            read_header(self._read())
         except StreamError as error:
             raise OSError(str(error)) from error
         super().verify()
@@ -147,13 +161,13 @@ class AeeImageFile(ImageFile.ImageFile):
         if not self._pictures:
             codec, limit = self._codec()
             with _pillow_errors():
-                self._pictures = codec.decompress_pictures(self._data, max_pixels=limit)
+                self._pictures = codec.decompress_pictures(self._read(), max_pixels=limit)
         return self._pictures
 
     def _decode_preview(self) -> Picture:
         codec, limit = self._codec()
         with _pillow_errors():
-            return codec.preview_picture(self._data, max_pixels=limit)
+            return codec.preview_picture(self._read(), max_pixels=limit)
 
     def _codec(self) -> tuple[Codec, int | None]:
         """Return the codec of the stream and the most pixels that it may decode."""

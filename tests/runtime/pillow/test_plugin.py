@@ -66,6 +66,28 @@ def test_opening_needs_neither_bundle_nor_the_whole_file(monkeypatch):
         found.load()
 
 
+@pytest.mark.parametrize("options", [{"stored_tiles": False}, {"max_error": 0}, {"max_error": 9}])
+def test_opening_reads_the_header_and_little_more(options):
+    class Counted(io.BytesIO):
+        count = 0
+
+        def read(self, size=-1):
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 4)).astype(np.uint8))
+    file = Counted(stream_of(image, icc_profile=PROFILE, **options))
+    assert len(file.getvalue()) > 50_000
+    found = Image.open(file)
+    assert found.mode == "RGBA"
+    assert found.info["icc_profile"] == PROFILE
+    assert file.count < 4096 + len(PROFILE) + 200
+    assert found.info.get("max_error") == options.get("max_error")
+    found.verify()
+    assert file.count > len(file.getvalue())
+
+
 def test_profile_and_exif_are_kept_replaced_or_dropped():
     image = Image.fromarray(picture(24, 24, 3))
     exif = Image.Exif()
