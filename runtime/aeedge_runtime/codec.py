@@ -40,17 +40,23 @@ class Codec:
     Attributes:
         bundle: the model.
         options: device and threads, as requested.
+        decoder: "full" or "lite".
     """
 
-    def __init__(self, bundle: Bundle, options: SessionOptions, max_concurrent: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, options: SessionOptions, max_concurrent: int | None = None, decoder: str = "full"
+    ) -> None:
         """Take a loaded bundle; `load` is the usual way."""
         self.bundle = bundle
         self.options = options
+        self.decoder = decoder
         self._gate = Gate(max_concurrent)
         self._networks = Networks(bundle, options)
         self._inputs = CheckedInputs(bundle)
-        self._decoder = Decoder(bundle, self._networks)
-        self._compressor = Compressor(bundle, self._networks, self._decoder, tf32=options.tf32)
+        self._light = self._networks.with_decoder(bundle.decoder_role(decoder))
+        self._decoder = Decoder(bundle, self._networks, self._light)
+        full = Decoder(bundle, self._networks)
+        self._compressor = Compressor(bundle, self._networks, full, tf32=options.tf32)
         if options.device != "cpu":
             self._networks.session(bundle.manifest.halves[0])
 
@@ -61,6 +67,7 @@ class Codec:
         *,
         device: str = "cpu",
         threads: int | None = None,
+        decoder: str = "full",
         tf32: bool = False,
         provider_options: Mapping[str, str] | None = None,
         max_concurrent: int | None = None,
@@ -73,6 +80,8 @@ class Codec:
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
             threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
                 cores available.
+            decoder: "full", or "lite" for the fast decoder of a bundle that has one. Compressing, and decompressing
+                within a bound on the error, take the full one all the same.
             tf32: let CUDA use TF32: faster, and pixels may differ by more than 1.
             provider_options: further options of the execution provider; the CPU takes none.
             max_concurrent: calls of this codec at once; further threads wait for their turn. None for any number. Set
@@ -86,7 +95,7 @@ class Codec:
             ArgumentError: a value out of range.
         """
         options = SessionOptions(device, threads, tf32, {} if provider_options is None else provider_options)
-        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options, max_concurrent)
+        return cls(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle), options, max_concurrent, decoder)
 
     def compress(
         self,
@@ -298,6 +307,24 @@ class Codec:
         with watched(progress, cancel), self._gate:
             return self._decoder.image(data, max_pixels)
 
+    def preview(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
+        """Return the image of a stream at 1/8 of its rows and columns, uint8 [ceil(H / 8), ceil(W / 8), C].
+
+        If the bundle has a preview decoder, only the first group of latent channels is decoded, so damage in the rest
+        goes unnoticed. With alpha, or without a preview decoder, the whole image is decoded and reduced. Arguments and
+        errors are those of `decompress`.
+        """
+        with self._gate:
+            return self._decoder.preview(data, max_pixels)[0]
+
+    def preview_picture(self, data: BinarySource, *, max_pixels: int | None = None) -> Picture:
+        """Return the preview of a stream with alpha, ICC profile and EXIF, ready to be saved; see `preview`."""
+        with self._gate:
+            pixels, stream = self._decoder.preview(data, max_pixels)
+        alpha = pixels[..., -1] if pixels.shape[2] in (2, 4) else None
+        colors = pixels if alpha is None else pixels[..., :-1]
+        return Picture(colors, alpha, stream.sections.get(ICC), stream.sections.get(EXIF), colors.shape[2] == 1)
+
     def decompress_symbols(self, data: BinarySource, *, max_pixels: int | None = None) -> NDArray[np.int16]:
         """Return all symbols of a stream in coding order, int16 [n]; needs no decoder. Errors as in `decompress`."""
         with self._gate:
@@ -353,7 +380,7 @@ class Codec:
     def decode_batch(self, latents: Floats, size: tuple[int, int]) -> Pixels:
         """Decode latents, float32 [N, c, h, w], to images, uint8 [N, H, W, C]; see `decode`."""
         with self._gate:
-            return self._networks.decode(*self._inputs.latents(latents, size))
+            return self._light.decode(*self._inputs.latents(latents, size))
 
     def validate(self, data: BinarySource, *, max_pixels: int | None = None) -> None:
         """Refuse a stream that is damaged, too large or of another model, before allocating memory for its images.
@@ -426,6 +453,7 @@ class Codec:
             "hash": self.bundle.hash,
             "options": self.options,
             "max_concurrent": self._gate.max_concurrent,
+            "decoder": self.decoder,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -437,7 +465,7 @@ class Codec:
         bundle = Bundle.load(state["source"])
         if bundle.hash != state["hash"]:
             raise BundleError(f"{bundle} is not the one that was pickled; load the codec again")
-        self.__init__(bundle, state["options"], state["max_concurrent"])  # type: ignore[misc]
+        self.__init__(bundle, state["options"], state["max_concurrent"], state["decoder"])  # type: ignore[misc]
 
     @property
     def _channels(self) -> int:

@@ -68,7 +68,7 @@ ROOM_PIXELS = 1 << 25
 images go in blocks, so this bounds the memory by 3 GB; an image of more pixels than this waits until it is alone."""
 
 
-def load_codec(options: BatchOptions, inputs: int) -> "tuple[Codec, int]":
+def load_codec(options: BatchOptions, inputs: int, decoder: str = "full") -> "tuple[Codec, int]":
     """Return the codec that a command's options ask for, and how many of its inputs to work on at once."""
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.processors import default_threads
@@ -76,7 +76,7 @@ def load_codec(options: BatchOptions, inputs: int) -> "tuple[Codec, int]":
     jobs, threads = 1, options.threads
     if inputs > 1:
         jobs, threads = choose_jobs(options.jobs, threads, default_threads())
-    return Codec.load(options.model, device=options.device, threads=threads), jobs
+    return Codec.load(options.model, device=options.device, threads=threads, decoder=decoder), jobs
 
 
 def run_batch(

@@ -107,8 +107,8 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
 Differences = NDArray[np.int32]
 
 
-class Canvas(Protocol):
-    """A target for decoded pixels."""
+class PasteTarget(Protocol):
+    """A target for stored pixels."""
 
     @property
     def channels(self) -> int:
@@ -118,11 +118,15 @@ class Canvas(Protocol):
     def rows(self) -> range:
         """Pixel rows that it holds, counted over all images of the stream, stacked from top to bottom."""
 
-    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
-        """Have `decode` fill some rows of some images, uint8 [images, rows, W, C]."""
-
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
         """Replace pixels, uint8 [h, w, C]; rows are counted as in `rows`, and those beyond are left out."""
+
+
+class Canvas(PasteTarget, Protocol):
+    """A target for decoded pixels."""
+
+    def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
+        """Have `decode` fill some rows of some images, uint8 [images, rows, W, C]."""
 
     def add(self, top: int, left: int, difference: Differences) -> None:
         """Add to pixels, int32 [h, w, C], and clip them; rows as in `paste`."""

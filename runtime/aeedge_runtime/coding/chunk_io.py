@@ -15,7 +15,7 @@ from ..arrays import Floats, Symbols
 from ..bundle.bundle import Bundle
 from ..entropy.chunk import Decoding, PopRequest, finish_together, hash_symbols, pop_symbols, run_passes
 from ..errors import StreamError
-from ..prior.passes import Prior, SymbolReader, SymbolWriter, decode_passes
+from ..prior.passes import Prior, SymbolReader, SymbolWriter, Walk, decode_passes
 from ..profiling import advance, expect, stage, staged
 from ..stream.container import Stream
 from ..stream.layout import Block, Span
@@ -114,6 +114,27 @@ class ChunkReader:
         for _ in self._read_chunks(len(block.spans), lambda span: latents[block_slices(block, span)]):
             pass
 
+    @staged("dequantise")
+    def read_first_group(self, latents: Floats) -> None:
+        """Fill in the first group of channels, float32 [images, c, h, w], of all chunks, and decode nothing else.
+
+        Raises:
+            StreamError: what is decoded breaks a rule of the format; the symbol hash, which covers all, is not checked.
+        """
+        whole = Block(range(latents.shape[0]), range(latents.shape[2]), tuple(self._spans))
+        spans = list(enumerate(self._spans))
+        with Workers(self._workers) as team:
+            for first in range(0, len(spans), CHUNKS_AT_ONCE):
+                works = [
+                    self._decoding(
+                        number,
+                        self._prior.walk_first_group(self._stream.quality, span, self.latent_size[1]),
+                        latents[block_slices(whole, span)],
+                    )
+                    for number, span in spans[first : first + CHUNKS_AT_ONCE]
+                ]
+                _in_step(works, team)
+
     def read_symbols(self) -> Symbols:
         """Return all symbols of the stream in coding order, int16 [n]; errors as for `read_block`."""
         expect(len(self._spans))
@@ -127,7 +148,7 @@ class ChunkReader:
             while self._read < stop:
                 groups = -(-(stop - self._read) // CHUNKS_AT_ONCE)
                 numbers = range(self._read, self._read + -(-(stop - self._read) // groups))
-                for passes in _in_step([self._decoding(number, latents_of) for number in numbers], team):
+                for passes in _in_step([self._decoding_all(number, latents_of) for number in numbers], team):
                     for symbols in passes:
                         self._hash = hash_symbols(symbols, self._hash)
                     advance(1)
@@ -138,14 +159,17 @@ class ChunkReader:
                 "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
             )
 
-    def _decoding(self, number: int, latents_of: Callable[[Span], Floats | None]) -> Decoding[list[Symbols]]:
-        """Return the symbols of each pass of a chunk, int16 [m]; fill in the latents that `latents_of` gives."""
-        stream, span = self._stream, self._spans[number]
-        side = SymbolReader(stream.chunks[self._first_chunk + number], self._tables.bank)
-        coded = yield from side.run(self._prior.walk(stream.quality, span, self.latent_size[1], None))
-        latents = latents_of(span)
+    def _decoding_all(self, number: int, latents_of: Callable[[Span], Floats | None]) -> Decoding[list[Symbols]]:
+        span = self._spans[number]
+        walk = self._prior.walk(self._stream.quality, span, self.latent_size[1], None)
+        return self._decoding(number, walk, latents_of(span))
+
+    def _decoding(self, number: int, walk: Walk, latents: Floats | None) -> Decoding[list[Symbols]]:
+        """Return the symbols of each pass of a chunk, int16 [m]; fill in its latents, if they are given."""
+        side = SymbolReader(self._stream.chunks[self._first_chunk + number], self._tables.bank)
+        coded = yield from side.run(walk)
         if latents is not None:
-            decode_passes(self._tables, stream.quality, coded, latents)
+            decode_passes(self._tables, self._stream.quality, coded, latents)
         return side.passes
 
 

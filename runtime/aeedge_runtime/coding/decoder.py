@@ -23,6 +23,7 @@ from .blocks import ArrayCanvas, Canvas, ImageCanvas, decode_blocks, plan_blocks
 from .chunk_io import ChunkReader
 from .networks import Networks
 from .parts import Part, check_channels, check_single, target_array
+from .preview import PreviewCanvas, decode_preview, has_preview, reduced
 from .recent import Recent, RecentChunks
 
 if TYPE_CHECKING:
@@ -53,16 +54,21 @@ class Decoder:
     Args:
         bundle: the model.
         networks: its graphs.
+        light: its graphs with the decoder that was chosen; None for the full one. A residual belongs to the pixels of
+            the full one, so streams that have one take that.
         recent: keeps what the last image needed.
     """
 
-    def __init__(self, bundle: Bundle, networks: Networks, recent: Recent | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, networks: Networks, light: Networks | None = None, recent: Recent | None = None
+    ) -> None:
         self._bundle, self._networks = bundle, networks
+        self._light = networks if light is None else light
         self._recent = Recent(0) if recent is None else recent
 
     def remembering(self) -> Decoder:
         """Return a decoder for one stream, which keeps what the last image needed."""
-        return Decoder(self._bundle, self._networks, Recent(MOST_KEPT))
+        return Decoder(self._bundle, self._networks, self._light, Recent(MOST_KEPT))
 
     @staged("read_container")
     def open(self, data: BinarySource, max_pixels: int | None) -> Stream:
@@ -140,8 +146,20 @@ class Decoder:
         self._paint(stream, Part.all_of(stream), ImageCanvas(image), alpha)
         return finished(image, None if alpha is None else alpha[0], stream.sections.get(ICC), stream.sections.get(EXIF))
 
-    def reader(self, stream: Stream, part: Part) -> ChunkReader:
-        """Return a reader of the chunks that hold a part and its context."""
+    def preview(self, data: BinarySource, max_pixels: int | None) -> tuple[Pixels, Stream]:
+        """Return the preview of the only image of a stream, uint8 [h, w, C], alpha as the last channel."""
+        stream = self.open_to_decode(data, max_pixels)
+        check_single(stream.count)
+        if not has_preview(self._bundle, stream):
+            return reduced(self.image_rows(stream, None, None, None, None)), stream
+        reader = self.reader(stream, Part.all_of(stream), first_group=True)
+        pixels = decode_preview(self._bundle, self._networks, stream, reader, self._color(stream))
+        if stream.tiles is not None:
+            paste_tiles(stream.tiles, PreviewCanvas(pixels))
+        return pixels, stream
+
+    def reader(self, stream: Stream, part: Part, *, first_group: bool = False) -> ChunkReader:
+        """Return a reader of the chunks that hold a part and its context, or of their first group of channels."""
         geometry, overlap = self._bundle.geometry, self._bundle.manifest.limits.overlap
         plan, first = plan_blocks(self._bundle, stream.count, stream.height, stream.width), 0
         if part != Part.all_of(stream):
@@ -150,7 +168,7 @@ class Decoder:
             plan = blocks_with(plan, part.images, range(max(rows.start - overlap, 0), min(rows.stop + overlap, h)))
             first = every.index(plan[0].spans[0])
         workers = self._networks.workers(plan)
-        prior = self._networks.prior(compress=False, workers=workers)
+        prior = self._networks.prior(compress=False, workers=workers, first_group=first_group)
         if self._recent.most and len(plan) == len(plan[0].spans) == 1:
             return RecentChunks(self._recent, stream, self._bundle, plan, prior, workers, first)
         return ChunkReader(stream, self._bundle, plan, prior, workers, first)
@@ -192,7 +210,8 @@ class Decoder:
     def _paint(self, stream: Stream, part: Part, canvas: Canvas, alpha: Pixels | None) -> None:
         """Fill in a part, and its alpha, uint8 [N, rows, W]."""
         if stream.has_symbols:
-            decode_blocks(self._bundle, self._networks, self.reader(stream, part), canvas, part)
+            networks = self._light if stream.bound is None else self._networks
+            decode_blocks(self._bundle, networks, self.reader(stream, part), canvas, part)
         if alpha is not None and ALPHA in stream.sections:
             alpha[:] = self._alpha(stream)[part.images.start : part.images.stop, part.rows.start : part.rows.stop]
         if stream.tiles is not None:

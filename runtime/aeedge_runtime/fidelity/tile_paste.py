@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Pixels
-from ..coding.blocks import Canvas
+from ..coding.blocks import Canvas, PasteTarget
 from ..profiling import advance, expect
 from ..stream.tile_grid import Rectangle
 from ..stream.tile_sections import Bound, TileBlobs
@@ -19,13 +19,13 @@ DecodeBlob = Callable[[bytes, int, int, int], Pixels]
 
 
 def paste_tiles(
-    tiles: TileBlobs, canvas: Canvas, alpha: Canvas | None = None, decode: DecodeBlob = decode_blob
+    tiles: TileBlobs, canvas: PasteTarget, alpha: Canvas | None = None, decode: DecodeBlob = decode_blob
 ) -> None:
     """Replace the pixels of stored tiles; blobs without any row of the canvas are not decoded.
 
     Args:
         tiles: from a stream.
-        canvas: the decoded images.
+        canvas: the decoded images, or a preview.
         alpha: their alpha, one channel, filled in where the blobs hold it.
         decode: decodes a blob, or knows it.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from typing import IO, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
+from ..codec import Codec
 from ..codec_cache import CodecCache
+from ..coding.preview import SCALE
 from ..errors import InputError, LimitError, StreamError
 from ..images.load import load_picture
 from ..images.picture import Picture
@@ -70,6 +73,7 @@ class AeeImageFile(ImageFile.ImageFile):
         self.info["stream_id"] = header.stream_id.hex()
         self._frame, self._loaded = 0, -1
         self._pictures: list[Picture] = []
+        self._whole = self._size
 
     def _file(self) -> BinaryIO:
         if self.fp is None:
@@ -111,6 +115,19 @@ class AeeImageFile(ImageFile.ImageFile):
             raise OSError(str(error)) from error
         super().verify()
 
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode at 1/8 of the size where that is at least `size`, as `Image.thumbnail` asks.
+
+        Returns:
+            The mode and the part of the new image that is the picture, or None where nothing changes.
+        """
+        width, height = self._whole
+        small = -(-width // SCALE), -(-height // SCALE)
+        if size is None or self.n_frames > 1 or self._loaded >= 0 or small[0] < size[0] or small[1] < size[1]:
+            return None
+        self._size = small
+        return self.mode, (0, 0, width / SCALE, height / SCALE)
+
     def seek(self, frame: int) -> None:
         """Go to an image of a packed stream."""
         if self._seek_check(frame):
@@ -128,7 +145,7 @@ class AeeImageFile(ImageFile.ImageFile):
             DecompressionBombError: it has too many pixels.
         """
         if self._loaded != self._frame:
-            picture = self._decode()[self._frame]
+            picture = self._decode_preview() if self._size != self._whole else self._decode()[self._frame]
             image = finished(pillow_image(picture.pixels), picture.alpha, None, None)
             if self.fp and self._exclusive_fp:
                 self.fp.close()
@@ -142,17 +159,33 @@ class AeeImageFile(ImageFile.ImageFile):
 
     def _decode(self) -> list[Picture]:
         if not self._pictures:
-            codec = _codecs.for_stream(self.info["stream_id"])
-            rows, columns = codec.bundle.geometry.stride
-            padded = self.n_frames * (self.width + columns) * (self.height + rows)
-            limit = padded if Image.MAX_IMAGE_PIXELS is None else None
-            try:
+            codec, limit = self._codec()
+            with _pillow_errors():
                 self._pictures = codec.decompress_pictures(self._read(), max_pixels=limit)
-            except LimitError as error:
-                raise Image.DecompressionBombError(str(error)) from error
-            except InputError as error:
-                raise OSError(str(error)) from error
         return self._pictures
+
+    def _decode_preview(self) -> Picture:
+        codec, limit = self._codec()
+        with _pillow_errors():
+            return codec.preview_picture(self._read(), max_pixels=limit)
+
+    def _codec(self) -> tuple[Codec, int | None]:
+        """Return the codec of the stream and the most pixels that it may decode."""
+        codec = _codecs.for_stream(self.info["stream_id"])
+        rows, columns = codec.bundle.geometry.stride
+        padded = self.n_frames * (self._whole[0] + columns) * (self._whole[1] + rows)
+        return codec, padded if Image.MAX_IMAGE_PIXELS is None else None
+
+
+@contextmanager
+def _pillow_errors() -> Iterator[None]:
+    """Raise the errors that Pillow's own formats raise."""
+    try:
+        yield
+    except LimitError as error:
+        raise Image.DecompressionBombError(str(error)) from error
+    except InputError as error:
+        raise OSError(str(error)) from error
 
 
 def _save(image: Image.Image, file: IO[bytes], name: str | bytes) -> None:

@@ -24,9 +24,9 @@ def chunks(monkeypatch):
     """Numbers of the chunks that are decoded."""
     seen, decoding = [], ChunkReader._decoding
 
-    def count(self, number, latents_of):
+    def count(self, number, walk, latents):
         seen.append(self._first_chunk + number)
-        return decoding(self, number, latents_of)
+        return decoding(self, number, walk, latents)
 
     monkeypatch.setattr(ChunkReader, "_decoding", count)
     return seen

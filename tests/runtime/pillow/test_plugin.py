@@ -178,3 +178,22 @@ def test_hugging_face_datasets_decode_streams(tmp_path):
 def test_conversions_warn_as_in_the_codec():
     with pytest.warns(AeedgeWarning):
         stream_of(Image.new("I;16", (24, 24), 257))
+
+
+def test_a_thumbnail_decodes_the_preview(codec):
+    image = Image.fromarray(picture(330, 405, 3))
+    data = stream_of(image, quality=90)
+    small = Image.open(io.BytesIO(data))
+    small.thumbnail((40, 40))
+    assert small.size == (40, 33)
+    with Image.open(io.BytesIO(data)) as drafted:
+        mode, box = drafted.draft(None, (40, 40))
+        assert (mode, box, drafted.size) == ("RGB", (0, 0, 405 / 8, 330 / 8), (51, 42))
+        assert np.array_equal(np.asarray(drafted), codec.preview(data))
+
+
+def test_a_draft_larger_than_the_preview_changes_nothing():
+    with Image.open(io.BytesIO(stream_of(Image.fromarray(picture(80, 80, 3))))) as found:
+        assert found.draft(None, (11, 10)) is None
+        assert np.asarray(found).shape == (80, 80, 3)
+        assert found.draft(None, (5, 5)) is None  # the pixels are there already
