@@ -157,9 +157,8 @@ def _print(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path | N
         note(f"{anomalous} above the threshold of {summary['threshold']:.4g}, {source}")
     if "auroc" in summary:
         low, high = summary["auroc_bounds"]
-        note(
-            f"class {summary['normal']} against the others: AUROC {summary['auroc']:.4f}, {low:.2f} to {high:.2f} (95 %)"
-        )
+        area = f"AUROC {summary['auroc']:.4f}, {low:.2f} to {high:.2f} (95 %)"
+        note(f"class {summary['normal']} against the others: {area}")
         if low <= 0.5:
             warn("the scores do not separate this class from the others better than chance")
     if "rate_bounds" in summary:
