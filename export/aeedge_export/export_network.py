@@ -35,7 +35,7 @@ def export_model(
     name: str | None = None,
     weights: Path | None = None,
     origin: Mapping[str, str] | None = None,
-    pixels: Pixels = "unit",
+    pixels: Pixels | None = None,
     encode: Name = None,
     decode: Name = None,
     latent: Choice = None,
