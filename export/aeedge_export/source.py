@@ -44,6 +44,7 @@ class Source:
         normal: images never trained on that calibrate the threshold of anomaly scores; too few give none.
         tables: tables that the model's streams are coded with already, if its decoder was trained alone; else empty.
         allow_dead: export a model whose latents are always the same.
+        lite: the same encoder and prior with a smaller decoder, or None.
     """
 
     model: Autoencoder
@@ -56,6 +57,7 @@ class Source:
     normal: Sequence[NDArray[np.uint8]] = ()
     tables: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     allow_dead: bool = False
+    lite: Autoencoder | None = None
 
 
 def _name_of_network(model: Mapping[str, Any]) -> str:

@@ -69,6 +69,7 @@ class ExportOptions(NetworkOptions):
     data_dir: str | None
     false_positive_rate: float | None
     force_dead: bool
+    lite: Path | None
     force: bool
     as_json: bool
 
@@ -89,6 +90,7 @@ class ExportOptions(NetworkOptions):
             "--data-dir": self.data_dir,
             "--false-positive-rate": self.false_positive_rate,
             "--force-dead": self.force_dead,
+            "--lite": self.lite,
         }
         of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
         if self.kind == "bundle":
@@ -108,7 +110,7 @@ class ExportOptions(NetworkOptions):
             _refuse_file(self.source or "")
 
         if self.prior == "fit":
-            for flag, value in {"--only": self.only, "--tables-from": self.tables_from}.items():
+            for flag, value in {"--only": self.only, "--tables-from": self.tables_from, "--lite": self.lite}.items():
                 if value:
                     raise click.UsageError(f"{flag} cannot be combined with --prior fit")
             if self.precision != "fp32":
@@ -199,6 +201,12 @@ class ExportOptions(NetworkOptions):
     help="fit: smaller streams by a prior fitted to the latents, in minutes; see aeedge fit-prior.",
 )
 @click.option("--force-dead", is_flag=True, help="Export a network whose latents are the same for every image.")
+@click.option(
+    "--lite",
+    metavar="RUN",
+    type=PATH,
+    help="Add a fast second decoder, from a RUN of `aeedge train --train-decoder`.",
+)
 @network_options
 @force_option
 @json_option
@@ -253,6 +261,7 @@ def _run_without_prior(options: ExportOptions, output: Path) -> ExportReport:
         false_positive_rate=options.false_positive_rate or FALSE_POSITIVE_RATE,
         network=network_of_run(options.model, Path(options.source or "")) if options.model else None,
         force_dead=options.force_dead,
+        lite=options.lite,
         **options.common,
     )
 
