@@ -212,12 +212,15 @@ class Codec:
     ) -> Pixels:
         """Decompress one image of a stream, uint8 [H, W, C]: C is 1 or 3, and one more where there is alpha.
 
-        With `index` or `rows`, only the chunks are decoded that hold this part and its context, and the network runs on
-        no more than that; of a pack, that is a chunk for any image (as many images as have about a million latent
-        values). The checksum of the whole stream is checked all the same, so damage is found anywhere, and so are the
-        rules that each decoded chunk must keep. The hash of the symbols, which would show that this machine computes
-        other tables than the writer did, covers all chunks: it is checked only where all are decoded. Pixels may differ
-        by 1 from those of the whole image.
+        With `index`, only the chunks of this image are decoded; in a pack of small images, one holds as many as have
+        about a million latent values. With `rows`, only the chunks and the part of the network that the rows and their
+        context need, if the image is so large that the networks take it in tiles (8.4 megapixels for `photo`), or if
+        they take every patch alone; other images are decoded whole, and cut.
+
+        The checksum of the whole stream is checked all the same, so damage is found anywhere, and so are the rules that
+        each decoded chunk must keep. The hash of the symbols, which would show that this machine computes other tables
+        than the writer did, covers all chunks: it is checked only where all are decoded. Pixels may differ by 1 from
+        those of the whole image.
 
         Args:
             data: path of a stream, its bytes or another buffer, or a file opened for reading.

@@ -124,13 +124,13 @@ class Decoder:
         part = Part.of_image(stream, index, rows)
         joined = channels or color + stream.has_alpha
         pixels = target_array(out, (len(part.rows), stream.width, joined))
-        aligned = part.aligned(self._bundle.geometry, stream.height)
-        if aligned == part:
+        painted = self._extended(part, stream)
+        if painted == part:
             self._paint_joined(stream, part, color, pixels[None])
             return pixels
-        more = np.empty((1, len(aligned.rows), stream.width, joined), np.uint8)
-        self._paint_joined(stream, aligned, color, more)
-        first = part.rows.start - aligned.rows.start
+        more = np.empty((1, len(painted.rows), stream.width, joined), np.uint8)
+        self._paint_joined(stream, painted, color, more)
+        first = part.rows.start - painted.rows.start
         pixels[...] = more[0, first : first + len(pixels)]
         return pixels
 
@@ -177,6 +177,13 @@ class Decoder:
         """Return a checked stream, which can be decoded; errors as `open`, and MissingHalfError."""
         self._bundle.require("decoder", "decompress")
         return self.open(data, max_pixels)
+
+    def _extended(self, part: Part, stream: Stream) -> Part:
+        """Return what the network must decode for a part of an image: whole latent rows, or all of the image."""
+        geometry, height = self._bundle.geometry, stream.height
+        if stream.has_symbols and not self._networks.in_parts(*geometry.latent_size(height, stream.width)):
+            return Part(part.images, range(height))
+        return part.aligned(geometry, height)
 
     def _color(self, stream: Stream) -> int:
         """Return the channels of a stream's images without alpha."""

@@ -132,6 +132,13 @@ class Networks:
                 outer = latents[images, :, within(tile.outer_rows, held), whole(tile.outer_columns)]
                 self._decode_tile(outer, tile, band[images], rows.start)
 
+    def in_parts(self, h: int, w: int) -> bool:
+        """Return whether images of h x w latent positions go through the graphs in patches or tiles.
+
+        Only then can some rows be decoded alone: a network that looks at the whole image never works in parts.
+        """
+        return self._patched or h * w * self._stride[0] * self._stride[1] > self._band_pixels
+
     def workers(self, plan: Sequence[Block]) -> int:
         """Return how many threads work on the chunks of a block: several, or one, with all threads inside each graph.
 

@@ -20,8 +20,9 @@ def codec(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def conv():
-    return Codec.load(BUNDLES / "tiny-conv", threads=1)
+def conv(tmp_path_factory):
+    folder = copy_of("tiny-conv", tmp_path_factory.mktemp("b") / "b")
+    return Codec.load(change_manifest(folder, lambda values: values["limits"].update(band_pixels=8192)), threads=1)
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,17 @@ def test_few_rows_need_few_chunks_and_little_of_the_network(codec, chunks, monke
     codec.decompress(data, rows=(400, 410))
     assert 0 < len(chunks) < stream_info(data).chunks / 2
     assert sum(pixels) < 900 * 70 * channels_of(codec) / 3
+
+
+def test_a_network_that_takes_the_whole_image_gets_it(monkeypatch):
+    codec = Codec.load(BUNDLES / "tiny-conv", threads=1)
+    data = codec.compress(picture(300, 70, 3), 80, stored_tiles=False)
+    expected, sizes, run = codec.decompress(data), [], codec._networks._run_decoder
+    monkeypatch.setattr(
+        codec._networks, "_run_decoder", lambda latents: sizes.append(latents.shape[2:]) or run(latents)
+    )
+    assert np.array_equal(codec.decompress(data, rows=(100, 109)), expected[100:109])
+    assert sizes == [(38, 9)]
 
 
 @pytest.mark.parametrize("options", [{"quality": 70}, {"max_error": 6}, {"max_error": 0}])
