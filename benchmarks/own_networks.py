@@ -146,8 +146,8 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="photographs to train and fit on")
     parser.add_argument("--test", type=Path, required=True, help="others, to compare on")
     parser.add_argument("--plain-steps", type=int, default=2500)
-    parser.add_argument("--rate-steps", type=int, default=2500)
-    parser.add_argument("--fit-steps", type=int, default=1100)
+    parser.add_argument("--rate-steps", type=int, default=1000)
+    parser.add_argument("--fit-steps", type=int, nargs=2, metavar=("PLAIN", "RATE"), default=(800, 800))
     parser.add_argument("--out", type=Path, default=RESULTS / "own_networks.json")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -163,8 +163,8 @@ def main() -> None:
         )
         aeedge("export", network, "--weights", weights, "--data", chosen.train, "-o", folder / "plain")
         aeedge("export", run, "--model", network, "-o", folder / "rate")
-        for kind, least in (("plain", 45), ("rate", 30)):
-            words = ("--data", chosen.train, "--steps", chosen.fit_steps, "-o", folder / f"{kind}-fitted")
+        for kind, steps, least in (("plain", chosen.fit_steps[0], 45), ("rate", chosen.fit_steps[1], 30)):
+            words = ("--data", chosen.train, "--steps", steps, "-o", folder / f"{kind}-fitted")
             seconds = aeedge("fit-prior", folder / kind, *words)
             report[kind] = compare(folder / kind, folder / f"{kind}-fitted", chosen.test)
             times = report[kind]["milliseconds_768x512"]
