@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from aeedge_export.draft import Progress
 from aeedge_export.export import Half, export_source
@@ -16,9 +17,14 @@ from aeedge_export.networks.tensors import Choice
 from aeedge_export.networks.torch_pair import adapt, warn_of_pixels
 from aeedge_export.networks.user_code import load_weights
 from aeedge_export.precision.request import Request, check_half
+from aeedge_export.prior.fit_bundle import export_with_prior, require_neighbors
 from aeedge_export.report import ExportReport
 from aeedge_export.source import Source
 from aeedge_export.writer import check_target
+from aeedge_runtime.errors import ArgumentError
+
+Prior = Literal["factorized", "fit"]
+"""One table per channel, or an exact prior that is fitted to the latents of the images."""
 
 
 def export_model(
@@ -29,7 +35,7 @@ def export_model(
     name: str | None = None,
     weights: Path | None = None,
     origin: Mapping[str, str] | None = None,
-    pixels: Pixels = "unit",
+    pixels: Pixels | None = None,
     encode: Name = None,
     decode: Name = None,
     latent: Choice = None,
@@ -37,6 +43,7 @@ def export_model(
     size: Size | None = None,
     tile: Size | None = None,
     whole: int | None = None,
+    prior: Prior = "factorized",
     only: Half | None = None,
     precision: str = "fp32",
     quantize: str | None = None,
@@ -62,6 +69,7 @@ def export_model(
         size: rows and columns of the only image that the network takes.
         tile: rows and columns of tiles for a network that looks at the whole image.
         whole: pixels up to which such a network takes an image whole.
+        prior: "fit" for an exact prior, which takes minutes and makes streams smaller; see `fit_prior`.
         only: see `export_run`, as for the options that follow.
         precision: precision of the graphs.
         quantize: the only graph to change.
@@ -91,6 +99,8 @@ def export_model(
     )
     first = network[0] if isinstance(network, tuple) else network
     source = _source(model, name or type(first).__name__, data, origin or {})
+    if prior == "fit":
+        return _fitted(source, out, data, only, request, force=force, progress=progress)
     return export_source(source, out, only=only, request=request, force=force, progress=progress)
 
 
@@ -107,6 +117,7 @@ def export_onnx(
     size: Size | None = None,
     tile: Size | None = None,
     whole: int | None = None,
+    prior: Prior = "factorized",
     only: Half | None = None,
     precision: str = "fp32",
     quantize: str | None = None,
@@ -118,7 +129,27 @@ def export_onnx(
     request = _checked(out, only, precision, quantize, target, force=force)
     model = adapt_onnx(encoder, decoder, pixels=pixels, latent=latent, output=output, size=size, tile=tile, whole=whole)
     source = _source(model, name, data, {})
+    if prior == "fit":
+        return _fitted(source, out, data, only, request, force=force, progress=progress)
     return export_source(source, out, only=only, request=request, force=force, progress=progress)
+
+
+def _fitted(
+    source: Source,
+    out: Path | str,
+    data: Data,
+    only: Half | None,
+    request: Request | None,
+    *,
+    force: bool,
+    progress: Progress | None,
+) -> ExportReport:
+    if only or request:
+        raise ArgumentError("a fitted prior cannot be combined with only, or with a precision other than fp32")
+    require_neighbors(source.model.patched)
+    return export_with_prior(
+        lambda path: export_source(source, path, progress=progress), out, data=data, force=force, progress=progress
+    )
 
 
 def _checked(

@@ -71,6 +71,23 @@ def _origin(model: Mapping[str, Any]) -> dict[str, Any]:
     return {"network": {name: model[name] for name in ORIGIN if name in model}} if "source" in model else {}
 
 
+def training_images(
+    run: Path | str, data: str | None = None, data_dir: str | None = None, *, most: int
+) -> list[NDArray[np.uint8]]:
+    """Return some of the images that a run was trained on; the arguments are those of `load_source`.
+
+    Raises:
+        InputError: the run is damaged.
+        ArgumentError: its images are gone.
+    """
+    from aeedge.training.data.datasets import run_images, sample_images
+    from aeedge.training.run.folder import read_config
+
+    config = read_config(Path(run))
+    here = replace(config.data, source=data or config.data.source, data_dir=data_dir or config.data.data_dir)
+    return sample_images(run_images(replace(config, data=here), "train"), config.training.seed, most)
+
+
 def load_source(
     run: Path | str,
     checkpoint: Literal["best", "last"] = "best",

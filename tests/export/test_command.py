@@ -11,6 +11,7 @@ from aeedge.training.config import RunConfig
 from aeedge.training.hardware import Hardware
 from aeedge.training.loop import train
 from aeedge_export import decoder_start, export_run
+from aeedge_export.source import training_images
 from aeedge_runtime import AeedgeWarning, ArgumentError
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -83,3 +84,11 @@ def test_images_that_have_moved_are_named_and_other_ones_are_told(tmp_path):
     assert other.stream_id != whole.stream_id
     start = decoder_start(tmp_path / "run", tmp_path / "whole")  # needs no images
     assert start.tables == (tmp_path / "whole" / "entropy.npz").read_bytes()
+
+
+def test_a_prior_is_fitted_to_images_of_the_run_unless_it_takes_patches(run, tmp_path):
+    assert [image.shape for image in training_images(run, most=3)] == [(28, 28, 1)] * 3
+    done = aeedge("export", run, "--prior", "fit", "-o", tmp_path / "bundle")
+    assert done.returncode == 2
+    assert "needs neighbors" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "bundle").exists()

@@ -63,6 +63,8 @@ def test_check_shows_what_was_found(folder):
         (("export", "net.pt", "-o", "b"), 2),
         (("export", "mine.py", "-o", "b"), 2),
         (("export", "--encoder", "e.onnx", "-o", "b", "--data", "photos"), 2),
+        (("export", "mine.py:Net", "--data", "photos", "--prior", "fit", "--only", "encoder", "-o", "b"), 2),
+        (("export", "photo", "--prior", "fit", "-o", "b"), 2),
         (("export", "photo", "--precision", "fp16", "--pixels", "signed", "-o", "b"), 2),
     ],
 )

@@ -42,6 +42,7 @@ class ExportOptions(NetworkOptions):
         target: processor that int8 is for; None for this machine's.
         calibrate: folder of images, for a bundle.
         data: folder of images, or data set of a run.
+        prior: factorized or fit.
         checkpoint: best or last; None for best.
         store_float16: round weights to float16.
         tables_from: bundle whose tables and stream id to keep.
@@ -61,6 +62,7 @@ class ExportOptions(NetworkOptions):
     target: str | None
     calibrate: Path | None
     data: str | None
+    prior: Literal["factorized", "fit"]
     checkpoint: Literal["best", "last"] | None
     store_float16: bool
     tables_from: str | None
@@ -93,6 +95,8 @@ class ExportOptions(NetworkOptions):
         of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
         if self.kind == "bundle":
             self._refuse(of_runs | {"--data": self.data} | self.of_networks)
+            if self.prior == "fit":
+                raise click.UsageError("--prior fit does not apply to a bundle; use aeedge fit-prior")
             if self.precision == "fp32":
                 raise click.UsageError("a bundle is already in float32; name a RUN, or use --precision fp16 or int8")
             if self.calibrate is None:
@@ -104,6 +108,13 @@ class ExportOptions(NetworkOptions):
         else:
             self._refuse(of_bundles | self.of_networks)
             _refuse_file(self.source or "")
+
+        if self.prior == "fit":
+            for flag, value in {"--only": self.only, "--tables-from": self.tables_from, "--lite": self.lite}.items():
+                if value:
+                    raise click.UsageError(f"{flag} cannot be combined with --prior fit")
+            if self.precision != "fp32":
+                raise click.UsageError("--precision cannot be combined with --prior fit")
 
     def _refuse(self, flags: dict[str, object]) -> None:
         for flag, value in flags.items():
@@ -129,9 +140,13 @@ class ExportOptions(NetworkOptions):
             "precision": self.precision,
             "quantize": self.quantize,
             "target": self.target,
-            "force": self.force,
-            "progress": None if self.as_json else note,
+            **self.output_options,
         }
+
+    @property
+    def output_options(self) -> dict[str, Any]:
+        """Keyword arguments of everything that writes a bundle."""
+        return {"force": self.force, "progress": None if self.as_json else note}
 
 
 @click.command()
@@ -178,6 +193,13 @@ class ExportOptions(NetworkOptions):
     type=Number(0, 1),
     help="False-positive rate of the threshold that `aeedge score` uses.  [default: 0.01]",
 )
+@click.option(
+    "--prior",
+    type=click.Choice(["factorized", "fit"]),
+    default="factorized",
+    show_default=True,
+    help="fit: smaller streams by a prior fitted to the latents, in minutes; see aeedge fit-prior.",
+)
 @click.option("--force-dead", is_flag=True, help="Export a network whose latents are the same for every image.")
 @click.option(
     "--lite",
@@ -214,11 +236,23 @@ def _from_bundle(options: ExportOptions) -> ExportReport:
 
 
 def _from_run(options: ExportOptions) -> ExportReport:
+    if options.prior == "factorized":
+        return _run_without_prior(options, options.output)
+    from aeedge_export.prior.fit_bundle import IMAGES, export_with_prior
+    from aeedge_export.source import training_images
+
+    images = training_images(options.source or "", options.data, options.data_dir, most=IMAGES)
+    return export_with_prior(
+        lambda path: _run_without_prior(options, path), options.output, data=images, **options.output_options
+    )
+
+
+def _run_without_prior(options: ExportOptions, output: Path) -> ExportReport:
     from aeedge_export import export_run
 
     return export_run(
         options.source or "",
-        options.output,
+        output,
         checkpoint=options.checkpoint or "best",
         store_float16=options.store_float16,
         tables_from=options.tables_from,
@@ -238,7 +272,9 @@ def _from_network(options: ExportOptions) -> ExportReport:
     data, adaptation = options.data or "", options.adaptation
     if options.onnx_pair:
         encoder, decoder = options.onnx_pair
-        return export_onnx(encoder, decoder, options.output, data=data, **adaptation, **options.common)
+        return export_onnx(
+            encoder, decoder, options.output, data=data, prior=options.prior, **adaptation, **options.common
+        )
     file = network_file(options.source or "")
     return export_model(
         file.load(),
@@ -247,6 +283,7 @@ def _from_network(options: ExportOptions) -> ExportReport:
         name=file.name,
         weights=options.weights,
         origin={"source": file.name, "sha256": file.sha256()},
+        prior=options.prior,
         **adaptation,
         **options.common,
     )

@@ -42,7 +42,7 @@ class AdaptationOptions:
         weights: weights for a network in a Python file.
         encode: attribute or method that encodes.
         decode: attribute or method that decodes.
-        pixels: numbers for black and white; None for unit.
+        pixels: numbers for black and white; None for unit, or what the network's library uses.
         latent: output of the encoder to use.
         decoded: output of the decoder to use.
         size: the only size that the network takes, rows and columns.
@@ -74,7 +74,7 @@ class AdaptationOptions:
     @property
     def adaptation(self) -> dict[str, Any]:
         """Keyword arguments of `adapt`."""
-        found = {"pixels": self.pixels or "unit", "encode": self.encode, "decode": self.decode, "latent": self.latent}
+        found = {"pixels": self.pixels, "encode": self.encode, "decode": self.decode, "latent": self.latent}
         return found | {"output": self.decoded, "size": self.size, "tile": self.tile, "whole": self.whole}
 
 
@@ -114,6 +114,7 @@ class NetworkOptions(AdaptationOptions):
         found = super().adaptation
         if self.onnx_pair:
             del found["encode"], found["decode"]
+            found["pixels"] = self.pixels or "unit"
         return found
 
 

@@ -17,6 +17,7 @@ from aeedge_export.networks.checks import check_repeatable, reconstruction_psnr
 from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry
 from aeedge_export.networks.halves import Name, Network, find_halves
 from aeedge_export.networks.inputs import Input, possible_inputs
+from aeedge_export.networks.libraries import library_options
 from aeedge_export.networks.pixels import RANGES, PixelRange, Pixels, pixel_range
 from aeedge_export.networks.refusals import DecoderError, one_line
 from aeedge_export.networks.tensors import Choice
@@ -38,7 +39,7 @@ TRAINED_DB = 15.0
 def adapt(
     network: Network,
     *,
-    pixels: Pixels = "unit",
+    pixels: Pixels | None = None,
     encode: Name = None,
     decode: Name = None,
     latent: Choice = None,
@@ -52,7 +53,8 @@ def adapt(
     Args:
         network: one module with both halves, or a tuple of encoder and decoder.
         pixels: the numbers that it expects for black and white: "unit" (0..1), "signed" (-1..1), "bytes" (0..255),
-            "imagenet", or two numbers. They cannot be guessed.
+            "imagenet", or two numbers. They cannot be guessed; None for what the adapter of the network's library says,
+            see `library_options`, or else "unit".
         encode: name of the encoding half, or a function of module and image; None to find it.
         decode: the same for the decoding half.
         latent: which output of the encoder is the latent: a position, a key or attribute, or a function.
@@ -67,8 +69,16 @@ def adapt(
     """
     if sum(option is not None for option in (size, tile, whole)) > 1:
         raise ArgumentError("size, tile and whole cannot be combined; give one of them")
-    halves = find_halves(_copied(network), encode, decode)
-    scale = pixel_range(pixels)
+    copied = _copied(network)
+    known = library_options(copied)
+    if encode is None and decode is None:
+        encode, decode = known.get("encode"), known.get("decode")
+    if tile is None and whole is None:
+        size = size or known.get("size")
+    latent = known.get("latent") if latent is None else latent
+    output = known.get("output") if output is None else output
+    halves = find_halves(copied, encode, decode)
+    scale = pixel_range(pixels or known.get("pixels", "unit"))
     encoder, decoder = (half.eval().float().cpu() for half in (halves.encoder, halves.decoder))
     refused: ExportError | None = None
     for way in possible_inputs(encoder, scale):

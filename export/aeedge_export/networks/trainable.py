@@ -57,7 +57,7 @@ class TrainableNetwork:
         for name in CHOICES:
             choice = options[name]
             options[name] = int(choice) if isinstance(choice, str) and choice.isdecimal() else choice
-        return cls(file, {**options, "pixels": options["pixels"] or "unit"})
+        return cls(file, options)
 
     def __call__(self) -> AdaptedAutoencoder:
         """Build and adapt the network; weights that neither half uses are left out of training.
@@ -84,6 +84,7 @@ class TrainableNetwork:
         """
         model = self()
         kept = {name: value for name, value in self.options.items() if value is not None}
+        kept["pixels"] = model.pixels.name
         kept |= {name: str(kept[name]) for name in CHOICES if name in kept}
         facts = CustomConfig(
             source=f"{self.file.path.name}:{self.file.name}",

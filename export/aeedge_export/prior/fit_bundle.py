@@ -1,6 +1,7 @@
 """From a bundle with a factorized prior to one with an exact prior; encoder and decoder stay as they are."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,33 @@ def fit_prior(
     return replace(report, facts={**report.facts, **compare_bundles(old, Bundle.load(report.path), held_out)})
 
 
+def export_with_prior(
+    export: Callable[[Path], ExportReport],
+    out: Path | str,
+    *,
+    data: Data,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a bundle with a fitted prior in one go; the bundle without it is not kept.
+
+    Args:
+        export: writes the bundle without a prior to a path.
+        out: see `fit_prior`, as for the options that follow.
+        data: images to fit to.
+        force: replace an existing bundle.
+        progress: called with one line per stage.
+
+    Raises:
+        AeedgeError: see `export_source` and `fit_prior`.
+    """
+    check_target(Path(out), force=force)
+    with tempfile.TemporaryDirectory() as folder:
+        before = Path(folder) / "before"
+        export(before)
+        return fit_prior(before, out, data=data, force=force, progress=progress)
+
+
 def _require_suitable(bundle: Bundle) -> None:
     facts = bundle.manifest
     for half in ("encoder", "decoder"):
@@ -109,8 +137,17 @@ def _require_suitable(bundle: Bundle) -> None:
         raise ArgumentError(f"{bundle} is in reduced precision; start from the float32 bundle")
     if facts.prior.kind != "factorized":
         raise ArgumentError(f"{bundle} has an exact prior already")
-    if facts.image.patched:
-        raise ArgumentError(f"{bundle} takes patches, one latent position each; a prior needs neighbors to look at")
+    require_neighbors(facts.image.patched)
+
+
+def require_neighbors(patched: bool) -> None:
+    """Refuse networks that take patches.
+
+    Raises:
+        ArgumentError: the network does.
+    """
+    if patched:
+        raise ArgumentError("the network takes patches, one latent position each; a prior needs neighbors to look at")
 
 
 def _with_prior(

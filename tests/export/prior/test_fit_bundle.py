@@ -64,6 +64,23 @@ def test_a_second_fit_is_refused(bundles, images, tmp_path):
         fit_prior(bundles[2].path, tmp_path / "again", data=images)
 
 
+def test_an_export_can_fit_the_prior_to_what_it_has_written(images, tmp_path, monkeypatch):
+    fitted = []
+
+    def fit(bundle, out, **options):
+        fitted.append((Bundle.load(bundle).manifest.prior.kind, out, options["data"], options["force"]))
+
+    monkeypatch.setattr("aeedge_export.prior.fit_bundle.fit_prior", fit)
+    export_model(Correlated(), tmp_path / "new", data=images, prior="fit")
+    assert fitted == [("factorized", tmp_path / "new", images, False)]
+
+
+@pytest.mark.parametrize("options", [{"only": "encoder"}, {"precision": "fp16"}, {"tile": (16, 16)}])
+def test_a_prior_that_cannot_be_fitted_is_refused_before_anything_is_exported(images, tmp_path, options):
+    with pytest.raises(ArgumentError):
+        export_model(Correlated(), tmp_path / "new", data=images, prior="fit", **options)
+
+
 @pytest.mark.parametrize("groups", [[6, 1], [0, 6], []])
 def test_groups_must_cover_the_latent(bundles, images, tmp_path, groups):
     with pytest.raises(ArgumentError, match="groups"):
