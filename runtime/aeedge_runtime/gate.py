@@ -118,9 +118,9 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         """Give the turn back."""
-        held = self._held
-        if not held.depth:
+        if self._turns is None:
             return
+        held = self._held
         held.depth -= 1
         if not held.depth and held.turns is not None:
             held.turns.give_back()
