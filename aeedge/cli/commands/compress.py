@@ -1,7 +1,6 @@
 """`aeedge compress`: images to streams, one each or many in one."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from aeedge.cli.options.parameters import QUALITY, VALUE_RANGE, Number, Whole
 from aeedge.cli.options.shared import CompressOptions, codec_options
 from aeedge.sources import find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+from aeedge_runtime.remote import location
 
 
 @click.command()
@@ -67,14 +67,14 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
 def compress(**values: Any) -> int:
     """Compress images to .aee streams.
 
-    IMAGE is a file, a folder, or - for standard input. a.png becomes a.png.aee in the same folder, or in the folder
-    that -o names; folders keep their structure.
+    IMAGE is a file, a folder, the URL of either, or - for standard input. a.png becomes a.png.aee in the same folder,
+    or in the folder that -o names; folders keep their structure.
     """
     options = CompressOptions(**values)
     sources = find_sources(options.images, IMAGE_SUFFIXES)
     guard = OutputGuard(sources, force=options.force, skip_existing=options.skip_existing)
     tasks = [] if options.pack else plan(sources, options.output, compressed_name)
-    for path in [Path(options.pack)] if options.pack else [task.output for task in tasks if task.output]:
+    for path in [location(options.pack)] if options.pack else [task.output for task in tasks if task.output]:
         guard.check_stream_name("--pack" if options.pack else "-o", path)
 
     from aeedge.cli.batch.compressor import Compressor

@@ -133,7 +133,7 @@ model_option = click.option(
     "--model",
     metavar="BUNDLE",
     default=None,  # not its name: there may be a folder called photo here
-    help="Bundle to use: a folder, an .aeb file or a shipped name.  [default: photo]",
+    help="Bundle to use: a folder, an .aeb file, a URL or a shipped name.  [default: photo]",
 )
 device_option = click.option(
     "--device",
