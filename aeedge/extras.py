@@ -21,6 +21,9 @@ REMOTE_MODULES = ("fsspec",)
 HUB_MODULES = ("huggingface_hub",)
 """Import names of what the `hub` extra installs."""
 
+RAY_MODULES = ("ray", "pyarrow")
+"""Import names of what the `ray` extra installs."""
+
 
 def require_extra(extra: str, modules: Sequence[str], purpose: str) -> None:
     """Check that libraries of an extra are installed, without importing them.

@@ -155,6 +155,10 @@ class Compressor:
             write_location(path, stream, overwrite=self.guard.force)
             if self.options.verify and path.is_file():
                 _check_written(path, stream)
+        return self.result(stream, path)
+
+    def result(self, stream: bytes, path: Location | None) -> Result:
+        """Describe a stream that is at a path, or on standard output."""
         facts = stream_info(stream)
         images = f"{facts.count:,} x " if facts.count > 1 else ""
         line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"

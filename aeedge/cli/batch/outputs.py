@@ -165,7 +165,7 @@ class OutputGuard:
             click.UsageError: the suffix is that of an image.
         """
         if is_picture_name(output):
-            self._spare_inputs(output)
+            self.spare_inputs(output)
             raise click.UsageError(
                 f"{flag} {printable(output)}: found {output.suffix}, expected {STREAM_SUFFIX}: a stream is not an image"
             )
@@ -180,7 +180,7 @@ class OutputGuard:
         if not is_taken(output):
             _require_writable(output)
             return True
-        self._spare_inputs(output)
+        self.spare_inputs(output)
         if output.is_dir():
             raise ArgumentError(f"{printable(output)}: is a folder, expected a file or an unused name; choose another")
         if output.exists() and not output.is_file():
@@ -195,7 +195,8 @@ class OutputGuard:
         _require_writable(output)
         return True
 
-    def _spare_inputs(self, output: Location) -> None:
+    def spare_inputs(self, output: Location) -> None:
+        """Refuse an output that is an input, with an ArgumentError."""
         if identity(output) in self._inputs:
             raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
 
