@@ -37,6 +37,7 @@ class CustomConfig(Configuration):
         encode: name of the encoding half.
         decode: name of the decoding half.
         latent: output of the encoder.
+        output: output of the decoder.
         size: the only size that the network takes.
         tile: size of independent tiles.
         whole: most pixels of an image that is never tiled.
@@ -53,6 +54,7 @@ class CustomConfig(Configuration):
     encode: str | None = None
     decode: str | None = None
     latent: str | None = None
+    output: str | None = None
     size: tuple[int, int] | None = None
     tile: tuple[int, int] | None = None
     whole: int | None = None

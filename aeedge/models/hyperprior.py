@@ -38,6 +38,8 @@ class HyperpriorConfig(Configuration):
         latent_channels: channels of the latent, at 1/16 resolution, at most 4 * width.
         hidden: hidden width of a residual block in the encoder.
         decoder_hidden: hidden width of a residual block in the decoder at 1/8 resolution.
+        decoder_width: channels of the decoder at 1/8 resolution, at most `width`; null for `width`. A narrow decoder
+            is faster.
         encoder_blocks: residual blocks of the encoder at 1/8 and at 1/16.
         decoder_blocks: residual blocks of the decoder at 1/16 and at 1/8.
         hyper_channels: channels of the hyper-latent, at 1/64 resolution.
@@ -58,6 +60,7 @@ class HyperpriorConfig(Configuration):
     latent_channels: int = 320
     hidden: int = 64
     decoder_hidden: int = 96
+    decoder_width: int | None = None
     encoder_blocks: tuple[int, int] = (2, 2)
     decoder_blocks: tuple[int, int] = (4, 4)
     hyper_channels: int = 24
@@ -81,6 +84,10 @@ class HyperpriorConfig(Configuration):
         require_sizes(self, "hidden", "decoder_hidden", "hyper_channels", "group_hidden")
         require_sizes(self, "encoder_blocks", "decoder_blocks", least=0, most=MOST_BLOCKS)
         require_sizes(self, "levels", least=2)
+        if self.decoder_width is not None and not 1 <= self.decoder_width <= self.width:
+            raise ArgumentError(
+                f"model.decoder_width: found {self.decoder_width}, expected 1..{self.width}, or null for {self.width}"
+            )
         if not self.groups or min(self.groups) < 1 or sum(self.groups) != self.latent_channels:
             raise ArgumentError(
                 f"model.groups: found {list(self.groups)}, expected numbers from 1 that sum to the "
@@ -130,7 +137,8 @@ class HyperpriorAutoencoder(TransformAutoencoder):
         block = partial(ResidualBlock, hidden=config.hidden, padding=padding)
         self.encoder = Encoder(*sizes, config.encoder_blocks, block, down_size=3, gain=PIXEL_GAIN, padding=padding)
         block = partial(ResidualBlock, hidden=config.decoder_hidden, padding=padding)
-        self.decoder = Decoder(*sizes, config.decoder_blocks, block, gain=PIXEL_GAIN, padding=padding)
+        kept = config.decoder_width
+        self.decoder = Decoder(*sizes, config.decoder_blocks, block, gain=PIXEL_GAIN, padding=padding, kept=kept)
         self.hyper_encoder = HyperEncoder(config.prior)
         self.prior = Prior(config.prior)
         position = torch.linspace(0, 1, config.levels)[:, None]

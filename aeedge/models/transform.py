@@ -76,6 +76,7 @@ class Decoder(nn.Module):
         block: makes one.
         gain: the encoder's.
         padding: of the last layer.
+        kept: the first channels at 1/8 resolution that this decoder keeps; None for all.
     """
 
     def __init__(
@@ -87,18 +88,20 @@ class Decoder(nn.Module):
         block: Block,
         gain: float,
         padding: Padding = "zeros",
+        kept: int | None = None,
     ) -> None:
         super().__init__()
         self.gain = gain
+        kept = kept or width
         self.coarse = _sequence(blocks[0], latent, block)
-        self.up = nn.Conv2d(latent, 4 * width, 1)
-        self.fine = _sequence(blocks[1], width, block)
-        self.head = PaddedConv2d(width, channels * STEM_STRIDE**2, 3, padding=1, padding_mode=padding)
+        self.up = nn.Conv2d(latent, 4 * kept, 1)
+        self.fine = _sequence(blocks[1], kept, block)
+        self.head = PaddedConv2d(kept, channels * STEM_STRIDE**2, 3, padding=1, padding_mode=padding)
         stem, down = analysis_matrices(channels, width, latent)
         _set_to_zero(self.up, self.head)
         with torch.no_grad():
-            self.up.weight[:, :, 0, 0] = down.T
-            self.head.weight[:, :, 1, 1] = stem.T
+            self.up.weight[:, :, 0, 0] = down.T[: 4 * kept]
+            self.head.weight[:, :, 1, 1] = stem.T[:, :kept]
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return images, nominally in 0..1 and not clamped."""

@@ -179,8 +179,19 @@ def _add_codec_routes(app: FastAPI, service: _Service) -> None:
                 raise ArgumentError(f"index: found {index}, the stream holds {len(pictures)} images, counted from 0")
             return picture_bytes(pictures[index], f".{format}")[0]
 
-        kind = "image/jpeg" if format == "jpg" else f"image/{format}"
-        return await service.answer(request, "/decompress", work, lambda data: Response(data, media_type=kind))
+        return await service.answer(request, "/decompress", work, lambda data: _image_response(data, format))
+
+    @app.post("/preview", responses=ERRORS, response_class=Response)
+    async def preview(
+        request: Request,
+        format: Literal["png", "jpg", "webp"] = "webp",  # noqa: A002 - the name of the query parameter
+    ) -> Response:
+        """Turn a stream, sent as the body, into an image file of 1/8 of its rows and columns."""
+
+        def work(body: bytes) -> bytes:
+            return picture_bytes(service.codec.preview_picture(body, max_pixels=pixels), f".{format}")[0]
+
+        return await service.answer(request, "/preview", work, lambda data: _image_response(data, format))
 
 
 def _add_state_routes(app: FastAPI, service: _Service) -> None:
@@ -221,6 +232,10 @@ def _stream_response(data: bytes) -> Response:
         "X-Aeedge-Bits-Per-Pixel": f"{facts.bits_per_pixel:.4f}",
     }
     return Response(data, media_type=STREAM_TYPE, headers=headers)
+
+
+def _image_response(data: bytes, format: str) -> Response:  # noqa: A002 - as in the query
+    return Response(data, media_type="image/jpeg" if format == "jpg" else f"image/{format}")
 
 
 def _error(status: int, message: str, kind: str) -> Response:

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from aeedge_runtime.notices import collected
-from aeedge_runtime.profiling import OTHER, StageClock
+from aeedge_runtime.watching import WatchedClock
 
 Result = TypeVar("Result")
 
 
 class Abandoned(BaseException):
     """Ends a call whose request is gone; no handler of errors catches it."""
-
-
-class _Stages(StageClock):
-    """The stages of a call, none of which begins after its request is gone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.abandoned = False
-
-    def enter(self, name: str) -> None:
-        """Begin a stage."""
-        if self.abandoned and name != OTHER:
-            raise Abandoned
-        super().enter(name)
 
 
 class Calls:
@@ -47,16 +34,20 @@ class Calls:
         Raises:
             AeedgeError: of the call.
         """
-        stages = _Stages()
+        gone = threading.Event()
+
+        def check() -> None:
+            if gone.is_set():
+                raise Abandoned
 
         def work() -> tuple[Result, list[str]]:
-            with collected() as notices, stages.running():
+            with collected() as notices, WatchedClock(check).running():
                 return call(), notices
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except asyncio.CancelledError:
-            stages.abandoned = True
+            gone.set()
             raise
 
     def close(self) -> None:

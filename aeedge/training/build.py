@@ -22,6 +22,9 @@ from aeedge.training.run.checkpoint import load_weights
 from aeedge.training.validation import Validator
 from aeedge_runtime.errors import ArgumentError
 
+DECODER = "decoder."
+"""Prefix of the weights of a decoder."""
+
 
 class TrainingModule(nn.Module):
     """Model and objective as one module, so that Fabric sees every weight and every forward pass."""
@@ -62,6 +65,8 @@ def initial_model(
 ) -> Autoencoder:
     """Return the model of a config with the given weights, or with weights drawn from the seed.
 
+    A decoder that is trained alone and is built differently from the one in `weights` starts anew.
+
     Raises:
         ArgumentError: see `build_model`.
         InputError: the weights do not fit.
@@ -69,8 +74,19 @@ def initial_model(
     with _seeded(config.training.seed, "weights"):
         model = build_model(config.model, network)
     if weights is not None:
+        if config.training.trainable == "decoder":
+            weights = _with_own_decoder(weights, model)
         load_weights(model, weights, Path("initial weights"))
     return model
+
+
+def _with_own_decoder(weights: Mapping[str, Tensor], model: Autoencoder) -> Mapping[str, Tensor]:
+    """Return weights with the decoder of the model in place of one that is built differently."""
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(DECODER)}
+    given = {name: tensor for name, tensor in weights.items() if name.startswith(DECODER)}
+    if {name: tensor.shape for name, tensor in own.items()} == {name: tensor.shape for name, tensor in given.items()}:
+        return weights
+    return {name: tensor for name, tensor in weights.items() if name not in given} | own
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A moving average of the weights, which generalizes better than the last step's."""
 
 import copy
+from itertools import compress
 
 import torch
 from torch import nn
@@ -20,9 +21,14 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move the average towards the weights after optimizer step `step` (from 0); copy the buffers."""
+        """Move the average towards the weights after optimizer step `step` (from 0); copy the buffers.
+
+        Weights that are not trained stay as they are, to the sign of a zero: they are part of the stream id.
+        """
         decay = min(self.decay, (1 + step) / (10 + step))
-        mine, theirs = list(self.model.parameters()), [parameter.detach() for parameter in model.parameters()]
+        trained = [parameter.requires_grad for parameter in model.parameters()]
+        mine = list(compress(self.model.parameters(), trained))
+        theirs = [parameter.detach() for parameter in compress(model.parameters(), trained)]
         torch._foreach_lerp_(mine, theirs, 1 - decay)  # type: ignore[arg-type]
         for kept, current in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(current)

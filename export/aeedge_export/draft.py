@@ -37,6 +37,8 @@ NEVER = MAX_DIMENSION**2
 GRAPH_HALVES = {
     "encoder": ("encoder",),
     "decoder": ("decoder",),
+    "decoder_lite": ("decoder",),
+    "decoder_preview": ("decoder",),
     "hyper_encoder": ("encoder",),
 }
 """Role of a graph -> halves that need it. Both halves need the graphs of a prior, which are not listed."""

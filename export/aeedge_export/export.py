@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aeedge.models import OwnNetwork
+from aeedge.models import Autoencoder, OwnNetwork
 from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
 from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
 from aeedge_export.checks.parity_gate import measure_parity
 from aeedge_export.checks.quality_monotonic import check_ladder, ladder_images
 from aeedge_export.checks.rates import rate_table
+from aeedge_export.decoders import MoreDecoders, check_lite
 from aeedge_export.draft import Progress, build_draft
 from aeedge_export.golden import golden_files
 from aeedge_export.precision.request import Request, check_half
@@ -48,6 +49,7 @@ def export_run(
     false_positive_rate: float = DEFAULT_RATE,
     network: OwnNetwork | None = None,
     force_dead: bool = False,
+    lite: Path | str | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a run folder as a bundle.
@@ -70,6 +72,7 @@ def export_run(
         false_positive_rate: share of normal images that the threshold of anomaly scores may take for anomalous.
         network: the own network of the run: a run names its network's file but never loads it.
         force_dead: export a model whose latents are the same for every image.
+        lite: run that trained a smaller decoder for the streams of `run`; the bundle gets it as its lite decoder.
         progress: called with one line per stage.
 
     Raises:
@@ -82,8 +85,10 @@ def export_run(
     check_half(only, request)
     check_target(Path(out), force=force)
     source = replace(load_source(run, checkpoint, data, data_dir, network), allow_dead=force_dead)
+    source = replace(source, lite=_lite_model(lite, checkpoint))
     if store_float16:
-        source = replace(source, model=with_float16_weights(source.model))
+        light = source.lite and with_float16_weights(source.lite)
+        source = replace(source, model=with_float16_weights(source.model), lite=light)
     return export_source(
         source,
         out,
@@ -111,16 +116,24 @@ def export_source(
     target, say = Path(out), progress or (lambda line: None)
     check_half(only, request)
     check_target(target, force=force)
+    if source.lite is not None:
+        check_lite(source.model, source.lite)
     draft, calibration = build_draft(source, tables_from, say)
+    say("more decoders: lite and preview" if source.lite else "preview decoder: least squares")
+    decoders = MoreDecoders.of(source.model, source.lite, draft.arrays, source.calibration)
+    decoders.add_to(draft, source.calibration)
     say("parity gate: PyTorch against the bundle")
     bundle = draft.bundle()
+    checks, decoder_facts = decoders.check(bundle, source.held_out)
     parity = measure_parity(source.model, bundle, source.held_out)
+    parity = replace(parity, checks=(*parity.checks, *checks))
     parity.require()
     codec = Codec.load(bundle)
     draft.extra["parity.json"] = (json.dumps(parity.as_dict(), indent=2) + "\n").encode()
     draft.extra |= golden_files(codec, source.held_out)
     draft.anomaly = calibrate_anomaly(codec, source.normal, false_positive_rate)
     facts = {**(calibration.facts if calibration else {}), "anomaly_threshold": _threshold_line(draft.anomaly, source)}
+    facts |= decoder_facts
     if source.model.exact_prior:
         say("quality ladder: qualities from 1 to 100 on real images")
         facts["ladder"] = check_ladder(codec, ladder_images(source.model, source.calibration))
@@ -170,6 +183,12 @@ def export_bundle(
     check_target(Path(out), force=force)
     variant = derive(Bundle.load(bundle), request, images[::2], images[1::2], progress or (lambda line: None))
     return _write_variant(variant, Path(out), only, {}, force=force)
+
+
+def _lite_model(run: Path | str | None, checkpoint: Literal["best", "last"]) -> Autoencoder | None:
+    from aeedge.training.run.folder import load_run
+
+    return None if run is None else load_run(run, checkpoint).model
 
 
 def _write_variant(

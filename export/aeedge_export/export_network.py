@@ -7,6 +7,7 @@ from aeedge_export.draft import Progress
 from aeedge_export.export import Half, export_source
 from aeedge_export.images import Data, split_images
 from aeedge_export.networks.adapted import AdaptedAutoencoder
+from aeedge_export.networks.checks import refuse_whole_view
 from aeedge_export.networks.geometry import Size
 from aeedge_export.networks.halves import Name, Network
 from aeedge_export.networks.onnx_files import adapt_onnx
@@ -132,6 +133,8 @@ def _checked(
 def _source(model: AdaptedAutoencoder, name: str, data: Data, origin: Mapping[str, str]) -> Source:
     calibration, held_out = split_images(model, data)
     warn_of_pixels(model, calibration)
+    if not model.whole:
+        refuse_whole_view(model, calibration[0])
     facts = {**origin, "geometry": str(model.config), "pixels": model.pixels.name, "whole": model.whole}
     return Source(
         model=model,

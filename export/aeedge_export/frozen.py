@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from aeedge.models import Autoencoder
@@ -48,9 +49,16 @@ def frozen_copy(model: Autoencoder) -> Autoencoder:
     return copied.requires_grad_(False)
 
 
+@torch.no_grad()
 def double_copy(model: Autoencoder) -> Autoencoder:
-    """Return a float64 copy."""
-    return detached_copy(model, model.modules()).double()
+    """Return a float64 copy, or a float32 one of a network that names float32 in its code."""
+    doubled = detached_copy(model, model.modules()).double()
+    rows, columns = model.stride
+    try:
+        doubled.decode(doubled.encode(torch.zeros(1, model.channels, rows, columns, dtype=torch.float64)))
+    except RuntimeError:
+        return detached_copy(model, model.modules())
+    return doubled
 
 
 def _fixed_convolution(layer: ExactConv2d) -> nn.Conv2d:

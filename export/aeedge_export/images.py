@@ -1,6 +1,7 @@
 """Images for the export of a network that comes without a run: some to calibrate, others held out."""
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from aeedge.models import Autoencoder
 from aeedge.reading import read_pixels
 from aeedge.training.data.folder import image_paths
+from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.source import CHECK_IMAGES, CONVOLUTIONAL_IMAGES, PATCHED_IMAGES
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError
 
@@ -36,10 +38,11 @@ def split_images(model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGE
         ArgumentError: there are fewer than two usable images, or arrays of another kind.
     """
     found = _read_folder(model, Path(data)) if isinstance(data, Path | str) else _checked(model, data)
+    side = _largest_side(model)
     wanted = (PATCHED_IMAGES, PATCHED_IMAGES) if model.patched else (most, CHECK_IMAGES)
     chosen: tuple[list[Image], list[Image]] = [], []
     have = [0, 0]
-    for number, image in enumerate(found):
+    for number, image in enumerate(_cropped(image, side) for image in found):
         part = int(number % HELD_OUT == 1)
         if have[part] < wanted[part]:
             chosen[part].append(image)
@@ -48,11 +51,20 @@ def split_images(model: Autoencoder, data: Data, most: int = CONVOLUTIONAL_IMAGE
             break
     if not chosen[0] or not chosen[1]:
         where, count = data if isinstance(data, Path | str) else "data", len(chosen[0])
+        kind = "images of at least {}x{}".format(*model.stride) if model.patched else "images"
         raise ArgumentError(
-            f"{where}: {count} usable images, expected at least 2; for good tables give {CONVOLUTIONAL_IMAGES} and "
+            f"{where}: {count} usable {kind}, expected at least 2; for good tables give {CONVOLUTIONAL_IMAGES} and "
             f"{CHECK_IMAGES} more to check with, or {PATCHED_IMAGES} patches"
         )
     return chosen
+
+
+def _largest_side(model: Autoencoder) -> int:
+    """Return the side of the crops that are used: a padded one must not exceed the pixel limit of a network."""
+    stride = max(model.stride)
+    if isinstance(model, AdaptedAutoencoder) and model.whole:
+        return max(1, min(LARGEST_SIDE, math.isqrt(model.whole)) // stride) * stride
+    return max(LARGEST_SIDE, stride)
 
 
 def _patches(model: Autoencoder, image: Image) -> int:
@@ -68,7 +80,7 @@ def _read_folder(model: Autoencoder, folder: Path) -> Iterator[Image]:
 
     for path in sorted(image_paths(folder), key=rank):
         try:
-            image = _cropped(read_pixels(path, model.channels)[0])
+            image = read_pixels(path, model.channels)[0]
         except InputError as error:
             warnings.warn(f"skipped: {error}", AeedgeWarning, stacklevel=2)
             continue
@@ -83,9 +95,9 @@ def _checked(model: Autoencoder, arrays: Sequence[Image]) -> Iterator[Image]:
             raise ArgumentError(
                 f"data: an array of {image.dtype} {image.shape}, expected uint8 [H, W, {model.channels}]"
             )
-        yield _cropped(image)
+        yield image
 
 
-def _cropped(image: Image) -> Image:
-    top, left = (max(0, (size - LARGEST_SIDE) // 2) for size in image.shape[:2])
-    return np.ascontiguousarray(image[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE])
+def _cropped(image: Image, side: int) -> Image:
+    top, left = (max(0, (size - side) // 2) for size in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + side, left : left + side])

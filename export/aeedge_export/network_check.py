@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from aeedge.training.data.synthetic import photo
 from aeedge_export.checks.receptive_field import network_reach
-from aeedge_export.errors import ExportError
 from aeedge_export.frozen import double_copy, frozen_copy
 from aeedge_export.graphs.build import export_graphs
 from aeedge_export.images import split_images
 from aeedge_export.latents import crops, to_float
 from aeedge_export.networks.adapted import AdaptedAutoencoder
-from aeedge_export.networks.checks import STEPS_PER_SPREAD, sees_whole_image
+from aeedge_export.networks.checks import STEPS_PER_SPREAD, refuse_whole_view
 from aeedge_export.networks.torch_pair import warn_of_pixels
 from aeedge_export.tables.calibrate import check_outputs
 from aeedge_export.weights import check_weights
@@ -58,14 +57,9 @@ def check_network(model: AdaptedAutoencoder, data: Path | str | None = None) -> 
 def _view(model: AdaptedAutoencoder, images: list[NDArray[np.uint8]]) -> str:
     if model.patched:
         return "one patch"
-    whole = sees_whole_image(model, images[0])
     if model.whole:
         return f"the whole image, up to {model.whole} pixels"
-    if whole:
-        raise ExportError(
-            "the network looks at the whole image (attention, or statistics over all of it), so it cannot run on "
-            "overlapping tiles; give whole (the most pixels of an image) or tile (rows, columns)"
-        )
+    refuse_whole_view(model, images[0])
     latent = model.encode(to_float(crops(images, model, SIDE**2, SIDE)[0][None]))
     unit = latent.detach().std(dim=(0, 2, 3)).clamp(min=1e-12).double().numpy() / STEPS_PER_SPREAD
     steps = np.tile(unit, (QUALITIES, 1))

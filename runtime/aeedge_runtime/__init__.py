@@ -13,6 +13,7 @@ from .errors import (
     ArgumentError,
     BackendError,
     BundleError,
+    CanceledError,
     DeviceError,
     ImageError,
     InputError,
@@ -29,6 +30,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .bundle.bundle import Bundle
     from .codec import Codec
+    from .coding.stream_reader import StreamReader
     from .doctor import Diagnosis, diagnose
     from .images.load import load_picture, load_pictures
     from .images.picture import Picture
@@ -43,6 +45,7 @@ __all__ = [
     "BackendError",
     "Bundle",
     "BundleError",
+    "CanceledError",
     "Codec",
     "DeviceError",
     "Diagnosis",
@@ -55,6 +58,7 @@ __all__ = [
     "Picture",
     "StreamError",
     "StreamInfo",
+    "StreamReader",
     "TargetNotReachedError",
     "UnsupportedStreamError",
     "Verification",
@@ -75,6 +79,7 @@ _LAZY = {
     "Diagnosis": "doctor",
     "Picture": "images.picture",
     "StreamInfo": "stream.info",
+    "StreamReader": "coding.stream_reader",
     "Verification": "verify",
     "diagnose": "doctor",
     "load_pictures": "images.load",

@@ -23,10 +23,12 @@ class CodecCache:
     Attributes:
         device: as in `Codec.load`.
         threads: as in `Codec.load`.
+        decoder: as in `Codec.load`.
     """
 
     device: str = "cpu"
     threads: int | None = None
+    decoder: str = "full"
     _codecs: OrderedDict[str, Codec] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -44,16 +46,19 @@ class CodecCache:
             return bundle
         if bundle is None or is_path(bundle):
             return self._get(f"bundle {bundle}", lambda: Bundle.load(bundle))
-        return Codec.load(bundle, device=self.device, threads=self.threads)
+        return self._load(bundle)
 
     def _get(self, key: str, load: Callable[[], Bundle]) -> Codec:
         with self._lock:
-            codec = self._codecs.pop(key, None) or Codec.load(load(), device=self.device, threads=self.threads)
+            codec = self._codecs.pop(key, None) or self._load(load())
             self._codecs[key] = codec
             if len(self._codecs) > MOST_CODECS:
                 self._codecs.popitem(last=False)
             return codec
 
-    def __reduce__(self) -> tuple[type[CodecCache], tuple[str, int | None]]:
+    def _load(self, bundle: BundleSource | Bundle) -> Codec:
+        return Codec.load(bundle, device=self.device, threads=self.threads, decoder=self.decoder)
+
+    def __reduce__(self) -> tuple[type[CodecCache], tuple[str, int | None, str]]:
         """Pickle the options alone: another process loads its own codecs."""
-        return CodecCache, (self.device, self.threads)
+        return CodecCache, (self.device, self.threads, self.decoder)

@@ -14,7 +14,8 @@ AeedgeError                      exit code 1
 │   └── ModelNotFoundError       no bundle of that name or at that path
 ├── DeviceError                  exit code 5   the requested device cannot be used
 │   └── BackendError             onnxruntime is missing, installed twice, or does not load
-└── TargetNotReachedError        exit code 1   a rate or quality target that this image and model cannot meet
+├── TargetNotReachedError        exit code 1   a rate or quality target that this image and model cannot meet
+└── CanceledError                exit code 1   the caller asked the call to end
 
 Messages say what is wrong, what was expected and what to do.
 """
@@ -88,6 +89,10 @@ class BackendError(DeviceError):
 
 class TargetNotReachedError(AeedgeError):
     """A rate or quality target that this image and model cannot meet."""
+
+
+class CanceledError(AeedgeError):
+    """The caller asked this call to end, with `cancel`."""
 
 
 class AeedgeWarning(UserWarning):

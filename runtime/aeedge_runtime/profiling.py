@@ -61,6 +61,15 @@ class StageClock:
         """End the stage entered last; the one around it continues."""
         self._marks.append((None, now_ns()))
 
+    def check(self) -> None:
+        """Raise if the call is to end; this clock lets it run. See `watching.WatchedClock`."""
+
+    def expect(self, units: int) -> None:
+        """Count units of work to come, for a clock that reports progress."""
+
+    def advance(self, units: int) -> None:
+        """Count units as done, for a clock that reports progress."""
+
     def share_out(self, name: str, times_ns: Mapping[str, int]) -> None:
         """Divide the time of a stage among others, in proportion to their times in another clock.
 
@@ -101,6 +110,18 @@ _NOTHING = nullcontext()
 def running_clock() -> StageClock | None:
     """Return the clock of this context, if one is running."""
     return _CLOCK.get()
+
+
+def expect(units: int) -> None:
+    """Tell the running clock, if there is one, of units of work to come; see `watching`."""
+    if (clock := _CLOCK.get()) is not None:
+        clock.expect(units)
+
+
+def advance(units: int) -> None:
+    """Tell the running clock, if there is one, that units of work are done."""
+    if (clock := _CLOCK.get()) is not None:
+        clock.advance(units)
 
 
 def stage(name: str) -> AbstractContextManager[None]:

@@ -13,8 +13,11 @@ from torch.utils.data import Dataset
 
 from .arrays import Pixels
 from .codec_cache import CodecCache
+from .coding.stream_reader import StreamReader
 from .errors import ArgumentError
-from .stream.info import stream_bytes, stream_info, stream_names
+from .stream.container import read_header
+from .stream.front import read_front
+from .stream.info import stream_bytes
 
 SUFFIX = ".aee"
 
@@ -24,8 +27,9 @@ Transform = Callable[[Any], Any]
 class StreamDataset(Dataset[Any]):
     """Images of `.aee` streams by index, as uint8 tensors [C, H, W]; the images of a packed stream count one by one.
 
-    Each worker of a data loader opens its own codecs, with one thread each; a bundle is found by stream id. The images
-    of the packed stream that was read last are kept, so read packs in order or shuffle between them.
+    Each worker of a data loader opens its own codecs, with one thread each; a bundle is found by stream id. Of a file,
+    only the header is read here. Of a packed stream, the chunk that holds an image is decoded, and kept until an image
+    of another one is read; the file of the pack that was read last stays in memory.
 
     Args:
         root: folder, searched recursively, a stream, or several of either.
@@ -40,7 +44,7 @@ class StreamDataset(Dataset[Any]):
         names: relative path of every image.
 
     Raises:
-        StreamError: a stream is damaged.
+        StreamError: a header is damaged; further damage is found when an image is read.
         ArgumentError: no stream, or with `labels` an image outside of any class folder.
     """
 
@@ -56,8 +60,8 @@ class StreamDataset(Dataset[Any]):
         roots = [root] if isinstance(root, str | os.PathLike) else list(root)
         self._transform = transform
         self._codecs = CodecCache(device, threads)
-        self._kept: tuple[Path, Pixels] | None = None
-        self._places: list[tuple[Path, int, int]] = []
+        self._opened: tuple[Path, StreamReader] | None = None
+        self._images: list[tuple[Path, int]] = []
         self.names: list[str] = []
         for folder in map(Path, roots):
             for path in sorted(folder.rglob(f"*{SUFFIX}")) if folder.is_dir() else [folder]:
@@ -75,35 +79,37 @@ class StreamDataset(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         """Return image `index`, or with labels the image and its class."""
-        path, number, count = self._places[index]
-        pixels = self._pixels(path, count)[number]
+        path, number = self._images[index]
+        pixels = self._reader(path).decompress(number)
         image: Any = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         image = self._transform(image) if self._transform else image
         return image if self._labels is None else (image, self._labels[index])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the decoded images out: a spawned worker decodes its own."""
-        return {**self.__dict__, "_kept": None}
+        """Leave the open stream out: a spawned worker opens its own."""
+        return {**self.__dict__, "_opened": None}
 
     def _add(self, path: Path, relative: Path) -> None:
-        data = stream_bytes(path)
-        count = stream_info(data).count
-        names = stream_names(data) if count > 1 else None
-        self._places += [(path, number, count) for number in range(count)]
+        header, names = read_front(path)
+        count, names = header.count, names if header.count > 1 else None
+        self._images += [(path, number) for number in range(count)]
         self.names += names or ([relative.as_posix()] if count == 1 else [f"{relative}/{n}" for n in range(count)])
 
-    def _pixels(self, path: Path, count: int) -> Pixels:
-        if self._kept is not None and self._kept[0] == path:
-            return self._kept[1]
-        pixels = decode(stream_bytes(path), self._codecs)
-        if count > 1:
-            self._kept = path, pixels
-        return pixels
+    def _reader(self, path: Path) -> StreamReader:
+        if self._opened is None or self._opened[0] != path:
+            data = stream_bytes(path)
+            self._opened = path, self._codecs.for_stream(stream_id_of(data)).open(data)
+        return self._opened[1]
 
 
 def decode(data: bytes, codecs: CodecCache) -> Pixels:
     """Return the images of a stream, uint8 [N, H, W, C], with the codec of its stream id."""
-    return codecs.for_stream(stream_info(data).stream_id).decompress_batch(data)
+    return codecs.for_stream(stream_id_of(data)).decompress_batch(data)
+
+
+def stream_id_of(data: bytes) -> str:
+    """Return the stream id, 16 hex digits, that a stream's header states."""
+    return read_header(data, whole=False).stream_id.hex()
 
 
 def webdataset_decoder(*, device: str = "cpu", threads: int | None = 1) -> Callable[[str, bytes], Any]:

@@ -22,6 +22,11 @@ def test_large_images_are_cut_and_gray_ones_get_an_axis():
     assert {image.shape for part in split_images(adapt(tiny.Plain(1)), images) for image in part} == {(768, 20, 1)}
 
 
+def test_images_fit_the_pixel_limit_of_a_network_that_takes_them_whole():
+    parts = split_images(adapt(tiny.Plain(), whole=2500), smooth_images(2, 90, 90, 3))
+    assert {image.shape for part in parts for image in part} == {(48, 48, 3)}
+
+
 def test_a_folder_is_read_and_broken_files_are_named(tmp_path):
     for number, image in enumerate(smooth_images(3, 16, 16, 3)):
         Image.fromarray(image).save(tmp_path / f"{number}.png")

@@ -207,3 +207,140 @@ class Nameless(nn.Module):
 
     def forward(self, image):
         return self.second(self.first(image))
+
+
+class TakesBytes(Methods):
+    """Takes uint8 and nothing else, and names float32 in its code."""
+
+    def encode(self, image):
+        if image.dtype != torch.uint8:
+            raise TypeError("expected uint8")
+        return self.a(image.float() / 255)
+
+    def decode(self, latent):
+        return self.b(latent) * 255
+
+
+class FlatDigits(nn.Module):
+    """The halves of a tutorial: layers for flat images, which `forward` flattens."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 6))
+        self.decoder = nn.Sequential(nn.Linear(6, 784), nn.Sigmoid())
+
+    def forward(self, image):
+        return self.decoder(self.encoder(image.flatten(1))).view_as(image)
+
+
+class Inner(nn.Module):
+    """Halves of a part."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = Plain()
+
+
+class Inference(Methods):
+    """Without gradients, for good."""
+
+    @torch.inference_mode()
+    def encode(self, image):
+        return self.a(image)
+
+    @torch.inference_mode()
+    def decode(self, latent):
+        return self.b(latent)
+
+
+class OddDict(Methods):
+    """Unusual names in both dicts."""
+
+    def encode(self, image):
+        return {"code": self.a(image), "extra": image}
+
+    def decode(self, latent):
+        return {"picture": self.b(latent), "extra": latent}
+
+
+class Attention(Methods):
+    """Every position looks at all others."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def encode(self, image):
+        latent = self.a(image)
+        tokens = latent.flatten(2).transpose(1, 2) * 3
+        tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return tokens.transpose(1, 2).reshape(latent.shape)
+
+
+class HandsSkips(Methods):
+    """The decoder wants what the encoder returns next to the latent."""
+
+    def encode(self, image):
+        return self.a(image), image
+
+    def decode(self, latent, skip):
+        return self.b(latent) + skip
+
+
+class Moments(Methods):
+    """Mean and variance in one tensor."""
+
+    def encode(self, image):
+        return torch.cat([self.a(image)] * 2, 1)
+
+
+class Indices(Methods):
+    """Positions in a codebook."""
+
+    def __init__(self):
+        super().__init__()
+        self.book = nn.Embedding(8, 4)
+
+    def encode(self, image):
+        return torch.einsum("nchw,kc->nhwk", self.a(image), self.book.weight).argmax(3)
+
+    def decode(self, latent):
+        return self.b(self.book(latent.long()).permute(0, 3, 1, 2))
+
+
+class Draws(Methods):
+    """A random latent, and next to it the mean."""
+
+    def encode(self, image):
+        mean = self.a(image)
+        return mean + torch.randn_like(mean), mean
+
+
+class Deep(nn.Module):
+    """Stride 16: residual blocks, batch and layer norms, bilinear upsampling, weight norm."""
+
+    def __init__(self):
+        super().__init__()
+        norm = nn.utils.parametrizations.weight_norm
+        self.analysis = nn.Sequential(
+            nn.Conv2d(3, 8, 5, 2, 2, padding_mode="reflect"), nn.BatchNorm2d(8), nn.GELU(), Residual(8),
+            nn.PixelUnshuffle(2), nn.Conv2d(32, 8, 1), ChannelNorm(8), norm(nn.Conv2d(8, 6, 4, 4)),
+        )  # fmt: skip
+        self.synthesis = nn.Sequential(
+            nn.ConvTranspose2d(6, 8, 4, 4), nn.Hardswish(), nn.Upsample(scale_factor=2, mode="bilinear"),
+            Residual(8), nn.Conv2d(8, 12, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid(),
+        )  # fmt: skip
+
+
+class Residual(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1))
+
+    def forward(self, value):
+        return value + self.layers(value)
+
+
+class ChannelNorm(nn.LayerNorm):
+    def forward(self, value):
+        return super().forward(value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -1,9 +1,11 @@
+import gc
 import os
 import pickle
 import signal
 import threading
 import time
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -604,3 +606,63 @@ def test_arrays_that_a_model_takes_as_they_are_give_what_other_sources_give(code
     with_alpha = np.concatenate([pixels, pixels[..., :1]], axis=2)
     for _ in range(2):
         np.testing.assert_array_equal(codec.encode(with_alpha), expected)
+
+
+def opened(codec: Codec) -> set[str]:
+    return {role for role, _ in codec._networks._pool._sessions.opened}
+
+
+@pytest.mark.parametrize("name", ["tiny-conv", "tiny-hyper"])
+def test_warming_opens_every_graph(name: str, monkeypatch) -> None:
+    codec = Codec.load(BUNDLES / name, threads=1)
+    codec.warm([(24, 40), (33, 9)])
+    graphs = {file.removesuffix(".onnx") for file in codec.bundle.manifest.files if file.endswith(".onnx")}
+    assert opened(codec) == graphs
+    monkeypatch.setattr(codec._networks._pool, "_open", lambda *_: pytest.fail("opened a graph"))
+    codec.decompress(codec.compress(picture(24, 40, 3)))
+
+
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_half_a_model_is_warmed(half: str, tmp_path) -> None:
+    codec = Codec.load(half_of("tiny-hyper", half, tmp_path / "b"), threads=1)
+    codec.warm()
+    assert opened(codec) == {
+        file.removesuffix(".onnx") for file in codec.bundle.manifest.files if file.endswith(".onnx")
+    }
+
+
+def test_a_closed_codec_drops_its_graphs_and_refuses_calls() -> None:
+    with Codec.load(BUNDLES / "tiny-hyper", threads=1) as codec:
+        data = codec.compress(picture(24, 40, 3), stored_tiles=False)
+        latent = codec.encode(picture(24, 40, 3))
+        session = weakref.ref(codec._networks.session("encoder"))
+    gc.collect()
+    assert session() is None
+    calls = (
+        lambda: codec.compress(picture(24, 40, 3)),
+        lambda: codec.compress_batch([picture(24, 40, 3)]),
+        lambda: codec.decompress(data),
+        lambda: codec.decompress_batch(data),
+        lambda: codec.decompress_pictures(data),
+        lambda: codec.decompress_image(data),
+        lambda: codec.decompress_symbols(data),
+        lambda: codec.encode(picture(24, 40, 3)),
+        lambda: codec.encode_batch([picture(24, 40, 3)]),
+        lambda: codec.decode(latent, (24, 40)),
+        lambda: codec.provider("encoder"),
+        lambda: codec.warm(),
+    )
+    for call in calls:
+        with pytest.raises(ArgumentError, match="closed"):
+            call()
+    assert not opened(codec)
+    codec.close()
+
+
+def test_a_call_in_progress_survives_closing(monkeypatch) -> None:
+    codec = Codec.load(BUNDLES / "tiny-hyper", threads=1)
+    pixels = picture(24, 40, 3)
+    expected = codec.compress(pixels, stored_tiles=False)
+    encode = codec._networks.encode
+    monkeypatch.setattr(codec._networks, "encode", lambda pixels: (codec.close(), encode(pixels))[1])
+    assert codec.compress(pixels, stored_tiles=False) == expected

@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from aeedge_runtime import ArgumentError, Codec, StreamError  # noqa: E402
+from aeedge_runtime import ArgumentError, Codec, StreamError, torch_data  # noqa: E402
 from aeedge_runtime.bundle.lookup import VARIABLE  # noqa: E402
+from aeedge_runtime.coding.chunk_io import ChunkReader  # noqa: E402
 from aeedge_runtime.torch_data import StreamDataset, webdataset_decoder  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -49,6 +50,31 @@ def test_streams_and_packs_are_images_by_index(folder, codec):
         assert np.array_equal(images[4 + number].permute(1, 2, 0).numpy(), packed[number])
 
 
+def test_only_headers_are_read_until_an_image_is_asked_for(folder, monkeypatch):
+    data = (folder / "pack.aee").read_bytes()
+    with (folder / "pack.aee").open("r+b") as file:
+        file.truncate(len(data) - 20)
+    monkeypatch.setattr(torch_data, "stream_bytes", lambda path: pytest.fail("read a whole file"))
+    images = StreamDataset(folder)
+    assert images.names[4:] == ["cat/4.png", "dog/5.png"]
+    monkeypatch.undo()
+    monkeypatch.setenv(VARIABLE, str(BUNDLES))
+    with pytest.raises(StreamError):
+        images[4]
+
+
+def test_an_image_of_a_pack_decodes_its_chunk_once(codec, tmp_path, monkeypatch):
+    monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", 600)
+    pixels = np.stack([picture(24, 32, 3, seed) for seed in range(15)])
+    (tmp_path / "pack.aee").write_bytes(codec.compress_batch(pixels, stored_tiles=False))
+    every, seen, decoding = codec.decompress_batch(tmp_path / "pack.aee"), [], ChunkReader._decoding
+    monkeypatch.setattr(ChunkReader, "_decoding", lambda *args: seen.append(1) or decoding(*args))
+    images = StreamDataset(tmp_path)
+    for number in (14, 13, 12, 0, 1):
+        assert np.array_equal(images[number].permute(1, 2, 0).numpy(), every[number])
+    assert len(seen) == 2
+
+
 def test_classes_are_folders_and_names_in_packs(folder):
     images = StreamDataset(folder, labels=True)
     assert images.classes == ["cat", "dog"]
@@ -62,6 +88,7 @@ def test_a_transform_sees_every_image(folder):
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on a single core
 def test_workers_give_the_same_images(folder, start):
     images = StreamDataset(folder, labels=True)
     alone = torch.stack([image for image, _ in images])

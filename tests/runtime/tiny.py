@@ -81,6 +81,13 @@ def half_of(name: str, half: str, target: Path) -> Path:
     return rehash(folder)
 
 
+def with_decoders(target: Path) -> Path:
+    """tiny-groups with a lite decoder and a preview."""
+    folder = copy_of("tiny-groups", target)
+    shutil.copytree(BUNDLES.with_name("decoders"), folder, dirs_exist_ok=True)
+    return rehash(folder)
+
+
 def picture(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
     """A smooth picture with a little noise, uint8 [height, width, channels]."""
     generator = np.random.default_rng(seed)

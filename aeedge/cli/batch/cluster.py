@@ -58,9 +58,9 @@ def compress_on_cluster(jobs: Sequence[Job], compressor: Compressor, options: Co
     results = sys.stdout
     with Progress(len(jobs)) as progress, redirect_stdout(sys.stderr):  # Ray prints what its daemons say
         for number, outcome in _outcomes(rows, options):
-            found[number] = outcome
+            found[number] = _as_named(outcome, jobs[number])
             with redirect_stdout(results):
-                report_outcome(outcome, jobs[number], progress, quiet=options.as_json)
+                report_outcome(found[number], jobs[number], progress, quiet=options.as_json)
             progress.update(len(found))
     if lost := len(jobs) - len(found):
         raise AeedgeError(f"the cluster returned nothing on {lost} of {len(jobs)} inputs; run the command again")
@@ -77,6 +77,12 @@ def _row(number: int, job: Job, guard: OutputGuard, force: bool) -> dict[str, An
         "output": _absolute(job.output),
         "existed": is_taken(job.output) and not force,
     }
+
+
+def _as_named(outcome: Outcome, job: Job) -> Outcome:
+    """Return an outcome with the paths of the command in place of the absolute ones that a worker knows."""
+    result = outcome.result and replace(outcome.result, output=os.fspath(job.output or ""))
+    return replace(outcome, input=os.fspath(job.source.path or ""), result=result)
 
 
 def _absolute(path: Location) -> str:

@@ -45,6 +45,7 @@ class Decompressor:
         jobs: how many streams at once.
         stop: asked before an output is written.
         room: limits the pixels in the networks at once.
+        preview: write pictures at 1/8 of their rows and columns.
         owners: path -> the stream whose image is written there.
     """
 
@@ -56,16 +57,26 @@ class Decompressor:
     jobs: int
     stop: Stop
     room: Room
+    preview: bool
     owners: dict[Location, Source] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, guard: OutputGuard, folder: Location | None, options: BatchOptions, inputs: int) -> Self:
+    def load(
+        cls,
+        guard: OutputGuard,
+        folder: Location | None,
+        options: BatchOptions,
+        inputs: int,
+        decoder: str,
+        *,
+        preview: bool,
+    ) -> Self:
         """Load the codec that the options ask for, to decompress a number of inputs."""
-        codec, jobs = load_codec(options, inputs)
+        codec, jobs = load_codec(options, inputs, decoder)
         codec.bundle.require("decoder", "decompress")
-        others = CodecCache(codec.options.device, codec.options.threads) if options.model is None else None
+        others = CodecCache(codec.options.device, codec.options.threads, decoder) if options.model is None else None
         stop = Stop.of_command()
-        return cls(codec, others, guard, folder, options.max_pixels, jobs, stop, Room(ROOM_PIXELS, stop))
+        return cls(codec, others, guard, folder, options.max_pixels, jobs, stop, Room(ROOM_PIXELS, stop), preview)
 
     def decompress(self, job: Job) -> Result | None:
         """Decompress one stream to its output; None if all of that exists and is to be skipped."""
@@ -74,7 +85,9 @@ class Decompressor:
     def _decompress(self, job: Job) -> Result | None:
         data = job.source.read()
         info = stream_info(data)
-        if info.count > 1 or "names" in info.section_bytes:
+        if info.count > 1 and self.preview:
+            raise ArgumentError("a packed stream has no preview; decompress it without --preview")
+        if info.count > 1 or ("names" in info.section_bytes and not self.preview):
             return self._to_folder(data, info, self._folder(job), job.source)
         if job.output is not None:
             self._claim([job.output], job.source)
@@ -98,8 +111,7 @@ class Decompressor:
         if path is not None and not self.guard.wants(path):
             return None
         with self.room.taken(info.width * info.height):
-            image = self._codec_for(info).decompress_image(data, max_pixels=self.max_pixels)
-            content = _with_notices(image_bytes(image, _suffix(path)))
+            content = _with_notices(self._image_bytes(self._codec_for(info), data, _suffix(path)))
         self.stop.check()
         if path is None:
             write_stdout(content)
@@ -107,6 +119,11 @@ class Decompressor:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_location(path, content, overwrite=self.guard.force)
         return _result(info, path, len(content))
+
+    def _image_bytes(self, codec: Codec, data: bytes, suffix: str) -> tuple[bytes, tuple[str, ...]]:
+        if self.preview:
+            return picture_bytes(codec.preview_picture(data, max_pixels=self.max_pixels), suffix)
+        return image_bytes(codec.decompress_image(data, max_pixels=self.max_pixels), suffix)
 
     def _folder(self, job: Job) -> Location:
         if self.folder is not None:

@@ -21,7 +21,7 @@ from aeedge.cli.options.shared import BatchOptions
 from aeedge.cli.progress import Progress
 from aeedge.figures import printable, with_name
 from aeedge_runtime.notices import collected
-from aeedge_runtime.profiling import OTHER, StageClock
+from aeedge_runtime.watching import WatchedClock
 
 if TYPE_CHECKING:
     from aeedge_runtime import Codec
@@ -68,7 +68,7 @@ ROOM_PIXELS = 1 << 25
 images go in blocks, so this bounds the memory by 3 GB; an image of more pixels than this waits until it is alone."""
 
 
-def load_codec(options: BatchOptions, inputs: int) -> "tuple[Codec, int]":
+def load_codec(options: BatchOptions, inputs: int, decoder: str = "full") -> "tuple[Codec, int]":
     """Return the codec that a command's options ask for, and how many of its inputs to work on at once."""
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.processors import default_threads
@@ -76,25 +76,7 @@ def load_codec(options: BatchOptions, inputs: int) -> "tuple[Codec, int]":
     jobs, threads = 1, options.threads
     if inputs > 1:
         jobs, threads = choose_jobs(options.jobs, threads, default_threads())
-    return Codec.load(options.model, device=options.device, threads=threads), jobs
-
-
-class StoppableStages(StageClock):
-    """The stages of compress and decompress, none of which begins after a stop was requested."""
-
-    def __init__(self, stop: Stop) -> None:
-        super().__init__()
-        self._stop = stop
-
-    def enter(self, name: str) -> None:
-        """Begin a stage.
-
-        Raises:
-            Stopped: a stop was requested.
-        """
-        if name != OTHER:  # entered when the clock starts, which must stay undone where this fails
-            self._stop.check()
-        super().enter(name)
+    return Codec.load(options.model, device=options.device, threads=threads, decoder=decoder), jobs
 
 
 def run_batch(
@@ -128,7 +110,7 @@ def run_batch(
 def attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outcome:
     """Do the work of one job, and return what became of it: what goes wrong with an input ends nothing else."""
     name = os.fspath(job.source.path) if job.source.path else "-"
-    with collected() as notices, StoppableStages(stop).running():
+    with collected() as notices, WatchedClock(stop.check).running():
         try:
             result = work(job)
             outcome = Outcome(name, "written" if result else "skipped", result=result)

@@ -20,10 +20,14 @@ class DecompressOptions(BatchOptions):
     Attributes:
         files: streams, folders or `-`.
         output: file or folder for the images, or `-`; None for next to each stream.
+        decoder: "full" or "lite".
+        preview: write pictures at 1/8 of their rows and columns.
     """
 
     files: tuple[str, ...]
     output: str | None
+    decoder: str
+    preview: bool
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other.
@@ -45,6 +49,14 @@ class DecompressOptions(BatchOptions):
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT", help="Output file (.png, .jpg, .webp ...) or folder, or - for stdout.")
+@click.option(
+    "--decoder",
+    type=click.Choice(["full", "lite"]),
+    default="full",
+    show_default=True,
+    help="Decoder to use: lite is faster and a little less exact.",
+)
+@click.option("--preview", is_flag=True, help="Write small pictures, 1/8 as wide and high, several times faster.")
 @codec_options
 def decompress(**values: Any) -> int:
     """Decompress .aee streams to images.
@@ -61,7 +73,7 @@ def decompress(**values: Any) -> int:
     from aeedge.cli.batch.decompressor import Decompressor
 
     folder = location(options.output) if single and options.output else None
-    decompressor = Decompressor.load(guard, folder, options, len(sources))
+    decompressor = Decompressor.load(guard, folder, options, len(sources), options.decoder, preview=options.preview)
     quiet = options.as_json or options.to_stdout
     start = time.monotonic()
     outcomes = run_batch(tasks, decompressor.decompress, quiet=quiet, jobs=decompressor.jobs, stop=decompressor.stop)

@@ -67,6 +67,7 @@ class ExportOptions(NetworkOptions):
     data_dir: str | None
     false_positive_rate: float | None
     force_dead: bool
+    lite: Path | None
     force: bool
     as_json: bool
 
@@ -87,6 +88,7 @@ class ExportOptions(NetworkOptions):
             "--data-dir": self.data_dir,
             "--false-positive-rate": self.false_positive_rate,
             "--force-dead": self.force_dead,
+            "--lite": self.lite,
         }
         of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
         if self.kind == "bundle":
@@ -177,6 +179,12 @@ class ExportOptions(NetworkOptions):
     help="False-positive rate of the threshold that `aeedge score` uses.  [default: 0.01]",
 )
 @click.option("--force-dead", is_flag=True, help="Export a network whose latents are the same for every image.")
+@click.option(
+    "--lite",
+    metavar="RUN",
+    type=PATH,
+    help="Add a fast second decoder, from a RUN of `aeedge train --train-decoder`.",
+)
 @network_options
 @force_option
 @json_option
@@ -219,6 +227,7 @@ def _from_run(options: ExportOptions) -> ExportReport:
         false_positive_rate=options.false_positive_rate or FALSE_POSITIVE_RATE,
         network=network_of_run(options.model, Path(options.source or "")) if options.model else None,
         force_dead=options.force_dead,
+        lite=options.lite,
         **options.common,
     )
 

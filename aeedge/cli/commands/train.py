@@ -121,7 +121,7 @@ class TrainOptions(AdaptationOptions):
             "--weights": self.weights,
             "--init-from": self.init_from,
             "--from-pretrained": self.from_pretrained,
-            "--train-decoder": self.train_decoder,
+            "--train-decoder": self.train_decoder if not self.init_from else None,
             "--resume": self.resume,
         }
         given = [name for name, value in weights.items() if value]
@@ -180,7 +180,12 @@ class TrainOptions(AdaptationOptions):
     metavar="KIND:STRENGTH",
     help="Damage that the network learns to undo: gaussian:0.3, salt-pepper:0.1 or mask:0.5.",
 )
-@click.option("--init-from", metavar="RUN|FILE", type=PATH, help="Start from the weights of a run or checkpoint.")
+@click.option(
+    "--init-from",
+    metavar="RUN|FILE",
+    type=PATH,
+    help="Start from the weights of a run or checkpoint; with --train-decoder, from its decoder.",
+)
 @click.option("--from-pretrained", is_flag=True, help="Start from the weights that ship with the preset.")
 @click.option(
     "--train-decoder",
@@ -352,13 +357,17 @@ def _start(
     options: TrainOptions, preset: str, network: TrainableNetwork | None
 ) -> tuple[Mapping[str, Tensor] | None, bytes | None]:
     """Return the initial weights that the options ask for, and the tables where only a decoder is trained."""
+    from aeedge.training.build import DECODER
     from aeedge.training.initial import initial_weights, pretrained_weights
 
     if options.train_decoder:
         from aeedge_export import decoder_start
 
         start = decoder_start(options.train_decoder, options.tables_from, note, network)
-        return start.weights, start.tables
+        given = initial_weights(options.init_from) if options.init_from else {}
+        decoder = {name: tensor for name, tensor in given.items() if name.startswith(DECODER)}
+        kept = {name: tensor for name, tensor in start.weights.items() if not (decoder and name.startswith(DECODER))}
+        return {**kept, **decoder}, start.tables
     if options.from_pretrained:
         return pretrained_weights(preset), None
     return initial_weights(options.init_from) if options.init_from else None, None

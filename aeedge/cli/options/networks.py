@@ -44,6 +44,7 @@ class AdaptationOptions:
         decode: attribute or method that decodes.
         pixels: numbers for black and white; None for unit.
         latent: output of the encoder to use.
+        decoded: output of the decoder to use.
         size: the only size that the network takes, rows and columns.
         tile: size of independent tiles, rows and columns.
         whole: largest number of pixels, for a network that is never tiled.
@@ -54,6 +55,7 @@ class AdaptationOptions:
     decode: str | None
     pixels: str | None
     latent: int | str | None
+    decoded: int | str | None
     size: tuple[int, int] | None
     tile: tuple[int, int] | None
     whole: int | None
@@ -66,14 +68,14 @@ class AdaptationOptions:
     @property
     def of_networks(self) -> dict[str, object]:
         """Flags that apply only to networks from elsewhere, with their values."""
-        adapted = {"--pixels": self.pixels, "--latent": self.latent, "--size": self.size}
+        adapted = {"--pixels": self.pixels, "--latent": self.latent, "--decoded": self.decoded, "--size": self.size}
         return self.of_python_files | adapted | {"--tile": self.tile, "--whole": self.whole}
 
     @property
     def adaptation(self) -> dict[str, Any]:
         """Keyword arguments of `adapt`."""
         found = {"pixels": self.pixels or "unit", "encode": self.encode, "decode": self.decode, "latent": self.latent}
-        return found | {"size": self.size, "tile": self.tile, "whole": self.whole}
+        return found | {"output": self.decoded, "size": self.size, "tile": self.tile, "whole": self.whole}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,7 @@ ADAPTATION_OPTIONS = (
     click.option("--encode", metavar="NAME", help="Attribute or method that encodes.  [default: detected]"),
     click.option("--decode", metavar="NAME", help="Attribute or method that decodes.  [default: detected]"),
     click.option("--latent", metavar="NAME|N", type=CHOICE, help="Output of the encoder to use.  [default: detected]"),
+    click.option("--decoded", metavar="NAME|N", type=CHOICE, help="Output of the decoder to use.  [default: detected]"),
     click.option("--size", metavar="RxC", type=SIZE, help="The only image size that the network takes."),
     click.option("--tile", metavar="RxC", type=SIZE, help="Run on independent tiles of this size."),
     click.option("--whole", metavar="N", type=Whole(), help="Never tile; refuse images with more than N pixels."),

@@ -36,6 +36,7 @@ from aeedge_runtime import stream_info
 from aeedge_runtime.bundle.bundle import Bundle
 from aeedge_runtime.codec import Codec
 from aeedge_runtime.coding.trace import HYPER_ENCODER, Tracer
+from aeedge_runtime.limits import MAX_PIXELS
 from aeedge_runtime.prior.passes import Graph
 
 QUALITIES = (100, 50, 1)
@@ -214,8 +215,9 @@ class Gate:
     def _compare_codecs(self, quality: int, images: NDArray[np.uint8], theirs: Floats) -> None:
         """Let each side compress and decompress on its own: squared error and bytes of payload."""
         alone = self._tracer.code(theirs, quality, self._theirs)
-        stream = self._codec.compress_batch(images, quality, stored_tiles=False)
-        decoded = self._codec.decompress_batch(stream)
+        most = MAX_PIXELS  # of all images together; a bundle's own limit may be for one that goes through whole
+        stream = self._codec.compress_batch(images, quality, stored_tiles=False, max_pixels=most)
+        decoded = self._codec.decompress_batch(stream, max_pixels=most)
         pixels = torch_pixels(self._model, alone.latents, (images.shape[1], images.shape[2]))
         errors = [float(np.square(found.astype(np.float64) - images).sum()) for found in (decoded, pixels)]
         self._tally.squared[quality] += errors

@@ -13,7 +13,7 @@ from aeedge_export.errors import ExportError
 from aeedge_export.frozen import detached_copy
 from aeedge_export.latents import to_float
 from aeedge_export.networks.adapted import AdaptedAutoencoder
-from aeedge_export.networks.checks import sees_whole_image
+from aeedge_export.networks.checks import refuse_whole_view
 
 FIRST_GUESS, LARGEST_GUESS = 8, 64
 """Latent rows or columns on either side of a cut that are looked at."""
@@ -39,7 +39,7 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
     see there does not show.
 
     Args:
-        model: in evaluation mode, in double precision.
+        model: in evaluation mode, in double precision if it can; see `double_copy`.
         steps: quantizer steps, floating point `[100, c]`, coarsest first.
         images: real images, uint8 `[H, W, C]`; small ones are continued by their mirror image.
 
@@ -50,13 +50,9 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
         return 0
     if not images:
         raise ExportError("the run's data has no images to measure on how far the networks see")
-    if isinstance(model, AdaptedAutoencoder) and sees_whole_image(
-        detached_copy(model, model.modules()).float(), images[0], np.asarray(steps, np.float64)[-1]
-    ):
-        raise ExportError(
-            "the network looks at the whole image (attention, or statistics over all of it), so it cannot run on "
-            "overlapping tiles; give whole (the most pixels of an image) or tile (rows, columns)"
-        )
+    if isinstance(model, AdaptedAutoencoder):
+        single = detached_copy(model, model.modules()).float()
+        refuse_whole_view(single, images[0], np.asarray(steps, np.float64)[-1])
     guess = FIRST_GUESS
     while guess <= LARGEST_GUESS:
         cut = [_sized(model, image, guess) for image in images[:IMAGES]]
@@ -71,11 +67,16 @@ def network_reach(model: Autoencoder, steps: NDArray[Any], images: Sequence[NDAr
 
 
 def _sized(model: Autoencoder, image: NDArray[np.uint8], most: int) -> Tensor:
-    """Return an image's corner of 2 `most` latent positions each way, continued where it ends, float64 in 0..1."""
+    """Return an image's corner of 2 `most` latent positions each way, continued where it ends, in 0..1."""
     rows, columns = (2 * most * stride for stride in model.stride)
     missing = max(rows - image.shape[0], 0), max(columns - image.shape[1], 0)
     continued = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
-    return to_float(continued[None, :rows, :columns]).double()
+    return to_float(continued[None, :rows, :columns]).to(_precision(model))
+
+
+def _precision(model: Autoencoder) -> torch.dtype:
+    """Return the precision of a network's weights; one without weights of PyTorch takes any."""
+    return next((weight.dtype for weight in model.parameters()), torch.float64)
 
 
 def _all_felt(model: Autoencoder, steps: NDArray[Any], pixels: Tensor) -> Iterator[int]:
@@ -86,7 +87,7 @@ def _all_felt(model: Autoencoder, steps: NDArray[Any], pixels: Tensor) -> Iterat
         yield _felt(lambda part: model.encode(part) / scales[-1], pixels, axis, LATENT_CHANGE)
         for quality in QUALITIES:
             scale = scales[quality - 1]
-            rounded = torch.round(latent / scale) * scale
+            rounded = (torch.round(latent / scale) * scale).to(latent.dtype)
             yield _felt(lambda part: 255 * model.decode(part).clamp(0, 1), rounded, axis, PIXEL_CHANGE)
 
 

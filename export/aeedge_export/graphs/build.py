@@ -114,7 +114,7 @@ def quantize_pixels(image: Tensor) -> Tensor:
 
 def graph_specs(model: Autoencoder) -> dict[str, GraphSpec]:
     """Return role -> graph of everything the model needs at run time."""
-    specs = {"encoder": _encoder_spec(model), "decoder": _decoder_spec(model)}
+    specs = {"encoder": _encoder_spec(model), "decoder": decoder_spec(model)}
     if model.exact_prior:
         specs |= _prior_specs(model, model.exact_prior)
     return specs
@@ -168,9 +168,20 @@ def _encoder_spec(model: Autoencoder) -> GraphSpec:
     return GraphSpec(PosteriorGraph(model), {"image": image}, {**axes, "log_variance": latent}, model.stride)
 
 
-def _decoder_spec(model: Autoencoder) -> GraphSpec:
+def decoder_spec(model: Autoencoder) -> GraphSpec:
+    """Return the graph of a model's decoder."""
     axes = {"latent": _latent_axes(model), "image": _image_axes(model)}
     return GraphSpec(DecoderGraph(model), {"latent": _example_latent(model)}, axes)
+
+
+def preview_spec(decoder: nn.Module, channels: int) -> GraphSpec:
+    """Return the graph of a preview decoder, which takes latents float32 `[N, channels, h, w]`."""
+    latent = torch.zeros(EXAMPLE_BATCH, channels, *EXAMPLE_GRID)
+    axes: dict[str, tuple[str | None, ...]] = {
+        "latent": ("batch", None, "rows", "columns"),
+        "image": ("batch", "height", "width", None),
+    }
+    return GraphSpec(decoder, {"latent": latent}, axes)
 
 
 def _hyper_encoder_spec(model: Autoencoder, prior: ExactPrior) -> GraphSpec:

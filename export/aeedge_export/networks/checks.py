@@ -37,6 +37,10 @@ def check_repeatable(model: AdaptedAutoencoder) -> None:
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.rand(1, model.channels, rows, columns, generator=generator) for _ in range(2))
     latent = model.encode(first)
+    if not latent.is_floating_point():
+        raise ExportError(
+            f"the latent is {latent.dtype}, such as indices of a codebook; return the vectors that the decoder takes"
+        )
     if not _close(latent, model.encode(first)):
         raise ExportError(
             "the encoder draws random numbers: two calls give two latents; return the mean, or name it with latent"
@@ -80,6 +84,19 @@ def sees_whole_image(model: Autoencoder, image: NDArray[np.uint8], steps: NDArra
     return _spreads(lambda part: model.encode(part) / unit, pixels, LEAST_CHANGE[0]) or _spreads(
         lambda part: 255 * model.decode(part).clamp(0, 1), latent, LEAST_CHANGE[1]
     )
+
+
+def refuse_whole_view(model: Autoencoder, image: NDArray[np.uint8], steps: NDArray[np.float64] | None = None) -> None:
+    """Refuse a network that looks at the whole image; the arguments are those of `sees_whole_image`.
+
+    Raises:
+        ExportError: it does.
+    """
+    if sees_whole_image(model, image, steps):
+        raise ExportError(
+            "the network looks at the whole image (attention, or statistics over all of it), so it cannot run on "
+            "overlapping tiles; give whole (the most pixels of an image) or tile (rows, columns)"
+        )
 
 
 def _spreads(function: Callable[[Tensor], Tensor], whole: Tensor, least: float) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aeedge.configuration import Configuration
 from aeedge_export.errors import ExportError
+from aeedge_export.networks.refusals import Failure, Stage, failure_of, refusal
 
 TRIED_SIZES = ((128, 192), (192, 128))
 """Images that a convolutional network must take and give back: multiples of 64, and not square."""
@@ -19,14 +20,11 @@ SMALL_GRIDS = ((1, 1), (2, 3), (3, 5), (7, 2))
 MULTIPLES = (1, 2, 4, 8)
 """Strides that an image's sides must be multiples of at most."""
 
-PATCHES = (28, 32, 64, 96, 128, 224, 256, 512)
+PATCHES = (28, 32, 48, 64, 84, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512)
 """Sides of a fixed input that are tried."""
 
 LARGEST_LATENT = 65_536
 """Latent channels that a bundle may have."""
-
-LONGEST_REASON = 160
-"""Characters of a network's own error that a message repeats."""
 
 Size = tuple[int, int]
 Run = Callable[[Tensor, bool], tuple[Tensor, Tensor]]
@@ -97,42 +95,36 @@ def find_geometry(
     Raises:
         ExportError: no size gets through both halves and comes back as it was.
     """
-    problems: list[str] = []
+    failures: list[Failure] = []
     sizes = [patch] if patch else [(side, side) for side in PATCHES]
     for image_last in layouts:
         for number in channels:
-            found = None if patch else _convolutional(run, number, image_last, problems)
+            found = None if patch else _convolutional(run, number, image_last, failures)
             if found:
                 return found
     for image_last in layouts:
         for number in channels:
             for size in sizes:
-                found = _patched(run, number, image_last, size, problems)
+                found = _patched(run, number, image_last, size, failures)
                 if found:
                     return found
-    reasons = "; ".join(dict.fromkeys(problems))
-    raise ExportError(f"no image size works with encoder and decoder; declare one with size. Tried: {reasons[:600]}")
+    raise refusal(failures)
 
 
-def one_line(error: BaseException) -> str:
-    """Return the message of an error in one short line."""
-    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
-
-
-def _try(run: Run, shape: tuple[int, int, int, int], image_last: bool, problems: list[str]) -> _Seen | None:
+def _try(run: Run, shape: tuple[int, int, int, int], image_last: bool, failures: list[Failure]) -> _Seen | None:
     size = shape[2], shape[3]
     try:
         latent, output = run(torch.rand(shape, generator=torch.Generator().manual_seed(0)), image_last)
     except ExportError:
         raise
     except Exception as error:  # any error of a stranger's code means that this shape is not the right one
-        problems.append(f"{shape[1]}x{size[0]}x{size[1]}: {one_line(error)}")
+        failures.append(failure_of(error, shape))
         return None
     return _Seen(size, latent, output)
 
 
-def _convolutional(run: Run, channels: int, image_last: bool, problems: list[str]) -> Geometry | None:
-    seen = [_try(run, (1, channels, *size), image_last, problems) for size in TRIED_SIZES]
+def _convolutional(run: Run, channels: int, image_last: bool, failures: list[Failure]) -> Geometry | None:
+    seen = [_try(run, (1, channels, *size), image_last, failures) for size in TRIED_SIZES]
     found = [one for one in seen if one is not None]
     if len(found) < len(seen):
         return None
@@ -142,9 +134,10 @@ def _convolutional(run: Run, channels: int, image_last: bool, problems: list[str
             if stride:
                 latent_channels = found[0].latent.shape[3 if latent_last else 1]
                 plain = Geometry(channels, stride, latent_channels, False, (), 1, image_last, latent_last, output_last)
-                return _with_cells(run, plain, problems)
-    shapes = ", ".join(f"{one.size} -> {tuple(one.latent.shape)} -> {tuple(one.output.shape)}" for one in found)
-    problems.append(f"not a grid of one stride: {shapes}")
+                return _with_cells(run, plain, failures)
+    for one in found:
+        shapes = f"latent {list(one.latent.shape)}, back {list(one.output.shape)}"
+        failures.append(Failure(Stage.SIZE, f"image {[1, channels, *one.size]}: {shapes}"))
     return None
 
 
@@ -168,12 +161,12 @@ def _grid(values: Tensor, last: bool) -> Size:
     return int(rows), int(columns)
 
 
-def _with_cells(run: Run, plain: Geometry, problems: list[str]) -> Geometry:
+def _with_cells(run: Run, plain: Geometry, failures: list[Failure]) -> Geometry:
     """Return the geometry with the smallest cell that always works: an image's sides must be multiples of it."""
     rows, columns = plain.stride
     for cell in MULTIPLES:
         sizes = [(h * cell * rows, w * cell * columns) for h, w in SMALL_GRIDS]
-        seen = [_try(run, (1, plain.channels, *size), plain.image_last, problems) for size in sizes]
+        seen = [_try(run, (1, plain.channels, *size), plain.image_last, failures) for size in sizes]
         if any(one is None for one in seen):
             continue
         found = [one for one in seen if one is not None]
@@ -182,19 +175,19 @@ def _with_cells(run: Run, plain: Geometry, problems: list[str]) -> Geometry:
         stride, channels = (rows * cell, columns * cell), plain.latent_channels * cell**2
         return replace(plain, stride=stride, latent_channels=channels, cell=cell)
     raise ExportError(
-        f"no multiple of the stride {rows}x{columns} up to {MULTIPLES[-1]} always works; run it on tiles of a fixed "
-        f"size. Tried: {'; '.join(dict.fromkeys(problems[-3:]))}"
+        f"no multiple of the stride {rows}x{columns} up to {MULTIPLES[-1]} always works; give tile (rows, columns) to "
+        f"run on tiles of a fixed size. {failures[-1].reason if failures else ''}"
     )
 
 
-def _patched(run: Run, channels: int, image_last: bool, size: Size, problems: list[str]) -> Geometry | None:
-    seen = _try(run, (2, channels, *size), image_last, problems)
-    seen = seen or _try(run, (1, channels, *size), image_last, problems)
+def _patched(run: Run, channels: int, image_last: bool, size: Size, failures: list[Failure]) -> Geometry | None:
+    seen = _try(run, (2, channels, *size), image_last, failures)
+    seen = seen or _try(run, (1, channels, *size), image_last, failures)
     if seen is None:
         return None
     count = len(seen.latent)
     if seen.output.numel() != count * channels * size[0] * size[1]:
-        problems.append(f"{size[0]}x{size[1]}: comes back as {tuple(seen.output.shape[1:])}")
+        failures.append(Failure(Stage.SIZE, f"{size[0]}x{size[1]} comes back as {list(seen.output.shape[1:])}"))
         return None
     shape = tuple(seen.latent.shape[1:])
     if math.prod(shape) > LARGEST_LATENT:

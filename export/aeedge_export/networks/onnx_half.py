@@ -14,13 +14,16 @@ from onnx.external_data_helper import load_external_data_for_model, uses_externa
 from torch import Tensor, nn
 
 from aeedge_export.errors import ExportError
-from aeedge_export.networks.geometry import one_line
+from aeedge_export.networks.refusals import one_line
 from aeedge_runtime.errors import InputError
 
 OPSET = 18
 """The opset of every graph in a bundle; others are converted to it."""
 
 OLDEST_OPSET = 11
+
+INTEGER_OPERATORS = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
+"""Operators of graphs in 8 bits, next to QuantizeLinear and its relatives."""
 
 UINT8 = "tensor(uint8)"
 FLOAT = "tensor(float)"
@@ -61,7 +64,10 @@ class OnnxHalf(nn.Module):
         self.output_name = _output_name([value.name for value in outputs], output, name)
         self.gives = next(value.type for value in outputs if value.name == self.output_name)
         if self.takes[0] not in (UINT8, FLOAT) or self.gives not in (UINT8, FLOAT):
-            raise ExportError(f"{name}: {self.takes[0]} in and {self.gives} out, expected float or uint8")
+            raise ExportError(
+                f"{name}: {self.takes[0]} in and {self.gives} out, expected float or uint8; export it with float "
+                "inputs and outputs"
+            )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return another session of the same graph."""
@@ -108,6 +114,7 @@ def read_onnx(source: Path | str | bytes, name: str) -> onnx.ModelProto:
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     _require_standard(model, name)
+    model = _without_newer_functions(model)
     model = _to_opset(model, name)
     initializers = {tensor.name for tensor in model.graph.initializer}
     kept = [value for value in model.graph.input if value.name not in initializers]
@@ -150,6 +157,11 @@ def _tensors(model: onnx.ModelProto) -> list[onnx.TensorProto]:
 
 def _require_standard(model: onnx.ModelProto, name: str) -> None:
     for node in model.graph.node:
+        if "Quantize" in node.op_type or node.op_type in INTEGER_OPERATORS:
+            raise ExportError(
+                f"{name}: {node.op_type} computes in 8 bits, which processors round differently; give the float graph, "
+                "and make a bundle of 8 bits with precision int8"
+            )
         if node.domain not in ("", "ai.onnx"):
             raise ExportError(
                 f"{name}: operator {node.domain}.{node.op_type} is not standard; export without it, and before any "
@@ -157,6 +169,22 @@ def _require_standard(model: onnx.ModelProto, name: str) -> None:
             )
         if any(attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute):
             raise ExportError(f"{name}: {node.op_type} branches on data; export a graph without control flow")
+
+
+def _without_newer_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Spell out the operators that are younger than our opset and defined by older ones, such as Gelu."""
+    newer = {node.op_type for node in model.graph.node if _is_newer_function(node.op_type)}
+    if not newer:
+        return model
+    names = [("", name) for name in sorted(newer)]
+    return onnx.inliner.inline_selected_functions(model, names, inline_schema_functions=True)
+
+
+def _is_newer_function(operator: str) -> bool:
+    if not onnx.defs.has(operator) or onnx.defs.has(operator, OPSET):
+        return False
+    schema: Any = onnx.defs.get_schema(operator)
+    return bool(schema.has_function or schema.has_context_dependent_function)
 
 
 def _to_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:

@@ -11,6 +11,9 @@ from aeedge_export.errors import ExportError
 LATENT_NAMES = ("latent_dist", "latents", "latent", "embedding", "mean", "mu", "z", "y")
 IMAGE_NAMES = ("sample", "reconstruction", "recon_x", "x_hat", "image")
 
+FLAGS = {"latent": "latent", "output": "output (of the command line: --decoded)"}
+"""Option of `adapt` -> how a message names it."""
+
 Choice = int | str | Callable[[Any], Tensor] | None
 """Which output is meant: a position, a key or attribute, a function of the output, or None to find it by its name."""
 
@@ -46,7 +49,7 @@ def chosen_tensor(output: Any, choice: Choice, names: tuple[str, ...], option: s
     if isinstance(output, Mapping) and len(output) == 1:
         return chosen_tensor(next(iter(output.values())), None, names, option)
     kind = f"a dict with {', '.join(map(str, output))}" if isinstance(output, Mapping) else type(output).__name__
-    raise ExportError(f"the network returns {kind}, expected one tensor; say which with {option}")
+    raise ExportError(f"the network returns {kind}, expected one tensor; say which with {FLAGS[option]}")
 
 
 def _part(output: Any, choice: int | str, option: str) -> Any:

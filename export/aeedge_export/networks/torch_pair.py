@@ -14,9 +14,11 @@ from aeedge_export.frozen import detached_copy
 from aeedge_export.latents import crops
 from aeedge_export.networks.adapted import AdaptedAutoencoder
 from aeedge_export.networks.checks import check_repeatable, reconstruction_psnr
-from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry, one_line
+from aeedge_export.networks.geometry import Geometry, Run, Size, find_geometry
 from aeedge_export.networks.halves import Name, Network, find_halves
+from aeedge_export.networks.inputs import Input, possible_inputs
 from aeedge_export.networks.pixels import RANGES, PixelRange, Pixels, pixel_range
+from aeedge_export.networks.refusals import DecoderError, one_line
 from aeedge_export.networks.tensors import Choice
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 
@@ -28,6 +30,9 @@ PIXELS_ON_TRIAL, SIDE = 1 << 19, 256
 CLEARLY_BETTER_DB = 1.0
 """Gain from which another pixel range than the declared one is worth a warning; below it the ranking is chance, as
 rectifier networks are nearly homogeneous."""
+
+TRAINED_DB = 15.0
+"""PSNR from which a network reconstructs anything: of one that is not trained no range is the right one."""
 
 
 def adapt(
@@ -65,11 +70,17 @@ def adapt(
     halves = find_halves(_copied(network), encode, decode)
     scale = pixel_range(pixels)
     encoder, decoder = (half.eval().float().cpu() for half in (halves.encoder, halves.decoder))
-    probe = AdaptedAutoencoder(encoder, decoder, Geometry(3, (1, 1), 1), scale, latent, output)
-    with torch.no_grad():
-        geometry = find_geometry(raw_run(probe), _channels(encoder, scale), patch=size or tile)
-    model = AdaptedAutoencoder(encoder, decoder, geometry, scale, latent, output).eval()
-    return finished(model, whole)
+    refused: ExportError | None = None
+    for way in possible_inputs(encoder, scale):
+        probe = AdaptedAutoencoder(way.encoder, decoder, Geometry(3, (1, 1), 1), way.pixels, latent, output)
+        try:
+            with torch.no_grad():
+                geometry = find_geometry(raw_run(probe), _channels(way), patch=size or tile or way.patch)
+        except ExportError as error:
+            refused = refused or error
+            continue
+        return finished(AdaptedAutoencoder(way.encoder, decoder, geometry, way.pixels, latent, output).eval(), whole)
+    raise refused or ExportError("the network takes no images")
 
 
 def _copied(network: Network) -> Network:
@@ -104,7 +115,12 @@ def raw_run(model: AdaptedAutoencoder) -> Run:
 
     def run(image: Tensor, image_last: bool) -> tuple[Tensor, Tensor]:
         latent = model.run_encoder(image, image_last)
-        return latent, model.run_decoder(latent)
+        try:
+            return latent, model.run_decoder(latent)
+        except ExportError:
+            raise
+        except Exception as error:  # a stranger's code
+            raise DecoderError(latent) from error
 
     return run
 
@@ -116,7 +132,7 @@ def warn_of_pixels(model: AdaptedAutoencoder, images: Sequence[NDArray[np.uint8]
     ranges: list[PixelRange] = [found for found in RANGES.values() if found.fits(model.channels)]
     others = {found.name: _psnr_in(model, found, chosen) for found in ranges if found.name != model.pixels.name}
     best = max(others, key=others.__getitem__, default="")
-    if best and others[best] > declared + CLEARLY_BETTER_DB:
+    if best and others[best] > max(declared + CLEARLY_BETTER_DB, TRAINED_DB):
         warnings.warn(
             f'the network reconstructs real images with {declared:.1f} dB in the declared pixel range "'
             f'{model.pixels.name}" and with {others[best]:.1f} dB in "{best}"; declare that with pixels if it is right',
@@ -135,17 +151,17 @@ def _psnr_in(model: AdaptedAutoencoder, pixels: PixelRange, images: Sequence[NDA
         model.pixels = kept
 
 
-def _channels(encoder: nn.Module, pixels: PixelRange) -> list[int]:
+def _channels(way: Input) -> list[int]:
     """Return the numbers of image channels to try: that of the first convolution, if it has one."""
-    first = next((part.in_channels for part in encoder.modules() if isinstance(part, nn.Conv2d)), None)
+    first = next((part.in_channels for part in way.encoder.modules() if isinstance(part, nn.Conv2d)), way.channels)
     found = [first] if first in (1, 3) else [3, 1]
-    fitting = [channels for channels in found if channels is not None and pixels.fits(channels)]
+    fitting = [channels for channels in found if channels is not None and way.pixels.fits(channels)]
     if not fitting:
-        raise ExportError(f'the pixel range "{pixels.name}" is for color images, the network takes gray ones')
+        raise ExportError(f'the pixel range "{way.pixels.name}" is for color images, the network takes gray ones')
     return fitting
 
 
 def _is_differentiable(model: AdaptedAutoencoder, latent: Tensor) -> bool:
     with torch.enable_grad():
-        image = model.decode(latent.detach().requires_grad_(True))
+        image = model.decode(latent.detach().clone().requires_grad_(True))
     return image.requires_grad

@@ -18,8 +18,11 @@ from aeedge_export.networks.torch_pair import adapt
 from aeedge_export.networks.user_code import NetworkFile, load_weights
 from aeedge_runtime.images.picture import to_gray
 
-ADAPTATION = ("pixels", "encode", "decode", "latent", "size", "tile", "whole")
+ADAPTATION = ("pixels", "encode", "decode", "latent", "output", "size", "tile", "whole")
 """Options of `adapt` that a run keeps."""
+
+CHOICES = ("latent", "output")
+"""Options that are a name or a position; a run keeps them as text."""
 
 CROP, LOOKED_AT = 128, 16
 """Side of a training sample of a convolutional network, at most, and images whose size is looked at."""
@@ -51,8 +54,9 @@ class TrainableNetwork:
         """Return the network of a run with the options in the run's config; weights come from the run."""
         options = {name: model.get(name) for name in ADAPTATION}
         options |= {name: tuple(options[name] or ()) for name in ("size", "tile") if options[name]}
-        latent = options["latent"]
-        options["latent"] = int(latent) if isinstance(latent, str) and latent.isdecimal() else latent
+        for name in CHOICES:
+            choice = options[name]
+            options[name] = int(choice) if isinstance(choice, str) and choice.isdecimal() else choice
         return cls(file, {**options, "pixels": options["pixels"] or "unit"})
 
     def __call__(self) -> AdaptedAutoencoder:
@@ -80,8 +84,7 @@ class TrainableNetwork:
         """
         model = self()
         kept = {name: value for name, value in self.options.items() if value is not None}
-        if "latent" in kept:
-            kept["latent"] = str(kept["latent"])
+        kept |= {name: str(kept[name]) for name in CHOICES if name in kept}
         facts = CustomConfig(
             source=f"{self.file.path.name}:{self.file.name}",
             sha256=self.file.sha256(),

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from aeedge_export.errors import ExportError
-from aeedge_export.networks.geometry import one_line
 from aeedge_export.networks.halves import Network
+from aeedge_export.networks.refusals import one_line
 from aeedge_runtime.errors import ArgumentError, InputError
 
 WRAPPERS = ("module.", "model.", "_orig_mod.")
@@ -59,7 +59,10 @@ class NetworkFile:
             try:
                 found = found()
             except Exception as error:  # a stranger's code
-                raise ExportError(f"{self.path}:{self.name} cannot be built: {one_line(error)}") from error
+                raise ExportError(
+                    f"{self.path}:{self.name} cannot be built without arguments ({one_line(error)}); name a function "
+                    "that returns the network"
+                ) from error
         halves = found if isinstance(found, tuple) else (found,)
         if not all(isinstance(half, nn.Module) for half in halves) or len(halves) > 2:
             raise ArgumentError(f"{self.path}:{self.name}: expected a torch module, or a tuple of encoder and decoder")

@@ -27,6 +27,9 @@ DEFAULT_BUNDLE = "photo"
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 
+DECODERS = {"full": "decoder", "lite": "decoder_lite"}
+"""Decoders of pixels at full size, with the roles of their graphs; every bundle that decodes has the full one."""
+
 LARGE_GRAPH = 64 << 20
 """Bytes above which onnxruntime opens a graph from a file: while opening, it holds three copies of bytes but two of a
 file. Such graphs take seconds to open, and writing the file a tenth of that."""
@@ -163,6 +166,19 @@ class Bundle:
                 f"{self} holds no {half}, which {action} needs; "
                 f"use the whole bundle, or export this half with `aeedge export RUN --only {half}`"
             )
+
+    def decoder_role(self, decoder: str) -> str:
+        """Return the role of the graph that is a decoder: "full" or "lite".
+
+        Raises:
+            ArgumentError: another name, or the bundle has no such decoder.
+        """
+        if decoder not in DECODERS:
+            raise ArgumentError(f"decoder: found {decoder!r:.80}, expected {' or '.join(map(repr, DECODERS))}")
+        role = DECODERS[decoder]
+        if decoder != "full" and f"{role}.onnx" not in self.manifest.files:
+            raise ArgumentError(f"{self} has no {decoder} decoder; use the full one, or another bundle")
+        return role
 
     def _check_files(self) -> None:
         names = self._store.names()

@@ -19,9 +19,12 @@ from ..bundle.bundle import Bundle
 from ..errors import BundleError
 from ..images.save import pillow_image
 from ..limits import SLAB_PIXELS
+from ..profiling import advance, expect
 from ..stream.layout import Block, blocks
 from .chunk_io import ChunkReader
 from .networks import Networks
+from .parts import Part
+from .tiling import within
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -104,59 +107,84 @@ def finite(bundle: Bundle, latents: Floats) -> Floats:
 Differences = NDArray[np.int32]
 
 
-class Canvas(Protocol):
-    """A target for decoded pixels."""
+class PasteTarget(Protocol):
+    """A target for stored pixels."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Images, rows, columns and channels: those of the model, or one for the luma of a color model."""
+    def channels(self) -> int:
+        """Channels: those of the model, or one for the luma of a color model."""
+
+    @property
+    def rows(self) -> range:
+        """Pixel rows that it holds, counted over all images of the stream, stacked from top to bottom."""
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """Replace pixels, uint8 [h, w, C]; rows are counted as in `rows`, and those beyond are left out."""
+
+
+class Canvas(PasteTarget, Protocol):
+    """A target for decoded pixels."""
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
         """Have `decode` fill some rows of some images, uint8 [images, rows, W, C]."""
 
-    def paste(self, top: int, left: int, pixels: Pixels) -> None:
-        """Replace pixels, uint8 [h, w, C]; rows are counted over all images, stacked from top to bottom."""
-
     def add(self, top: int, left: int, difference: Differences) -> None:
-        """Add to pixels, int32 [h, w, C], and clip them; rows are counted as in `paste`."""
+        """Add to pixels, int32 [h, w, C], and clip them; rows as in `paste`."""
 
 
 class ArrayCanvas:
-    """An array, uint8 [N, H, W, C], decoded into directly."""
+    """An array, uint8 [images, rows, W, C], decoded into directly.
 
-    def __init__(self, pixels: Pixels) -> None:
-        self.shape = pixels.shape
-        self._pixels = pixels
+    Args:
+        pixels: the array; images and rows must be contiguous.
+        part: what of the stream it holds.
+        height: rows of an image of the stream.
+    """
+
+    def __init__(self, pixels: Pixels, part: Part, height: int) -> None:
+        self._pixels, self._part = pixels, part
         self._tall = pixels.reshape(-1, *pixels.shape[2:])
+        self.channels = int(pixels.shape[3])
+        top = part.images.start * height + part.rows.start
+        self.rows = range(top, top + len(self._tall))
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
         """Implement Canvas."""
-        decode(self._pixels[images.start : images.stop, rows])
+        first_image, first_row = self._part.images.start, self._part.rows.start
+        decode(
+            self._pixels[
+                images.start - first_image : images.stop - first_image, rows.start - first_row : rows.stop - first_row
+            ]
+        )
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
         """Implement Canvas."""
-        height, width, _ = pixels.shape
-        self._tall[top : top + height, left : left + width] = pixels
+        target, source = self._common(top, len(pixels))
+        self._tall[target, left : left + pixels.shape[1]] = pixels[source]
 
     def add(self, top: int, left: int, difference: Differences) -> None:
-        """See Canvas."""
-        height, width, _ = difference.shape
-        pixels = self._tall[top : top + height, left : left + width]
-        pixels[...] = np.clip(pixels + difference, 0, 255)
+        """Implement Canvas."""
+        target, source = self._common(top, len(difference))
+        pixels = self._tall[target, left : left + difference.shape[1]]
+        pixels[...] = np.clip(pixels + difference[source], 0, 255)
+
+    def _common(self, top: int, height: int) -> tuple[slice, slice]:
+        """Return the rows of a rectangle that this array holds, in the array and in the rectangle."""
+        first, stop = max(top, self.rows.start), max(min(top + height, self.rows.stop), top, self.rows.start)
+        return slice(first - self.rows.start, stop - self.rows.start), slice(first - top, stop - top)
 
 
 class ImageCanvas:
     """A gray or RGB PIL image that receives rows as they are decoded, so a large image exists once."""
 
     def __init__(self, image: Image) -> None:
-        self.shape = 1, image.height, image.width, len(image.getbands())
+        self.channels, self.rows = len(image.getbands()), range(image.height)
         self._image = image
 
     def fill(self, images: range, rows: slice, decode: Callable[[Pixels], None]) -> None:
         """Implement Canvas."""
-        _, height, width, channels = self.shape
-        first, stop, _ = rows.indices(height)
-        band = np.empty((1, stop - first, width, channels), np.uint8)
+        first, stop, _ = rows.indices(self._image.height)
+        band = np.empty((1, stop - first, self._image.width, self.channels), np.uint8)
         decode(band)
         self.paste(first, 0, band[0])
 
@@ -167,7 +195,7 @@ class ImageCanvas:
             self._image.paste(pillow_image(pixels[first : first + step]), (left, top + first))
 
     def add(self, top: int, left: int, difference: Differences) -> None:
-        """See Canvas."""
+        """Implement Canvas."""
         height, width, channels = difference.shape
         step = max(SLAB_PIXELS // width, 1)
         for first in range(0, height, step):
@@ -177,33 +205,37 @@ class ImageCanvas:
             self.paste(top + first, left, np.clip(pixels + part, 0, 255).astype(np.uint8))
 
 
-def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas) -> None:
-    """Decode all chunks of a stream into pixels.
+def decode_blocks(bundle: Bundle, networks: Networks, reader: ChunkReader, canvas: Canvas, part: Part) -> None:
+    """Decode chunks of a stream into pixels.
 
     Args:
         bundle: the model.
         networks: its graphs.
-        reader: positioned before the first chunk.
-        canvas: filled in.
+        reader: of the chunks that hold the part and its context, positioned before the first one.
+        canvas: filled in, with the whole latent rows of the part.
+        part: what to decode.
 
     Raises:
         StreamError: from `reader`; what was filled in until then must not be used.
     """
-    _, height, width, _ = canvas.shape
-    h, w = bundle.geometry.latent_size(height, width)
+    h, w = reader.latent_size
     overlap, stride = bundle.manifest.limits.overlap, bundle.geometry.stride[0]
+    wanted = part.latent_rows(bundle.geometry)
     buffer = _latent_buffer(bundle, reader.plan, h, w)
-    done = kept = 0
+    done, kept = wanted.start, 0
+    expect(2 * sum(len(block.spans) for block in reader.plan))
     for block in reader.plan:
         held = range(block.rows.start - kept, block.rows.stop)
         latents = buffer[: len(block.images), :, : len(held)]
         reader.read_block(block, latents[:, :, kept:])
-        rows = range(done, h if held.stop == h else max(held.stop - overlap, done))
+        rows = range(done, min(wanted.stop, h if held.stop == h else max(held.stop - overlap, done)))
         if rows:
-            decode = partial(networks.decode_rows, latents, held, rows, h=h)
-            canvas.fill(block.images, slice(rows.start * stride, rows.stop * stride), decode)
+            images = range(max(block.images.start, part.images.start), min(block.images.stop, part.images.stop))
+            decode = partial(networks.decode_rows, latents[within(images, block.images)], held, rows, h=h)
+            canvas.fill(images, slice(rows.start * stride, rows.stop * stride), decode)
+        advance(len(block.spans))
         if held.stop == h:
-            done = kept = 0  # the next block is of other images
+            done, kept = wanted.start, 0  # the next block is of other images
             continue
         done = rows.stop
         kept = held.stop - max(done - overlap, held.start)

@@ -15,8 +15,8 @@ from ..arrays import Floats, Symbols
 from ..bundle.bundle import Bundle
 from ..entropy.chunk import Decoding, PopRequest, finish_together, hash_symbols, pop_symbols, run_passes
 from ..errors import StreamError
-from ..prior.passes import Prior, SymbolReader, SymbolWriter, decode_passes
-from ..profiling import stage, staged
+from ..prior.passes import Prior, SymbolReader, SymbolWriter, Walk, decode_passes
+from ..profiling import advance, expect, stage, staged
 from ..stream.container import Stream
 from ..stream.layout import Block, Span
 from .workers import Workers
@@ -54,12 +54,14 @@ def write_chunks(
 
     with Workers(workers) as team:
         for block, values in latents:
+            advance(len(block.spans))
             encoders = []
             for side in team.map(partial(written, values, block), block.spans):
                 encoders.append(side.encoder)
                 with stage("entropy_encode"):
                     for _, symbols in side.passes:
                         symbol_hash = hash_symbols(symbols, symbol_hash)
+                advance(1)
             del values  # frees them before those of the next block are made
             with stage("entropy_encode"):
                 chunks += finish_together(encoders)
@@ -67,24 +69,35 @@ def write_chunks(
 
 
 class ChunkReader:
-    """Decodes the chunks of a stream, in order; their number was checked.
+    """Decodes chunks of a stream, in order; their number was checked.
 
     Args:
         stream: the stream.
         bundle: tables and geometry.
-        plan: blocks of the stream.
+        plan: blocks of the stream, or a run of them.
         prior: model of the symbols.
         workers: threads, each of which works on one chunk of a block.
+        first_chunk: number of the first chunk of `plan`.
 
     Attributes:
         plan: the blocks.
+        latent_size: rows and columns of the latents of each image.
     """
 
-    def __init__(self, stream: Stream, bundle: Bundle, plan: Sequence[Block], prior: Prior, workers: int) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        bundle: Bundle,
+        plan: Sequence[Block],
+        prior: Prior,
+        workers: int,
+        first_chunk: int = 0,
+    ) -> None:
         self.plan = plan
-        self._width = bundle.geometry.latent_size(stream.height, stream.width)[1]
+        self.latent_size = bundle.geometry.latent_size(stream.height, stream.width)
         self._spans = [span for block in plan for span in block.spans]
         self._stream, self._tables, self._prior, self._workers = stream, bundle.tables, prior, workers
+        self._first_chunk = first_chunk
         self._read = self._hash = 0
 
     @staged("dequantise")
@@ -92,8 +105,8 @@ class ChunkReader:
         """Fill in the latents, float32 [images, c, rows, w], of the next block.
 
         Raises:
-            StreamError: a chunk breaks a rule of the format, or this is the last one and the symbols of all do not
-                match their hash.
+            StreamError: a chunk breaks a rule of the format, or this is the last one of a whole stream and the symbols
+                of all do not match their hash.
         """
         expected = tuple(self._spans[self._read : self._read + len(block.spans)])
         if expected != block.spans:
@@ -101,8 +114,30 @@ class ChunkReader:
         for _ in self._read_chunks(len(block.spans), lambda span: latents[block_slices(block, span)]):
             pass
 
+    @staged("dequantise")
+    def read_first_group(self, latents: Floats) -> None:
+        """Fill in the first group of channels, float32 [images, c, h, w], of all chunks, and decode nothing else.
+
+        Raises:
+            StreamError: what is decoded breaks a rule of the format; the symbol hash, which covers all, is not checked.
+        """
+        whole = Block(range(latents.shape[0]), range(latents.shape[2]), tuple(self._spans))
+        spans = list(enumerate(self._spans))
+        with Workers(self._workers) as team:
+            for first in range(0, len(spans), CHUNKS_AT_ONCE):
+                works = [
+                    self._decoding(
+                        number,
+                        self._prior.walk_first_group(self._stream.quality, span, self.latent_size[1]),
+                        latents[block_slices(whole, span)],
+                    )
+                    for number, span in spans[first : first + CHUNKS_AT_ONCE]
+                ]
+                _in_step(works, team)
+
     def read_symbols(self) -> Symbols:
         """Return all symbols of the stream in coding order, int16 [n]; errors as for `read_block`."""
+        expect(len(self._spans))
         read = self._read_chunks(len(self._spans), lambda span: None)
         return np.concatenate([symbols for passes in read for symbols in passes])
 
@@ -113,24 +148,28 @@ class ChunkReader:
             while self._read < stop:
                 groups = -(-(stop - self._read) // CHUNKS_AT_ONCE)
                 numbers = range(self._read, self._read + -(-(stop - self._read) // groups))
-                for passes in _in_step([self._decoding(number, latents_of) for number in numbers], team):
+                for passes in _in_step([self._decoding_all(number, latents_of) for number in numbers], team):
                     for symbols in passes:
                         self._hash = hash_symbols(symbols, self._hash)
+                    advance(1)
                     yield passes
                 self._read = numbers.stop
-        if self._read == len(self._spans) and self._hash != self._stream.symbol_hash:
+        if self._read == len(self._stream.chunks) and self._hash != self._stream.symbol_hash:
             raise StreamError(
                 "stream: the decoded symbols do not match their hash; the stream is damaged, get it again"
             )
 
-    def _decoding(self, number: int, latents_of: Callable[[Span], Floats | None]) -> Decoding[list[Symbols]]:
-        """Return the symbols of each pass of a chunk, int16 [m]; fill in the latents that `latents_of` gives."""
-        stream, span = self._stream, self._spans[number]
-        side = SymbolReader(stream.chunks[number], self._tables.bank)
-        coded = yield from side.run(self._prior.walk(stream.quality, span, self._width, None))
-        latents = latents_of(span)
+    def _decoding_all(self, number: int, latents_of: Callable[[Span], Floats | None]) -> Decoding[list[Symbols]]:
+        span = self._spans[number]
+        walk = self._prior.walk(self._stream.quality, span, self.latent_size[1], None)
+        return self._decoding(number, walk, latents_of(span))
+
+    def _decoding(self, number: int, walk: Walk, latents: Floats | None) -> Decoding[list[Symbols]]:
+        """Return the symbols of each pass of a chunk, int16 [m]; fill in its latents, if they are given."""
+        side = SymbolReader(self._stream.chunks[self._first_chunk + number], self._tables.bank)
+        coded = yield from side.run(walk)
         if latents is not None:
-            decode_passes(self._tables, stream.quality, coded, latents)
+            decode_passes(self._tables, self._stream.quality, coded, latents)
         return side.passes
 
 

@@ -13,6 +13,7 @@ from ..fidelity.lossless import encode_blob
 from ..fidelity.tile_choice import Candidates, find_candidates, least_bytes
 from ..fidelity.tile_fill import fill_tiles
 from ..images.picture import to_gray
+from ..profiling import advance, expect
 from ..stream.container import ALPHA, TILES, Stream, write_stream
 from ..stream.tile_grid import Map, TileGrid
 from ..stream.tile_sections import TileBlobs, pack_tiles
@@ -144,12 +145,15 @@ class Encoder:
             quick: as in `encode_blob`.
         """
         blobs = []
-        for box in self.grid.boxes(held):
+        boxes = list(self.grid.boxes(held))
+        expect(len(boxes))
+        for box in boxes:
             place = self.grid.pixels(box)
             part = planes[place.top : place.bottom, place.left : place.right]
             mask = self.grid.spread(held, box)
             part = part if mask is None else np.where(mask[..., None], part, np.uint8(0))
             blobs.append(encode_blob(part, png=png, quick=quick))
+            advance(1)
         return TileBlobs(self.grid, held, tuple(blobs), alpha=planes.shape[2] in (2, 4))
 
     def _with_tiles(self, quality: int, learned: _Coded, payload_bytes: int) -> list[_Coded]:
@@ -220,6 +224,7 @@ class Encoder:
         return replace(self._empty(quality), sections={**sections, TILES: pack_tiles(tiles)}, tiles=tiles)
 
     def _coded(self, quality: int, latents: BlockLatents, sections: Mapping[int, bytes]) -> Stream:
+        expect(2 * sum(len(block.spans) for block in latents.plan))
         chunks, symbol_hash = write_chunks(latents, quality, self._bundle, self._prior, self._workers)
         return replace(self._empty(quality), chunks=chunks, symbol_hash=symbol_hash, sections=sections)
 

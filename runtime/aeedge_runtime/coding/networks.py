@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -42,10 +43,23 @@ class Networks:
         facts = bundle.manifest
         self._stride, self._patched, self._channels = facts.image.stride, facts.image.patched, facts.image.channels
         self._latent_channels, self._band_pixels = facts.latent_channels, facts.limits.band_pixels
+        self._decoder = "decoder"
+
+    def with_decoder(self, role: str) -> Networks:
+        """Return these networks, sessions shared, with another graph as the decoder."""
+        if role == self._decoder:
+            return self
+        other = copy.copy(self)
+        other._decoder = role
+        return other
 
     def session(self, role: str, patches: int | None = None) -> Session:
         """Return the session of a graph; see `SessionPool.session`."""
         return self._pool.session(role, patches)
+
+    def close(self) -> None:
+        """Drop the sessions of all graphs."""
+        self._pool.close()
 
     @staged("to_tensor")
     def encode(self, pixels: Pixels, output: str = "latent") -> Floats:
@@ -118,6 +132,13 @@ class Networks:
                 outer = latents[images, :, within(tile.outer_rows, held), whole(tile.outer_columns)]
                 self._decode_tile(outer, tile, band[images], rows.start)
 
+    def in_parts(self, h: int, w: int) -> bool:
+        """Return whether images of h x w latent positions go through the graphs in patches or tiles.
+
+        Only then can some rows be decoded alone: a network that looks at the whole image never works in parts.
+        """
+        return self._patched or h * w * self._stride[0] * self._stride[1] > self._band_pixels
+
     def workers(self, plan: Sequence[Block]) -> int:
         """Return how many threads work on the chunks of a block: several, or one, with all threads inside each graph.
 
@@ -127,22 +148,24 @@ class Networks:
         workers = min(self._pool.threads, MOST_WORKERS if len(plan) == 1 else MOST_BLOCK_WORKERS)
         return workers if max(len(block.spans) for block in plan) >= workers else 1
 
-    def prior(self, *, compress: bool, workers: int = 1) -> Prior:
+    def prior(self, *, compress: bool, workers: int = 1, first_group: bool = False) -> Prior:
         """Return the model of the symbols.
 
         Args:
             compress: whether to include the side that only compressing needs.
             workers: threads that call it at once; if several, each graph runs on the calling thread.
+            first_group: open the graphs of the first group of channels alone.
         """
         facts, tables, pool = self._bundle.manifest.prior, self._bundle.tables, self._pool
         if facts.kind == "factorized":
             return FactorizedPrior(tables)
         threads = pool.threads if workers == 1 else 1
+        roles = facts.graphs[: facts.passes] if first_group else facts.graphs
         hyper_encoder: Graph | None = None
         if compress:
             session = pool.with_threads("hyper_encoder", threads if pool.on_cpu else pool.threads)
             hyper_encoder = SerializedGraph(session) if workers > 1 and session.provider != CPU else session
-        return HyperPrior(tables, facts, [pool.with_threads(role, threads) for role in facts.graphs], hyper_encoder)
+        return HyperPrior(tables, facts, [pool.with_threads(role, threads) for role in roles], hyper_encoder)
 
     def _latent_size(self, pixels: Pixels) -> tuple[int, int]:
         return self._bundle.geometry.latent_size(*pixels.shape[1:3])
@@ -202,12 +225,12 @@ class Networks:
     def _run_decoder(self, latents: Floats) -> Pixels:
         feeds = {"latent": np.ascontiguousarray(latents)}
         with stage("decoder_graph"):
-            pixels = self._pool.session("decoder", len(latents)).run(feeds)[0]
+            pixels = self._pool.session(self._decoder, len(latents)).run(feeds)[0]
         count, _, h, w = latents.shape
         expected = (count, h * self._stride[0], w * self._stride[1], self._channels)
         if pixels.shape != expected or pixels.dtype != UINT8:
             raise BundleError(
-                f"decoder.onnx returned {pixels.dtype} {pixels.shape}, expected uint8 {expected}; export again"
+                f"{self._decoder}.onnx returned {pixels.dtype} {pixels.shape}, expected uint8 {expected}; export again"
             )
         return pixels
 

@@ -14,6 +14,7 @@ from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
 from ..prior.passes import Graph
 from ..profiling import staged
+from .memory import return_free_memory
 from .processors import default_threads
 from .session import CPU, Session, SessionOptions, open_session
 
@@ -89,6 +90,11 @@ class SessionPool:
             if key not in state.opened:
                 state.opened[key] = self._open(role, threads)
             return state.opened[key]
+
+    def close(self) -> None:
+        """Drop all sessions: each ends with the last run that uses it."""
+        self._sessions = _Sessions(os.getpid())
+        return_free_memory()
 
     def _own_sessions(self) -> _Sessions:
         """Return the sessions of this process; those of a parent have their threads there."""

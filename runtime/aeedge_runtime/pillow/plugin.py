@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
+from ..codec import Codec
 from ..codec_cache import CodecCache
+from ..coding.preview import SCALE
 from ..errors import InputError, LimitError, StreamError
 from ..images.load import load_picture
 from ..images.picture import Picture
 from ..images.save import finished, pillow_image
 from ..images.tiff import EXIF_PREFIX
-from ..stream.container import ALPHA, BOUND, EXIF, ICC, SIGNATURE, TILES, StreamHeader, read_header, tile_sections
-from ..stream.info import read_section
+from ..stream.container import ALPHA, BOUND, EXIF, ICC, SIGNATURE, TILES, read_header
+from ..stream.front import StreamFront
+from ..stream.tile_grid import TileGrid
+from ..stream.tile_sections import PEEK_BYTES, peek_tiles
 
 FORMAT = "AEE"
 SUFFIX = ".aee"
@@ -55,10 +60,10 @@ class AeeImageFile(ImageFile.ImageFile):
     format_description = "aeedge stream"
 
     def _open(self) -> None:
-        self._data = self.fp.read() if self.fp else b""
         try:
-            header = read_header(self._data, whole=False)
-            self._read_sections(header)
+            front = StreamFront(self._file())
+            header = front.header
+            self._read_sections(front)
         except StreamError as error:
             raise SyntaxError(str(error)) from error  # how a plugin tells Pillow that it cannot read a file
         self._size = header.width, header.height
@@ -68,22 +73,35 @@ class AeeImageFile(ImageFile.ImageFile):
         self.info["stream_id"] = header.stream_id.hex()
         self._frame, self._loaded = 0, -1
         self._pictures: list[Picture] = []
+        self._whole = self._size
 
-    def _read_sections(self, header: StreamHeader) -> None:
+    def _file(self) -> BinaryIO:
+        if self.fp is None:
+            raise ValueError("the file of this image is closed")
+        return cast(BinaryIO, self.fp)
+
+    def _read_sections(self, front: StreamFront) -> None:
         """Take mode and `info` from the sections that say something of them."""
-        known = [section for section in (ALPHA, ICC, EXIF, TILES, BOUND) if section in header.section_bytes]
-        found = {section: read_section(self._data, header, section) for section in known}
-        tiles, bound = tile_sections(header, found)
-        has_alpha = ALPHA in found or (tiles is not None and tiles.alpha)
-        self._mode = ("L" if header.gray else "RGB") + "A" * has_alpha
-        if ICC in found:
-            self.info["icc_profile"] = found[ICC]
-        if EXIF in found:
-            self.info["exif"] = EXIF_PREFIX + found[EXIF]
-        if bound is not None:
-            self.info["max_error"] = bound.error
-        elif tiles is not None and tiles.whole:
+        header = front.header
+        sections, alpha, exact = header.section_bytes, False, False
+        if TILES in sections:
+            grid = TileGrid(header.count, header.height, header.width)
+            alpha, exact = peek_tiles(front.section(TILES, PEEK_BYTES), grid)
+        self._mode = ("L" if header.gray else "RGB") + "A" * (ALPHA in sections or alpha)
+        if ICC in sections:
+            self.info["icc_profile"] = front.section(ICC)
+        if EXIF in sections:
+            self.info["exif"] = EXIF_PREFIX + front.section(EXIF)
+        if BOUND in sections:
+            self.info["max_error"] = front.section(BOUND, 1)[0]
+        elif exact:
             self.info["max_error"] = 0
+
+    def _read(self) -> bytes:
+        """Return the whole stream."""
+        file = self._file()
+        file.seek(0)
+        return file.read()
 
     def verify(self) -> None:
         """Check the stream's checksums without decoding it.
@@ -92,10 +110,23 @@ class AeeImageFile(ImageFile.ImageFile):
             OSError: it is damaged or cut short.
         """
         try:
-            read_header(self._data)
+            read_header(self._read())
         except StreamError as error:
             raise OSError(str(error)) from error
         super().verify()
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode at 1/8 of the size where that is at least `size`, as `Image.thumbnail` asks.
+
+        Returns:
+            The mode and the part of the new image that is the picture, or None where nothing changes.
+        """
+        width, height = self._whole
+        small = -(-width // SCALE), -(-height // SCALE)
+        if size is None or self.n_frames > 1 or self._loaded >= 0 or small[0] < size[0] or small[1] < size[1]:
+            return None
+        self._size = small
+        return self.mode, (0, 0, width / SCALE, height / SCALE)
 
     def seek(self, frame: int) -> None:
         """Go to an image of a packed stream."""
@@ -114,7 +145,7 @@ class AeeImageFile(ImageFile.ImageFile):
             DecompressionBombError: it has too many pixels.
         """
         if self._loaded != self._frame:
-            picture = self._decode()[self._frame]
+            picture = self._decode_preview() if self._size != self._whole else self._decode()[self._frame]
             image = finished(pillow_image(picture.pixels), picture.alpha, None, None)
             if self.fp and self._exclusive_fp:
                 self.fp.close()
@@ -128,17 +159,33 @@ class AeeImageFile(ImageFile.ImageFile):
 
     def _decode(self) -> list[Picture]:
         if not self._pictures:
-            codec = _codecs.for_stream(self.info["stream_id"])
-            rows, columns = codec.bundle.geometry.stride
-            padded = self.n_frames * (self.width + columns) * (self.height + rows)
-            limit = padded if Image.MAX_IMAGE_PIXELS is None else None
-            try:
-                self._pictures = codec.decompress_pictures(self._data, max_pixels=limit)
-            except LimitError as error:
-                raise Image.DecompressionBombError(str(error)) from error
-            except InputError as error:
-                raise OSError(str(error)) from error
+            codec, limit = self._codec()
+            with _pillow_errors():
+                self._pictures = codec.decompress_pictures(self._read(), max_pixels=limit)
         return self._pictures
+
+    def _decode_preview(self) -> Picture:
+        codec, limit = self._codec()
+        with _pillow_errors():
+            return codec.preview_picture(self._read(), max_pixels=limit)
+
+    def _codec(self) -> tuple[Codec, int | None]:
+        """Return the codec of the stream and the most pixels that it may decode."""
+        codec = _codecs.for_stream(self.info["stream_id"])
+        rows, columns = codec.bundle.geometry.stride
+        padded = self.n_frames * (self._whole[0] + columns) * (self._whole[1] + rows)
+        return codec, padded if Image.MAX_IMAGE_PIXELS is None else None
+
+
+@contextmanager
+def _pillow_errors() -> Iterator[None]:
+    """Raise the errors that Pillow's own formats raise."""
+    try:
+        yield
+    except LimitError as error:
+        raise Image.DecompressionBombError(str(error)) from error
+    except InputError as error:
+        raise OSError(str(error)) from error
 
 
 def _save(image: Image.Image, file: IO[bytes], name: str | bytes) -> None:

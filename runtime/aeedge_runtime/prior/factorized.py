@@ -32,3 +32,7 @@ class FactorizedPrior:
             wanted = to_steps(latent, steps, offsets).ravel()
         symbols = yield SymbolRequest(index.ravel(), wanted, last=True)
         return [DecodedPass(slice(None), Squares(span.rows, width, None), symbols.reshape(shape), None)]
+
+    def walk_first_group(self, quality: int, span: Span, width: int) -> Walk:
+        """Visit the one pass; see Prior."""
+        return self.walk(quality, span, width, None)

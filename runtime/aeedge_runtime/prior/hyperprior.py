@@ -26,7 +26,8 @@ class HyperPrior:
     Args:
         tables: tables and steps.
         facts: the manifest's prior section.
-        graphs: one for each pass, named by `facts.graphs`; on the CPU, because table indices must be exact.
+        graphs: one for each pass, named by `facts.graphs`, or those of the first group alone; on the CPU, because table
+            indices must be exact.
         hyper_encoder: graph from latents in steps to hyper-latents; None for decompressing only.
     """
 
@@ -37,7 +38,7 @@ class HyperPrior:
             raise BundleError("entropy.npz: no tables for a hyperprior; export the bundle again")
         self._tables = tables
         self._facts = facts
-        self._graphs = dict(zip(facts.graphs, graphs, strict=True))
+        self._graphs = dict(zip(facts.graphs, graphs, strict=False))
         self._hyper_encoder = hyper_encoder
         self._hyper_index = tables.hyper_table_index
         self._scale_tables = tables.scale_tables.tobytes().ljust(256, b"\0")  # translate() is twice as fast as take()
@@ -65,6 +66,11 @@ class HyperPrior:
             if not last:
                 coded[-1].put(symbols, values)
         return coded
+
+    def walk_first_group(self, quality: int, span: Span, width: int) -> Walk:
+        """Visit the passes of the first group; see Prior."""
+        hyper = yield from self._hyper_symbols(quality, span, width, None)
+        return (yield from self._first_group(hyper, span, width, None))[0]
 
     def _first_group(
         self, hyper: Floats, span: Span, width: int, target: Floats | None

@@ -158,6 +158,9 @@ class Prior(Protocol):
             latent: float32 [n, c, rows, w] of the chunk when compressing, else None.
         """
 
+    def walk_first_group(self, quality: int, span: Span, width: int) -> Walk:
+        """Visit the passes of a chunk up to the last of the first group of channels, when decompressing."""
+
 
 def decode_passes(tables: EntropyTables, quality: int, passes: Sequence[DecodedPass], latent: Floats) -> None:
     """Fill in the latent for the decoder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import LimitError
@@ -123,6 +124,25 @@ def blocks(geometry: Geometry, count: int, h: int, w: int, most_symbols: int | N
         found[-1].append(span)
         symbols += added
     return [_block(part) for part in found]
+
+
+def blocks_with(plan: Sequence[Block], images: range, rows: range) -> list[Block]:
+    """Return what a plan has of some latent rows of some images: blocks of the chunks that hold any of them."""
+    found = []
+    for block in plan:
+        spans = [span for span in block.spans if _touches(span, images, rows)]
+        if spans:
+            found.append(_block(spans))
+    return found
+
+
+def _touches(span: Span, images: range, rows: range) -> bool:
+    return (
+        span.first_image < images.stop
+        and images.start < span.first_image + span.images
+        and span.first_row < rows.stop
+        and rows.start < span.first_row + span.rows
+    )
 
 
 def _continues(before: Span, span: Span, h: int) -> bool:

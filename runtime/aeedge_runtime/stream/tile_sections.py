@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from ..errors import StreamError, UnsupportedStreamError
+from ..limits import MAX_VARINT_BYTES
 from .tile_grid import Map, Rectangle, TileGrid
 from .varints import Cursor, write_varint
 
@@ -27,6 +28,9 @@ MAX_ERROR = 255
 
 MAX_STEP = 2 * MAX_ERROR + 1
 """Largest step of a residual."""
+
+PEEK_BYTES = 1 + 2 * MAX_VARINT_BYTES
+"""Bytes of section 5 that tell most of it: its flags, and the lengths of the first two runs of tiles."""
 
 _VP8L_HEADER_BYTES = 5
 _FLAG_ALPHA = 1
@@ -117,6 +121,17 @@ def count_tiles(data: bytes, grid: TileGrid) -> int:
     """
     _has_alpha(data)
     return sum(_read_runs(Cursor(data, 1, len(data)), grid, "stored tiles")[1::2])
+
+
+def peek_tiles(data: bytes, grid: TileGrid) -> tuple[bool, bool]:
+    """Return whether section 5 stores alpha, and whether it stores every tile, from its first `PEEK_BYTES`.
+
+    Raises:
+        UnsupportedStreamError, StreamError: as `unpack_tiles`, but for what is in later bytes.
+    """
+    alpha = _has_alpha(data)
+    cursor = Cursor(data, 1, len(data))
+    return alpha, cursor.varint("run of tiles") == 0 and cursor.varint("run of tiles") == grid.tiles
 
 
 def unpack_bound(data: bytes, grid: TileGrid, stored: TileBlobs | None) -> Bound:

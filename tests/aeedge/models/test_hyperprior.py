@@ -51,3 +51,22 @@ def test_steps_fall_with_quality_and_match_the_levels(model):
     assert (below > 1).all()
     untrained = hyperprior.HyperpriorAutoencoder(CONFIG).steps_for_quality(100)
     assert (untrained[1:] < untrained[:-1]).all()
+
+
+@pytest.mark.parametrize("width", [0, 49])
+def test_a_decoder_is_at_most_as_wide_as_the_encoder(width):
+    with pytest.raises(ArgumentError, match=r"model\.decoder_width"):
+        replace(CONFIG, decoder_width=width)
+
+
+def test_a_narrow_decoder_starts_with_the_lowest_frequencies():
+    torch.manual_seed(0)
+    images = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), size=(64, 64), mode="bicubic").clamp(0, 1)
+    errors = []
+    for width in (24, 36, None):
+        network = hyperprior.HyperpriorAutoencoder(replace(CONFIG, decoder_width=width))
+        decoded = network.decode(network.encode(images)).detach()
+        assert decoded.shape == images.shape
+        errors.append(float((decoded - images).square().mean()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] < 0.01

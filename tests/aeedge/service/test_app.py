@@ -162,3 +162,10 @@ def test_notices_come_as_a_header(codec):
 def test_the_routes_are_described(codec):
     (answer,) = ask(create_app(codec), ("GET", "/openapi.json", b""))
     assert {"/compress", "/decompress", "/info", "/healthz", "/metrics"} <= answer.json()["paths"].keys()
+
+
+def test_a_preview_is_an_eighth_of_the_image(codec, png):
+    app = create_app(codec)
+    (stream,) = ask(app, ("POST", "/compress", png))
+    (preview,) = ask(app, ("POST", "/preview", stream.content))
+    assert (preview.headers["content-type"], Image.open(BytesIO(preview.content)).size) == ("image/webp", (7, 5))

@@ -26,3 +26,12 @@ def test_buffers_are_copied():
     model.running_mean += 3
     average.update(model, 0)
     assert average.model.running_mean.tolist() == [3, 3]
+
+
+def test_weights_that_are_not_trained_keep_every_bit():
+    model = torch.nn.Linear(2, 1)
+    model.weight.requires_grad_(False).copy_(torch.tensor([[-0.0, 0.1]]))
+    average = Average(model, 0.9)
+    average.update(model, 5)
+    assert torch.signbit(average.model.weight).tolist() == [[True, False]]
+    assert average.model.weight[0, 1] == model.weight[0, 1]

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import tiny_networks as tiny
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aeedge_export import ExportError
+from aeedge_export import ExportError, adapt
 from aeedge_export.checks.receptive_field import FIRST_GUESS, network_reach
 from aeedge_export.frozen import double_copy, frozen_copy
 
@@ -29,6 +30,9 @@ class ByHand:
 
     def __init__(self, latent: Function | None = None, image: Function | None = None) -> None:
         self.latent, self.image = latent or nn.Identity(), image or nn.Identity()
+
+    def parameters(self):
+        return iter(())
 
     def encode(self, image: Tensor) -> Tensor:
         return self.latent(functional.avg_pool2d(image, STRIDE))
@@ -103,3 +107,11 @@ def test_families(source):
     model = double_copy(frozen_copy(given.model))
     steps = np.full((100, model.latent_channels), 0.05, np.float32)
     assert 1 <= network_reach(model, steps, given.calibration) < FIRST_GUESS
+
+
+def test_a_network_that_names_float32_in_its_code_is_measured_in_float32():
+    torch.manual_seed(0)
+    model = double_copy(frozen_copy(adapt(tiny.TakesBytes())))
+    assert next(model.parameters()).dtype == torch.float32
+    images = [np.tile(image, 3) for image in photos()]
+    assert network_reach(model, np.full((100, 4), 0.05, np.float32), images) == 0

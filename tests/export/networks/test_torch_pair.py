@@ -3,6 +3,7 @@ import onnxruntime
 import pytest
 import tiny_networks as tiny
 import torch
+from torch import nn
 
 from aeedge_export import ExportError, adapt
 from aeedge_export.frozen import frozen_copy
@@ -35,6 +36,8 @@ FOUND = [
     (tiny.Nameless, {"encode": lambda net, x: net.first(x), "decode": lambda net, z: net.second(z)}, CONV),
     (lambda: tiny.Plain().half(), {}, CONV),
     (tiny.Computed, {}, CONV),
+    (tiny.TakesBytes, {}, CONV),
+    (tiny.FlatDigits, {}, {"channels": 1, "stride": (28, 28), "patched": True, "patch_latent": (6,)}),
 ]
 
 
@@ -60,6 +63,23 @@ def test_a_network_is_understood_and_its_graphs_compute_the_same(make, options, 
 
 
 @pytest.mark.parametrize(
+    ("make", "options", "facts"),
+    [
+        (lambda: nn.DataParallel(tiny.Plain()), {}, CONV),
+        (tiny.Inner, {"encode": "net.encoder", "decode": "net.decoder"}, CONV),
+        (tiny.Inference, {}, CONV),
+        (tiny.OddDict, {"latent": "code", "output": "picture"}, CONV),
+        (tiny.Draws, {"latent": 1}, CONV),
+        (tiny.Deep, {}, {"stride": (16, 16), "latent_channels": 6}),
+        (lambda: (tiny.FlatDigits().encoder, tiny.FlatDigits().decoder), {}, {"stride": (28, 28), "patched": True}),
+    ],
+)
+def test_more_habits_are_understood(make, options, facts):
+    config = adapt(make(), **options).config
+    assert {name: getattr(config, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(
     ("make", "options", "reason"),
     [
         (tiny.Nameless, {}, "encode and decode"),
@@ -69,10 +89,17 @@ def test_a_network_is_understood_and_its_graphs_compute_the_same(make, options, 
         (tiny.Skip, {}, "skip around the bottleneck"),
         (tiny.TwoLatents, {}, "top, bottom.*latent"),
         (tiny.Named, {"latent": "mu"}, "'mu'"),
-        (tiny.Smaller, {}, "no image size works"),
+        (tiny.OddDict, {"latent": "code"}, "--decoded"),
+        (tiny.Draws, {}, "random numbers"),
+        (tiny.HandsSkips, {}, "skip around the bottleneck"),
+        (tiny.Moments, {}, "do not fit together.*got 8 channels"),
+        (tiny.Indices, {}, "torch.int64"),
+        (torch.jit.ScriptModule, {}, "TorchScript"),
+        (tiny.Smaller, {}, "do not come back at their size"),
+        (lambda: (nn.Linear(50, 2), nn.Linear(2, 50)), {}, "fails on every image"),
         (tiny.Baked, {}, "batch of 1"),
         (tiny.Uncopyable, {}, "cannot be copied"),
-        (lambda: tiny.Plain(4), {}, "no image size works"),
+        (lambda: tiny.Plain(4), {}, "images with 4 channels"),
         (lambda: tiny.Plain(1), {"pixels": "imagenet"}, "color images"),
     ],
 )
@@ -102,6 +129,11 @@ def test_the_network_itself_is_not_changed():
     assert network.a.weight.dtype == torch.float16
 
 
+def test_no_range_is_right_for_a_network_that_is_not_trained():
+    torch.manual_seed(0)
+    warn_of_pixels(adapt(tiny.Plain()), [np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)])
+
+
 def test_a_pixel_range_that_fits_clearly_better_is_worth_a_warning():
     images = [np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)]
 
@@ -110,7 +142,7 @@ def test_a_pixel_range_that_fits_clearly_better_is_worth_a_warning():
             return functional_unshuffle(image)
 
         def decode(self, latent):
-            return torch.nn.functional.pixel_shuffle(latent, 8).clamp(-1, 0) + 0.0
+            return torch.nn.functional.pixel_shuffle(latent, 8).clamp(-1, 0.5)
 
     def functional_unshuffle(image):
         return torch.nn.functional.pixel_unshuffle(image, 8)

@@ -16,6 +16,7 @@ from aeedge_runtime import AeedgeWarning, Bundle, Codec, StreamError, stream_inf
 from aeedge_runtime.coding.blocks import BLOCK_SYMBOLS, plan_blocks
 from aeedge_runtime.coding.chunk_io import ChunkReader
 from aeedge_runtime.coding.networks import Networks
+from aeedge_runtime.coding.parts import Part
 from aeedge_runtime.coding.tiling import pieces as cut
 from aeedge_runtime.stream.container import Stream, read_stream, write_stream
 from aeedge_runtime.stream.layout import Block, Geometry, blocks, chunk_spans
@@ -254,7 +255,8 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
 def test_blocks_are_read_in_their_order(pair) -> None:
     _, codec = pair
     data = codec.compress(picture(160, 96, channels_of(codec)))
-    stream, reader = codec._open(data, None)
+    stream = codec._decoder.open(data, None)
+    reader = codec._decoder.reader(stream, Part.all_of(stream))
     _, later, *_ = plan_blocks(codec.bundle, 1, stream.height, stream.width)
     h, w = codec.bundle.geometry.latent_size(stream.height, stream.width)
     latents = np.empty((1, codec.bundle.geometry.latent_channels, h, w), np.float32)

@@ -66,6 +66,28 @@ def test_opening_needs_neither_bundle_nor_the_whole_file(monkeypatch):
         found.load()
 
 
+@pytest.mark.parametrize("options", [{"stored_tiles": False}, {"max_error": 0}, {"max_error": 9}])
+def test_opening_reads_the_header_and_little_more(options):
+    class Counted(io.BytesIO):
+        count = 0
+
+        def read(self, size=-1):
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 4)).astype(np.uint8))
+    file = Counted(stream_of(image, icc_profile=PROFILE, **options))
+    assert len(file.getvalue()) > 50_000
+    found = Image.open(file)
+    assert found.mode == "RGBA"
+    assert found.info["icc_profile"] == PROFILE
+    assert file.count < 4096 + len(PROFILE) + 200
+    assert found.info.get("max_error") == options.get("max_error")
+    found.verify()
+    assert file.count > len(file.getvalue())
+
+
 def test_profile_and_exif_are_kept_replaced_or_dropped():
     image = Image.fromarray(picture(24, 24, 3))
     exif = Image.Exif()
@@ -156,3 +178,22 @@ def test_hugging_face_datasets_decode_streams(tmp_path):
 def test_conversions_warn_as_in_the_codec():
     with pytest.warns(AeedgeWarning):
         stream_of(Image.new("I;16", (24, 24), 257))
+
+
+def test_a_thumbnail_decodes_the_preview(codec):
+    image = Image.fromarray(picture(330, 405, 3))
+    data = stream_of(image, quality=90)
+    small = Image.open(io.BytesIO(data))
+    small.thumbnail((40, 40))
+    assert small.size == (40, 33)
+    with Image.open(io.BytesIO(data)) as drafted:
+        mode, box = drafted.draft(None, (40, 40))
+        assert (mode, box, drafted.size) == ("RGB", (0, 0, 405 / 8, 330 / 8), (51, 42))
+        assert np.array_equal(np.asarray(drafted), codec.preview(data))
+
+
+def test_a_draft_larger_than_the_preview_changes_nothing():
+    with Image.open(io.BytesIO(stream_of(Image.fromarray(picture(80, 80, 3))))) as found:
+        assert found.draft(None, (11, 10)) is None
+        assert np.asarray(found).shape == (80, 80, 3)
+        assert found.draft(None, (5, 5)) is None  # the pixels are there already

@@ -154,3 +154,24 @@ def test_a_missing_library_is_one_line_before_any_work(aeedge, draw, tmp_path, m
     done = aeedge("compress", draw(tmp_path / "a.png"), *words)
     assert (done.code, len(done.errors)) == (1, 1)
     assert 'pip install "aeedge[ray]"' in done.stderr
+
+
+def test_outcomes_are_in_order_under_the_names_of_the_command_and_none_may_be_lost(
+    aeedge, conv, draw, tmp_path, monkeypatch
+):
+    from aeedge.cli.batch import cluster
+    from aeedge.cli.batch.jobs import Outcome, Result
+
+    monkeypatch.setattr("aeedge.cli.commands.compress.require_extra", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        draw(Path("in") / f"{name}.png")
+    made = [(1, Outcome("/b", "written", result=Result("/x", ""))), (0, Outcome("/a", "skipped"))]
+    monkeypatch.setattr(cluster, "_outcomes", lambda rows, options: iter(made))
+    words = ["compress", "in", "-m", conv, "-o", "out", "--on", "ray", "--json"]
+    rows = aeedge(*words).json["results"]
+    assert [row["input"] for row in rows] == ["in/a.png", "in/b.png"]
+    assert [row.get("output") for row in rows] == [None, "out/b.png.aee"]
+    made.pop()
+    done = aeedge(*words)
+    assert (done.code, len(done.errors)) == (1, 1)

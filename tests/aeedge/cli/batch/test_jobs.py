@@ -10,10 +10,10 @@ from contextlib import suppress
 import pytest
 from PIL import Image
 
-from aeedge.cli.batch.jobs import StoppableStages
 from aeedge.cli.batch.stop import Stop, Stopped
 from aeedge_runtime import Codec
 from aeedge_runtime.profiling import running_clock, stage
+from aeedge_runtime.watching import WatchedClock
 
 
 def folder_of(draw, tmp_path, count: int = 12):
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_a_batch_soon_and_leaves_nothing_partial(draw, conv, tmp_pat
 def test_no_stage_of_the_codec_begins_after_a_stop_was_requested(conv, draw, tmp_path):
     stop, seen = Stop(), []
 
-    class Counted(StoppableStages):
+    class Counted(WatchedClock):
         def enter(self, name: str) -> None:
             seen.append(name)
             if name == "encoder_graph":
@@ -104,7 +104,7 @@ def test_no_stage_of_the_codec_begins_after_a_stop_was_requested(conv, draw, tmp
             super().enter(name)
 
     codec = Codec.load(conv, threads=1)
-    with pytest.raises(Stopped), Counted(stop).running():
+    with pytest.raises(Stopped), Counted(stop.check).running():
         codec.compress(draw(tmp_path / "a.png"))
     assert seen[-1] == "encoder_graph"
     assert running_clock() is None
@@ -113,6 +113,6 @@ def test_no_stage_of_the_codec_begins_after_a_stop_was_requested(conv, draw, tmp
 def test_a_clock_that_is_stopped_before_it_starts_leaves_none_behind():
     stop = Stop()
     stop.request()
-    with suppress(Stopped), StoppableStages(stop).running(), stage("any"):
+    with suppress(Stopped), WatchedClock(stop.check).running(), stage("any"):
         pass
     assert running_clock() is None

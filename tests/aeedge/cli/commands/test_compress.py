@@ -423,7 +423,7 @@ def test_a_bound_is_kept_shown_and_verified(aeedge, conv, tmp_path, error):
 def test_a_bound_that_is_broken_is_found_by_verify(aeedge, conv, tmp_path, monkeypatch):
     page(tmp_path / "a.png", photograph=True)
     monkeypatch.setattr("aeedge_runtime.fidelity.bounded.MOST_STEPPED", 0)
-    monkeypatch.setattr("aeedge_runtime.codec.add_residual", lambda bound, canvas: None)
+    monkeypatch.setattr("aeedge_runtime.coding.decoder.add_residual", lambda *_: None)
     done = aeedge("compress", tmp_path / "a.png", "-m", conv, "--max-error", 6, "--verify")
     assert done.code == 1
     assert "at most 6 is allowed" in done.stderr

@@ -83,3 +83,23 @@ def test_without_a_bundle_each_stream_finds_its_own(aeedge, draw, conv, tmp_path
     monkeypatch.setenv("AEEDGE_BUNDLES", str(conv))
     assert aeedge("decompress", tmp_path / "streams", "-o", tmp_path / "out").code == 0
     assert tree(tmp_path / "out") == ["a.png", "b.png"]
+
+
+def test_a_preview_is_an_eighth_as_wide_and_high(aeedge, draw, conv, tmp_path):
+    draw(tmp_path / "a.png", 50, 33)
+    aeedge("compress", tmp_path / "a.png", "-m", conv)
+    assert aeedge("decompress", tmp_path / "a.png.aee", "--preview", "-m", conv, "-o", tmp_path / "b.png").code == 0
+    with Image.open(tmp_path / "b.png") as preview:
+        assert preview.size == (7, 5)
+
+
+def test_a_packed_stream_has_no_preview(aeedge, draw, conv, tmp_path):
+    aeedge("compress", draw(tmp_path / "a.png"), draw(tmp_path / "b.png"), "--pack", tmp_path / "p.aee", "-m", conv)
+    done = aeedge("decompress", tmp_path / "p.aee", "--preview", "-m", conv, "-o", tmp_path / "out")
+    assert (done.code, len(done.errors), (tmp_path / "out").exists()) == (2, 1, False)
+
+
+def test_a_bundle_without_a_lite_decoder_says_so(aeedge, draw, conv, tmp_path):
+    aeedge("compress", draw(tmp_path / "a.png"), "-m", conv)
+    done = aeedge("decompress", tmp_path / "a.png.aee", "--decoder", "lite", "-m", conv)
+    assert (done.code, "lite" in done.errors[0]) == (2, True)
