@@ -15,6 +15,15 @@ TRAIN_MODULES = (
 SERVE_MODULES = ("fastapi", "uvicorn", "prometheus_client")
 """Import names of what the `serve` extra installs."""
 
+REMOTE_MODULES = ("fsspec",)
+"""Import names of what the `remote` extra installs."""
+
+HUB_MODULES = ("huggingface_hub",)
+"""Import names of what the `hub` extra installs."""
+
+RAY_MODULES = ("ray", "pyarrow")
+"""Import names of what the `ray` extra installs."""
+
 
 def require_extra(extra: str, modules: Sequence[str], purpose: str) -> None:
     """Check that libraries of an extra are installed, without importing them.

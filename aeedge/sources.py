@@ -1,4 +1,4 @@
-"""Finds the files to read: the ones named, those below the folders named, or standard input."""
+"""Finds the files to read: the ones named, those below the folders and URLs named, or standard input."""
 
 import errno
 import os
@@ -6,11 +6,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aeedge.figures import count, printable
+from aeedge_runtime.binary import read_source
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError, InputError, LimitError
-from aeedge_runtime.files import TEMPORARY_PREFIX, NotRegularFileError, read_regular
+from aeedge_runtime.files import TEMPORARY_PREFIX, NotRegularFileError
+from aeedge_runtime.remote import Location, RemotePath, location
 
 STDIN = "-"
 
@@ -30,7 +32,7 @@ class Source:
         from_folder: whether it was found in a folder rather than named.
     """
 
-    path: Path | None
+    path: Location | None
     relative: Path
     from_folder: bool = False
 
@@ -48,7 +50,7 @@ class Source:
         """
         try:
             if self.path is not None:
-                return read_regular(self.path, MAX_INPUT_BYTES)
+                return read_source(self.path, MAX_INPUT_BYTES, self.name)
             data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
         except NotRegularFileError as error:
             raise InputError(f"{self.name}: found {error.strerror}; read a pipe from standard input, with -") from error
@@ -73,7 +75,7 @@ def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Sou
     with the folder's own name only when more than one argument is given.
 
     Args:
-        arguments: files, folders, or `-`, as the user wrote them.
+        arguments: files, folders, URLs of either, or `-`, as the user wrote them.
         suffixes: lower-case suffixes of the files to take from folders.
 
     Raises:
@@ -84,10 +86,12 @@ def find_sources(arguments: Sequence[str], suffixes: frozenset[str]) -> list[Sou
         raise ArgumentError("- stands for standard input and can be named only once")
     sources: list[Source] = []
     for argument in arguments:
-        path = Path(argument)
+        path = location(argument)
         if argument == STDIN:
             sources.append(Source(None, Path("stdin")))
-        elif path.is_dir():
+        elif isinstance(path, RemotePath) and path.is_dir():
+            sources.extend(_in_remote_folder(path, Path(path.name) if len(arguments) > 1 else Path(), suffixes))
+        elif isinstance(path, Path) and path.is_dir():
             prefix = Path(path.resolve().name) if len(arguments) > 1 else Path()
             sources.extend(_in_folder(path, prefix, suffixes))
         else:
@@ -147,6 +151,21 @@ def _in_folder(folder: Path, prefix: Path, suffixes: frozenset[str]) -> list[Sou
     for sentence in listing.left_out:
         warnings.warn(sentence, AeedgeWarning, stacklevel=3)
     return [Source(path, prefix / path.relative_to(folder), from_folder=True) for path in listing.paths]
+
+
+def _in_remote_folder(folder: RemotePath, prefix: Path, suffixes: frozenset[str]) -> list[Source]:
+    names = folder.files()
+    wanted = [name for name in names if PurePosixPath(name).suffix.lower() in suffixes and not _is_temporary(name)]
+    if not wanted:
+        raise InputError(f"{folder}: found {count(len(names), 'other file')}, expected files named {_named(suffixes)}")
+    if left_out := len(names) - len(wanted):
+        sentence = f"{folder}: {count(left_out, 'file')} left out, not named {_named(suffixes)}"
+        warnings.warn(sentence, AeedgeWarning, stacklevel=3)
+    return [Source(folder / name, prefix / name, from_folder=True) for name in wanted]
+
+
+def _is_temporary(name: str) -> bool:
+    return any(part.startswith(TEMPORARY_PREFIX) for part in name.split("/"))
 
 
 def _named(suffixes: frozenset[str]) -> str:

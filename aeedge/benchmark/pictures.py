@@ -2,12 +2,12 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeedge_runtime import load_picture
+from aeedge_runtime.remote import Location
 
 Pixels = NDArray[np.uint8]
 
@@ -40,7 +40,7 @@ def _noise(rng: np.random.Generator, frequency: NDArray[np.float64], power: floa
     return scaled
 
 
-def load_pictures(paths: Sequence[Path], channels: int) -> list[Pixels]:
+def load_pictures(paths: Sequence[Location], channels: int) -> list[Pixels]:
     """Return the images in files, uint8 [H, W, C].
 
     Raises:

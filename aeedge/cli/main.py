@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "check": "Check whether a network of your own can be exported.",
         "fit-prior": "Make the streams of a bundle smaller.",
         "verify": "Check that a bundle works on this machine.",
+        "push": "Publish a bundle on the Hugging Face Hub.",
         "eval": "Compare a bundle with JPEG, WebP and AVIF on your images.",
         "bench": "Measure the speed and memory use of a bundle.",
     },

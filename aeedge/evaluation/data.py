@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from aeedge.sources import Source, find_sources
 from aeedge.training.data.idx import read_idx
 from aeedge_runtime import InputError
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+from aeedge_runtime.remote import Location
 
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz")
 """Names of MNIST's and Fashion-MNIST's test images."""
@@ -37,13 +39,13 @@ class EvaluationImage:
 
 
 def open_images(
-    place: Path, channels: int, limit: int | None, report: ReadingReport | None = None
+    place: Location, channels: int, limit: int | None, report: ReadingReport | None = None
 ) -> list[EvaluationImage]:
     """Read the images at a path, and warn about those that are left out and about changes on reading.
 
     Args:
-        place: folder of images, image file, folder with MNIST's files (or one of these), or `.npz` of one uint8 array
-            [N, H, W] or [N, H, W, C].
+        place: folder of images or image file, both also at a URL, folder with MNIST's files (or one of these), or
+            `.npz` of one uint8 array [N, H, W] or [N, H, W, C].
         channels: 1 or 3; images are converted.
         limit: most images to read, spread evenly over all; None for all.
         report: filled with the changes and with the files that are left out.
@@ -53,12 +55,12 @@ def open_images(
     """
     if not place.exists():
         raise InputError(f"{printable(place)}: does not exist; expected a folder of images or a file of them")
-    digits = _idx_file(place)
+    digits = _idx_file(place) if isinstance(place, Path) else None
     if digits is not None:
         return _from_array(_digits(digits), channels, limit)
     if place.suffix == ".npz":
         return _from_array(_read_npz(place), channels, limit)
-    return _from_files(find_sources([str(place)], IMAGE_SUFFIXES), channels, limit, report or ReadingReport())
+    return _from_files(find_sources([os.fspath(place)], IMAGE_SUFFIXES), channels, limit, report or ReadingReport())
 
 
 def is_small_set(images: Sequence[EvaluationImage]) -> bool:
@@ -81,7 +83,7 @@ def _digits(path: Path) -> Pixels:
     return images
 
 
-def _read_npz(path: Path) -> Pixels:
+def _read_npz(path: Location) -> Pixels:
     try:
         archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         arrays = {name: archive[name] for name in getattr(archive, "files", ())}  # an .npy has none

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aeedge_export.graphs.canonical import zip_bytes
-from aeedge_runtime.bundle.storage import MANIFEST, open_store, read_manifest
+from aeedge_runtime.bundle.manifest import MANIFEST
+from aeedge_runtime.bundle.storage import open_store, read_manifest
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import atomic_write, publish_folder, require_writable
 

@@ -1,4 +1,4 @@
-"""Bytes from whatever callers pass for a file: paths, buffers, open files and members of archives."""
+"""Bytes from whatever callers pass for a file: paths, URLs, buffers, open files and members of archives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Protocol, TypeAlias, TypeGuard
 
 from .errors import ArgumentError
 from .files import open_regular, read_regular
+from .remote import RemotePath, location
 
 EXPECTED = "a path, bytes or another buffer, or a file opened for reading in binary mode"
 
@@ -53,10 +54,10 @@ def name_of(source: object, kind: str) -> str:
 
 
 def open_source(source: BinarySource, limit: int, what: str) -> BinaryIO:
-    """Open a source for reading from its start; what is not a path is read into memory first.
+    """Open a source for reading from its start; what is not a local path is read into memory first.
 
     Args:
-        source: path, buffer, open file or member of an archive.
+        source: path, URL, buffer, open file or member of an archive.
         limit: most bytes; one more is read where there are more, so that the caller can refuse them.
         what: the argument, for messages.
 
@@ -67,8 +68,9 @@ def open_source(source: BinarySource, limit: int, what: str) -> BinaryIO:
     """
     from io import BytesIO
 
-    if is_path(source):
-        return open_regular(os.fsdecode(source))
+    path = location(source) if is_path(source) else None
+    if path is not None and not isinstance(path, RemotePath):
+        return open_regular(path)
     return BytesIO(read_source(source, limit, what))
 
 
@@ -77,7 +79,8 @@ def read_source(source: BinarySource, limit: int, what: str) -> bytes:
     if isinstance(source, bytes):
         return source
     if is_path(source):
-        return read_regular(os.fsdecode(source), limit)
+        path = location(source)
+        return path.read_bytes(limit) if isinstance(path, RemotePath) else read_regular(path, limit)
     buffer = _as_buffer(source)
     if buffer is not None:
         flat = buffer.cast("B") if buffer.nbytes and buffer.c_contiguous else memoryview(buffer.tobytes())

@@ -75,8 +75,8 @@ class Codec:
         """Load a bundle for a device. Graphs are opened at first use; on a device other than the CPU, one at once.
 
         Args:
-            bundle: folder, `.aeb` file, bytes of one, open file, name of a shipped bundle, or a loaded bundle; None for
-                `photo`.
+            bundle: folder, `.aeb` file, URL of either, bytes of one, open file, name of a shipped bundle, or a loaded
+                bundle; None for `photo`.
             device: "cpu", "cuda", "cuda:N", "auto" (CUDA if it works, else CPU with a warning) or "provider:NAME".
             threads: threads inside one operator on the CPU, or over the chunks of a large image; None for the physical
                 cores available.

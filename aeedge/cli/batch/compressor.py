@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -27,9 +26,9 @@ from aeedge_runtime import (
     load_pictures,
     stream_info,
 )
-from aeedge_runtime.files import atomic_write
 from aeedge_runtime.images.picture import to_gray
 from aeedge_runtime.notices import report_notes
+from aeedge_runtime.remote import Location, location, write_location
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Compressor:
         Raises:
             ArgumentError: images of several sizes, or names that would meet.
         """
-        path = None if output == STDIN else Path(output)
+        path = None if output == STDIN else location(output)
         if path is not None and not self.guard.wants(path):
             return [Outcome(os.fspath(source.path or STDIN), "skipped") for source in sources], {}
         names_to_pack(sources)
@@ -147,15 +146,19 @@ class Compressor:
     def _pixel_limit(self) -> int:
         return self.codec.bundle.pixel_limit(self.options.max_pixels)
 
-    def _finish(self, stream: bytes, path: Path | None) -> Result:
+    def _finish(self, stream: bytes, path: Location | None) -> Result:
         self.stop.check()
         if path is None:
             write_stdout(stream)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, stream, overwrite=self.guard.force)
+            write_location(path, stream, overwrite=self.guard.force)
             if self.options.verify and path.is_file():
                 _check_written(path, stream)
+        return self.result(stream, path)
+
+    def result(self, stream: bytes, path: Location | None) -> Result:
+        """Describe a stream that is at a path, or on standard output."""
         facts = stream_info(stream)
         images = f"{facts.count:,} x " if facts.count > 1 else ""
         line = f"{images}{facts.width}x{facts.height}, {size(len(stream))}, {facts.bits_per_pixel:.3g} bpp"
@@ -214,7 +217,7 @@ def _check_one_size(loaded: Mapping[Source, Picture]) -> None:
             )
 
 
-def _check_written(path: Path, stream: bytes) -> None:
+def _check_written(path: Location, stream: bytes) -> None:
     """Read a file back and take it away if it is not what was written.
 
     Raises:

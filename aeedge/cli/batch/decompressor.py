@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Self
 
 from aeedge.cli.batch.jobs import ROOM_PIXELS, Result, load_codec
-from aeedge.cli.batch.outputs import IMAGE_SUFFIX, Job, OutputGuard, identity, is_picture_name, unpacked_folder
+from aeedge.cli.batch.outputs import (
+    IMAGE_SUFFIX,
+    Job,
+    OutputGuard,
+    identity,
+    is_picture_name,
+    is_taken,
+    unpacked_folder,
+)
 from aeedge.cli.batch.packing import unpacked_paths
 from aeedge.cli.batch.pipeline import Room
 from aeedge.cli.batch.stop import Stop
@@ -18,9 +26,10 @@ from aeedge.figures import printable
 from aeedge.sources import STDIN, Source
 from aeedge_runtime import ArgumentError, Codec, Picture, StreamError, StreamInfo, stream_info, stream_names
 from aeedge_runtime.codec_cache import CodecCache
-from aeedge_runtime.files import atomic_write, publish_folder
+from aeedge_runtime.files import publish_folder
 from aeedge_runtime.images.save import image_bytes, picture_bytes
 from aeedge_runtime.notices import notice
+from aeedge_runtime.remote import Location, RemotePath, write_location
 
 
 @dataclass(frozen=True)
@@ -43,19 +52,19 @@ class Decompressor:
     codec: Codec
     others: CodecCache | None
     guard: OutputGuard
-    folder: Path | None
+    folder: Location | None
     max_pixels: int | None
     jobs: int
     stop: Stop
     room: Room
     preview: bool
-    owners: dict[Path, Source] = field(default_factory=dict)
+    owners: dict[Location, Source] = field(default_factory=dict)
 
     @classmethod
     def load(
         cls,
         guard: OutputGuard,
-        folder: Path | None,
+        folder: Location | None,
         options: BatchOptions,
         inputs: int,
         decoder: str,
@@ -89,7 +98,7 @@ class Decompressor:
             return self.codec
         return self.others.for_stream(info.stream_id)
 
-    def _claim(self, paths: Iterable[Path], source: Source) -> None:
+    def _claim(self, paths: Iterable[Location], source: Source) -> None:
         """Reserve paths for a stream: those of a packed one are known only now, and may be another's."""
         for path in paths:
             owner = self.owners.setdefault(path, source)  # atomic, whatever other threads do
@@ -98,7 +107,7 @@ class Decompressor:
                     f"{printable(path)} is also the output of {owner.name}; give them different output folders"
                 )
 
-    def _to_file(self, data: bytes, info: StreamInfo, path: Path | None) -> Result | None:
+    def _to_file(self, data: bytes, info: StreamInfo, path: Location | None) -> Result | None:
         if path is not None and not self.guard.wants(path):
             return None
         with self.room.taken(info.width * info.height):
@@ -108,7 +117,7 @@ class Decompressor:
             write_stdout(content)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, content, overwrite=self.guard.force)
+            write_location(path, content, overwrite=self.guard.force)
         return _result(info, path, len(content))
 
     def _image_bytes(self, codec: Codec, data: bytes, suffix: str) -> tuple[bytes, tuple[str, ...]]:
@@ -116,7 +125,7 @@ class Decompressor:
             return picture_bytes(codec.preview_picture(data, max_pixels=self.max_pixels), suffix)
         return image_bytes(codec.decompress_image(data, max_pixels=self.max_pixels), suffix)
 
-    def _folder(self, job: Job) -> Path:
+    def _folder(self, job: Job) -> Location:
         if self.folder is not None:
             folder = self.folder
             if folder == job.output and is_picture_name(folder):
@@ -128,13 +137,13 @@ class Decompressor:
             folder = job.output.with_name(unpacked_folder(job.source.path.name))
         else:
             raise ArgumentError("a packed stream cannot be written to stdout; name a folder with -o")
-        if os.path.lexists(folder) and not folder.is_dir():
+        if is_taken(folder) and not folder.is_dir():
             raise ArgumentError(
                 f"{printable(folder)}: is a file, expected a folder for a packed stream; name one with -o"
             )
         return folder
 
-    def _to_folder(self, data: bytes, info: StreamInfo, folder: Path, source: Source) -> Result | None:
+    def _to_folder(self, data: bytes, info: StreamInfo, folder: Location, source: Source) -> Result | None:
         codec = self._codec_for(info)
         codec.validate(data, max_pixels=self.max_pixels)  # the count may be forged
         names = stream_names(data)
@@ -158,15 +167,15 @@ class Decompressor:
         return _with_notices(picture_bytes(picture, _suffix(path)))
 
 
-def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
-    """Write files below a folder; a new folder appears under its name only when all of them are in it.
+def write_folder(folder: Location, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    """Write files below a folder; a new folder on disk appears under its name only when all of them are in it.
 
     Args:
         folder: where.
         contents: relative path -> bytes.
         overwrite: replace existing files.
     """
-    if not folder.is_dir():
+    if not isinstance(folder, RemotePath) and not folder.is_dir():
         try:
             with publish_folder(folder) as temporary:
                 _write_all(temporary, contents, overwrite=False)
@@ -178,8 +187,8 @@ def write_folder(folder: Path, contents: Mapping[Path, bytes], *, overwrite: boo
     _write_all(folder, contents, overwrite=overwrite)
 
 
-def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
-    written: set[tuple[int, int]] = set()
+def _write_all(folder: Location, contents: Mapping[Path, bytes], *, overwrite: bool) -> None:
+    written: set[tuple[int, int] | str] = set()
     for relative, content in contents.items():
         path = folder / relative
         # Two names can be one file: by a link, or where the file system takes upper and lower case as one.
@@ -190,7 +199,7 @@ def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool)
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, content, overwrite=overwrite)
+            write_location(path, content, overwrite=overwrite)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise StreamError(
@@ -201,7 +210,7 @@ def _write_all(folder: Path, contents: Mapping[Path, bytes], *, overwrite: bool)
             written.add(found)
 
 
-def _suffix(path: Path | None) -> str:
+def _suffix(path: Location | None) -> str:
     """Return what the format of an image file follows: its suffix, that of PNG where there is none."""
     return path.suffix if path and path.suffix else IMAGE_SUFFIX
 
@@ -213,7 +222,7 @@ def _with_notices(made: tuple[bytes, tuple[str, ...]]) -> bytes:
     return content
 
 
-def _result(info: StreamInfo, place: Path | None, size: int) -> Result:
+def _result(info: StreamInfo, place: Location | None, size: int) -> Result:
     images = f"{info.count:,} x " if info.count > 1 else ""
     facts = {"images": info.count, "width": info.width, "height": info.height, "bytes": size}
     return Result(STDIN if place is None else os.fspath(place), f"{images}{info.width}x{info.height}", facts)

@@ -99,17 +99,16 @@ def run_batch(
     stop = stop or Stop.of_command()
     outcomes: list[Outcome] = []
     with Progress(len(tasks)) as progress:
-        pipeline: Pipeline[Job, Outcome] = Pipeline(
-            lambda task: _attempt(task, work, stop), jobs, progress.update, stop
-        )
+        pipeline: Pipeline[Job, Outcome] = Pipeline(lambda task: attempt(task, work, stop), jobs, progress.update, stop)
         with closing(pipeline.run(tasks)) as answers:
             for outcome, task in zip(answers, tasks, strict=True):
                 outcomes.append(outcome)
-                _report_outcome(outcome, task, progress, quiet=quiet)
+                report_outcome(outcome, task, progress, quiet=quiet)
     return outcomes
 
 
-def _attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outcome:
+def attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outcome:
+    """Do the work of one job, and return what became of it: what goes wrong with an input ends nothing else."""
     name = os.fspath(job.source.path) if job.source.path else "-"
     with collected() as notices, WatchedClock(stop.check).running():
         try:
@@ -125,7 +124,8 @@ def _attempt(job: Job, work: Callable[[Job], Result | None], stop: Stop) -> Outc
     return replace(outcome, warnings=tuple(dict.fromkeys(notices)))
 
 
-def _report_outcome(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:
+def report_outcome(outcome: Outcome, job: Job, progress: Progress, *, quiet: bool) -> None:
+    """Print the warnings, the error or the result line of a job."""
     if outcome.warnings or outcome.error or not quiet:
         progress.clear()
     for text in outcome.warnings:

@@ -17,6 +17,7 @@ from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import AeedgeError, ArgumentError
 from aeedge_runtime.files import require_writable
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+from aeedge_runtime.remote import Location, RemotePath, location
 
 IMAGE_SUFFIX = ".png"
 
@@ -28,7 +29,7 @@ class Job:
     """One input and where its result goes; `output` None is standard output."""
 
     source: Source
-    output: Path | None
+    output: Location | None
 
 
 def compressed_name(name: str) -> str:
@@ -50,10 +51,10 @@ def unpacked_folder(name: str) -> str:
 
 def is_folder(output: str) -> bool:
     """Whether an output, as the user wrote it, means a folder: it ends in a slash or is one."""
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    return output.endswith(("/", os.sep)) or location(output).is_dir()
 
 
-def is_picture_name(path: Path) -> bool:
+def is_picture_name(path: Location) -> bool:
     """Whether a name has the suffix of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
@@ -92,18 +93,19 @@ def plan(sources: Sequence[Source], output: str | None, rename: Callable[[str], 
             raise click.UsageError("-o - takes one input, found several; name a folder with -o")
         return [Job(sources[0], None)]
     if single and not is_folder(output):
-        return [Job(sources[0], Path(output))]
-    if Path(output).exists() and not Path(output).is_dir():
+        return [Job(sources[0], location(output))]
+    folder = location(output)
+    if folder.exists() and not folder.is_dir():
         reason = "the name ends in a slash" if single else "there are several inputs"
         raise click.UsageError(f"-o {printable(output)}: is a file, expected a folder because {reason}")
-    if is_picture_name(Path(output)) and not is_folder(output):
+    if is_picture_name(folder) and not is_folder(output):
         raise click.UsageError(
             f"-o {printable(output)}: has the suffix of an image file, expected a folder for several results; "
             "add a slash if it is a folder"
         )
     if any(source.path is None for source in sources):
         raise click.UsageError("standard input has no name to use in a folder; name a file with -o")
-    return distinct([Job(source, _below(Path(output), source, rename)) for source in sources])
+    return distinct([Job(source, _below(folder, source, rename)) for source in sources])
 
 
 def _beside(source: Source, rename: Callable[[str], str]) -> Job:
@@ -114,7 +116,7 @@ def _beside(source: Source, rename: Callable[[str], str]) -> Job:
     return Job(source, source.path.with_name(rename(source.path.name)))
 
 
-def _below(folder: Path, source: Source, rename: Callable[[str], str]) -> Path:
+def _below(folder: Location, source: Source, rename: Callable[[str], str]) -> Location:
     return folder / source.relative.with_name(rename(source.relative.name))
 
 
@@ -124,7 +126,7 @@ def distinct(jobs: list[Job]) -> list[Job]:
     Raises:
         ArgumentError: two would, or an input is named twice.
     """
-    first: dict[Path, Source] = {}
+    first: dict[Location, Source] = {}
     for job in jobs:
         if job.output is None:
             continue
@@ -155,7 +157,7 @@ class OutputGuard:
         self.skip_existing = skip_existing
         self._inputs = {found for source in sources if source.path and (found := identity(source.path))}
 
-    def check_stream_name(self, flag: str, output: Path) -> None:
+    def check_stream_name(self, flag: str, output: Location) -> None:
         """Refuse the suffix of an image for a stream.
 
         Raises:
@@ -163,22 +165,22 @@ class OutputGuard:
             click.UsageError: the suffix is that of an image.
         """
         if is_picture_name(output):
-            self._spare_inputs(output)
+            self.spare_inputs(output)
             raise click.UsageError(
                 f"{flag} {printable(output)}: found {output.suffix}, expected {STREAM_SUFFIX}: a stream is not an image"
             )
 
-    def wants(self, output: Path) -> bool:
+    def wants(self, output: Location) -> bool:
         """Return whether to go ahead: False for an existing output with `--skip-existing`.
 
         Raises:
             ArgumentError: the place holds an input, or a folder.
             AeedgeError: it holds a file, and there is no `--force`, or it cannot be written to.
         """
-        if not os.path.lexists(output):
-            require_writable(output)
+        if not is_taken(output):
+            _require_writable(output)
             return True
-        self._spare_inputs(output)
+        self.spare_inputs(output)
         if output.is_dir():
             raise ArgumentError(f"{printable(output)}: is a folder, expected a file or an unused name; choose another")
         if output.exists() and not output.is_file():
@@ -190,10 +192,11 @@ class OutputGuard:
             if self.skip_existing is not None:
                 others = "--skip-existing leaves it, -o names another path"
             raise AeedgeError(f"{printable(output)} exists; --force replaces it, {others}")
-        require_writable(output)
+        _require_writable(output)
         return True
 
-    def _spare_inputs(self, output: Path) -> None:
+    def spare_inputs(self, output: Location) -> None:
+        """Refuse an output that is an input, with an ArgumentError."""
         if identity(output) in self._inputs:
             raise ArgumentError(f"the output {printable(output)} is also an input; name another output with -o")
 
@@ -207,8 +210,20 @@ class OutputGuard:
             return work()
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode, or None if nothing is there (or it cannot be seen)."""
+def is_taken(path: Location) -> bool:
+    """Return whether anything, even a broken link, has a path."""
+    return path.exists() if isinstance(path, RemotePath) else os.path.lexists(path)
+
+
+def _require_writable(path: Location) -> None:
+    if not isinstance(path, RemotePath):  # a service says so when it is written to
+        require_writable(path)
+
+
+def identity(path: Location) -> tuple[int, int] | str | None:
+    """Return device and inode, or the URL; None if nothing is there (or it cannot be seen)."""
+    if isinstance(path, RemotePath):
+        return path.url
     try:
         found = path.stat()
     except OSError:

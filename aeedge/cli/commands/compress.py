@@ -1,17 +1,19 @@
 """`aeedge compress`: images to streams, one each or many in one."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 from aeedge.cli.batch.jobs import report, run_batch
+from aeedge.cli.batch.manifest import write_manifest
 from aeedge.cli.batch.outputs import OutputGuard, compressed_name, plan
 from aeedge.cli.options.parameters import QUALITY, VALUE_RANGE, Number, Whole
 from aeedge.cli.options.shared import CompressOptions, codec_options
+from aeedge.extras import RAY_MODULES, require_extra
 from aeedge.sources import find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+from aeedge_runtime.remote import location
 
 
 @click.command()
@@ -63,18 +65,29 @@ from aeedge_runtime.images.formats import IMAGE_SUFFIXES
     help="Numbers that become black and white, for float and 32-bit gray images.",
 )
 @click.option("--no-metadata", is_flag=True, help="Drop the ICC profile and EXIF data.")
+@click.option(
+    "--on",
+    "cluster",
+    metavar="ray[:ADDRESS]",
+    help="Work on a Ray cluster, or on one started here; valid streams that exist are skipped.",
+)
+@click.option("--manifest", metavar="FILE", help="Write a row on each input to a .jsonl or .parquet file.")
 @codec_options
 def compress(**values: Any) -> int:
     """Compress images to .aee streams.
 
-    IMAGE is a file, a folder, or - for standard input. a.png becomes a.png.aee in the same folder, or in the folder
-    that -o names; folders keep their structure.
+    IMAGE is a file, a folder, the URL of either, or - for standard input. a.png becomes a.png.aee in the same folder,
+    or in the folder that -o names; folders keep their structure.
     """
     options = CompressOptions(**values)
+    if options.cluster:
+        require_extra("ray", RAY_MODULES, "--on ray needs")
+    if options.manifest and options.manifest.endswith(".parquet"):
+        require_extra("ray", ("pyarrow",), "a .parquet manifest needs")
     sources = find_sources(options.images, IMAGE_SUFFIXES)
     guard = OutputGuard(sources, force=options.force, skip_existing=options.skip_existing)
     tasks = [] if options.pack else plan(sources, options.output, compressed_name)
-    for path in [Path(options.pack)] if options.pack else [task.output for task in tasks if task.output]:
+    for path in [location(options.pack)] if options.pack else [task.output for task in tasks if task.output]:
         guard.check_stream_name("--pack" if options.pack else "-o", path)
 
     from aeedge.cli.batch.compressor import Compressor
@@ -83,11 +96,17 @@ def compress(**values: Any) -> int:
     start = time.monotonic()
     if options.pack:
         outcomes, facts = compressor.pack(sources, options.pack, quiet=options.as_json)
+    elif options.cluster:
+        from aeedge.cli.batch.cluster import compress_on_cluster
+
+        outcomes, facts = compress_on_cluster(tasks, compressor, options), {}
     else:
         quiet = options.as_json or options.to_stdout
         outcomes = run_batch(tasks, compressor.compress, quiet=quiet, jobs=compressor.jobs, stop=compressor.stop)
         facts = {}
     seconds = time.monotonic() - start
+    if options.manifest:
+        write_manifest(location(options.manifest), outcomes)
     return report(
         "compress",
         compressor.codec,

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from aeedge.cli.batch.jobs import report, run_batch
 from aeedge.cli.batch.outputs import OutputGuard, decompressed_name, plan
 from aeedge.cli.options.shared import BatchOptions, codec_options
 from aeedge.sources import STDIN, STREAM_SUFFIX, find_sources
+from aeedge_runtime.remote import location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ class DecompressOptions(BatchOptions):
 def decompress(**values: Any) -> int:
     """Decompress .aee streams to images.
 
-    FILE is a stream, a folder of them, or - for standard input. a.png.aee becomes a.png, a.jpg.aee becomes a.jpg.png,
-    and a stream of several images becomes a folder.
+    FILE is a stream, a folder of them, the URL of either, or - for standard input. a.png.aee becomes a.png, a.jpg.aee
+    becomes a.jpg.png, and a stream of several images becomes a folder.
     """
     options = DecompressOptions(**values)
     sources = find_sources(options.files, frozenset({STREAM_SUFFIX}))
@@ -72,7 +72,7 @@ def decompress(**values: Any) -> int:
 
     from aeedge.cli.batch.decompressor import Decompressor
 
-    folder = Path(options.output) if single and options.output else None
+    folder = location(options.output) if single and options.output else None
     decompressor = Decompressor.load(guard, folder, options, len(sources), options.decoder, preview=options.preview)
     quiet = options.as_json or options.to_stdout
     start = time.monotonic()

@@ -32,7 +32,7 @@ class EvalOptions(DeviceOptions):
 
     Attributes:
         bundle: folder, .aeb file or name.
-        data: folder of images, MNIST's folder, or an .npz file.
+        data: folder of images, MNIST's folder, or an .npz file; also at a URL.
         output: folder for the report.
         limit: largest number of images, or None.
         qualities: qualities of the bundle, or None.
@@ -47,7 +47,7 @@ class EvalOptions(DeviceOptions):
     """
 
     bundle: str
-    data: Path
+    data: str
     output: Path
     limit: int | None
     qualities: tuple[int, ...] | None
@@ -65,8 +65,7 @@ class EvalOptions(DeviceOptions):
 @click.argument("bundle", metavar="BUNDLE")
 @click.option(
     "--data",
-    metavar="PATH",
-    type=PATH,
+    metavar="PATH|URL",
     required=True,
     help="Folder of images, folder with MNIST's files, or an .npz file.",
 )
@@ -138,13 +137,14 @@ def _run(options: EvalOptions) -> "tuple[Evaluation, bytes]":
     from aeedge.reading import ReadingReport
     from aeedge_runtime import Codec
     from aeedge_runtime.inference.processors import default_threads
+    from aeedge_runtime.remote import location
 
     classics = choose_classics(options.against.split(",") if options.against else None)
     codec = Codec.load(options.bundle, device=options.device, threads=options.threads)
     for half in ("encoder", "decoder"):
         codec.bundle.require(half, "evaluate")
     report = ReadingReport()
-    images = open_images(options.data, codec.bundle.manifest.image.channels, options.limit, report)
+    images = open_images(location(options.data), codec.bundle.manifest.image.channels, options.limit, report)
     threads = options.threads or default_threads()
     plan = Plan(
         options.qualities or DEFAULT_QUALITIES,

@@ -11,6 +11,8 @@ from aeedge.cli.options.shared import json_option
 from aeedge.figures import count, exactness, printable, size
 from aeedge.sources import STDIN, STREAM_SUFFIX, Source
 from aeedge_runtime.errors import InputError
+from aeedge_runtime.hub import is_hub_bundle
+from aeedge_runtime.remote import location
 
 SIGNATURE = b"\xaeED"
 """First bytes of a stream."""
@@ -25,7 +27,8 @@ ZIP_SIGNATURE = b"PK"
 def info(thing: str, as_json: bool) -> None:
     """Show what is in a bundle or a stream.
 
-    A bundle is a folder, an .aeb file or a shipped name; a stream is an .aee file, or - for standard input.
+    A bundle is a folder, an .aeb file or a shipped name; a stream is an .aee file, or - for standard input. Both may
+    be at a URL.
     """
     stream = _read_stream(thing)
     facts = _bundle_facts(thing) if stream is None else _stream_facts(thing, stream)
@@ -39,7 +42,9 @@ def info(thing: str, as_json: bool) -> None:
 
 def _read_stream(thing: str) -> bytes | None:
     """Return the bytes of a stream, or None where the argument must be a bundle."""
-    path = Path(thing)
+    if is_hub_bundle(thing):
+        return None
+    path = location(thing)
     source = Source(None if thing == STDIN else path, Path(path.name))
     if source.path is not None and not path.is_file() and (path.is_dir() or path.suffix != STREAM_SUFFIX):
         return None

@@ -15,6 +15,7 @@ from aeedge.cli.options.shared import DeviceOptions
 from aeedge.figures import printable, spread, with_name
 from aeedge.sources import STDIN, Source, find_sources
 from aeedge_runtime.images.formats import IMAGE_SUFFIXES
+from aeedge_runtime.remote import is_url
 
 if TYPE_CHECKING:
     from aeedge.applications.images import NamedImage
@@ -58,7 +59,7 @@ class SelectionOptions(DeviceOptions):
             raise click.UsageError("images cannot be combined with --data")
         if not self.images and not self.data:
             raise click.UsageError("no images; name files or folders, or use --data NAME|FOLDER")
-        if self.data and not self.dataset and not os.path.lexists(self.data):
+        if self.data and not self.dataset and not is_url(self.data) and not os.path.lexists(self.data):
             raise click.UsageError(
                 f"--data: found {printable(self.data)}, expected a folder or one of {', '.join(DATASETS)}"
             )

@@ -11,6 +11,8 @@ from aeedge.cli.options.parameters import Whole
 from aeedge.figures import printable
 from aeedge.sources import STDIN
 
+MANIFEST_SUFFIXES = (".jsonl", ".parquet")
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -67,6 +69,8 @@ class CompressOptions(BatchOptions):
         no_stored_tiles: store no tile losslessly.
         no_metadata: drop ICC profile and EXIF.
         value_range: black and white of float and 32-bit gray, or None.
+        cluster: `ray` or `ray:ADDRESS`, to work there.
+        manifest: file for a row on each input, or None.
     """
 
     images: tuple[str, ...]
@@ -83,6 +87,8 @@ class CompressOptions(BatchOptions):
     no_stored_tiles: bool
     no_metadata: bool
     value_range: tuple[float, float] | None
+    cluster: str | None
+    manifest: str | None
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other.
@@ -103,6 +109,14 @@ class CompressOptions(BatchOptions):
         if self.as_json and self.to_stdout:
             raise click.UsageError(
                 "--json cannot be combined with a stream on stdout; write the stream to a file with -o"
+            )
+        if self.cluster and (self.cluster.partition(":")[0] != "ray" or self.cluster == "ray:"):
+            raise click.UsageError(f"--on: found {printable(self.cluster)}, expected ray or ray:ADDRESS")
+        if self.cluster and (not self.output or self.to_stdout or self.pack or STDIN in self.images):
+            raise click.UsageError("--on needs files or folders to read and a folder that -o names")
+        if self.manifest and not self.manifest.endswith(MANIFEST_SUFFIXES):
+            raise click.UsageError(
+                f"--manifest {printable(self.manifest)}: expected a name that ends in {' or '.join(MANIFEST_SUFFIXES)}"
             )
         if self.max_error is not None and self.no_stored_tiles:
             raise click.UsageError("--max-error cannot be combined with --no-stored-tiles")
@@ -133,7 +147,7 @@ model_option = click.option(
     "--model",
     metavar="BUNDLE",
     default=None,  # not its name: there may be a folder called photo here
-    help="Bundle to use: a folder, an .aeb file or a shipped name.  [default: photo]",
+    help="Bundle to use: a folder, an .aeb file, a URL or a shipped name.  [default: photo]",
 )
 device_option = click.option(
     "--device",

@@ -14,6 +14,7 @@ from ..arrays import whole
 from ..binary import BinarySource, is_binary, is_path, read_source
 from ..errors import AeedgeError, ArgumentError, BundleError, MissingHalfError, ModelNotFoundError
 from ..limits import MAX_PIXELS
+from ..remote import Location, RemotePath, location
 from ..stream.layout import Geometry
 from .manifest import Manifest
 from .onnx_check import check_weights
@@ -43,7 +44,7 @@ class Bundle:
     """A loaded and checked bundle; graphs are read again, and checked again, when a session is opened.
 
     Attributes:
-        source: absolute path it was loaded from, or the bytes of its zip.
+        source: absolute path or URL it was loaded from, or the bytes of its zip.
         hash: hex sha256 of manifest.json, which holds the hashes of all other files.
         manifest: the facts of the model.
         manifest_bytes: manifest.json as it is.
@@ -52,7 +53,7 @@ class Bundle:
         stream_id: 8 bytes, the latent space of its streams.
     """
 
-    def __init__(self, source: Path | bytes, store: Store) -> None:
+    def __init__(self, source: Location | bytes, store: Store) -> None:
         data = read_manifest(store)
         self.source = source
         self.hash = hashlib.sha256(data).hexdigest()
@@ -78,8 +79,8 @@ class Bundle:
         """Load and check a bundle.
 
         Args:
-            source: a folder, an `.aeb` file, its bytes, an open file, or the name of a shipped bundle; None for the
-                default.
+            source: a folder, an `.aeb` file, the URL of either, its bytes, an open file, or the name of a shipped
+                bundle; None for the default.
 
         Raises:
             ModelNotFoundError: there is no bundle of that name or at that path.
@@ -194,8 +195,8 @@ class Bundle:
             check_weights(data, f"{self}: {name}")
 
 
-def find_bundle(source: BundleSource | None) -> Path | bytes:
-    """Return the absolute path of a bundle, or its bytes unchanged.
+def find_bundle(source: BundleSource | None) -> Location | bytes:
+    """Return the absolute path or the URL of a bundle, or the bytes of one in memory or of an `.aeb` file at a URL.
 
     Raises:
         ModelNotFoundError: a name without a separator that is neither a file, a folder nor a shipped bundle.
@@ -211,7 +212,9 @@ def find_bundle(source: BundleSource | None) -> Path | bytes:
         return read_source(source, MAX_BUNDLE_BYTES, "bundle")
     if source == "":
         raise ArgumentError("bundle: found an empty string, expected a path or the name of a shipped bundle")
-    path = Path(os.fsdecode(source))
+    path = location(source)
+    if isinstance(path, RemotePath):
+        return path.read_bytes(MAX_BUNDLE_BYTES) if path.suffix == ".aeb" else path
     is_name = isinstance(source, str) and path.name == source and not path.suffix
     if not is_name or path.is_file() or (path / "manifest.json").exists():
         return path.absolute()

@@ -11,8 +11,8 @@ from types import ModuleType
 from ..errors import AeedgeError, ModelNotFoundError
 from ..notices import notice
 from .bundle import SHIPPED, Bundle
-from .manifest import Manifest
-from .storage import MANIFEST, open_store, read_manifest
+from .manifest import MANIFEST, Manifest
+from .storage import open_store, read_manifest
 
 VARIABLE = "AEEDGE_BUNDLES"
 """Environment variable: folders, separated as in PATH, each a bundle or with bundles in it."""

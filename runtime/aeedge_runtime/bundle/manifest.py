@@ -14,6 +14,7 @@ from ..errors import BundleError
 from ..limits import MAX_DIMENSION
 from .stream_id import STREAM_ID_PARTS, geometry_hash, stream_id
 
+MANIFEST = "manifest.json"
 SCHEMA = 1
 FAMILIES = ("dense", "conv", "vae", "hyperprior")
 HALVES = ("encoder", "decoder")

@@ -8,11 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Protocol
 
+from ..binary import read_source
 from ..errors import BundleError, ModelNotFoundError
-from ..files import read_regular
-from .manifest import FILE_NAME, MAX_FILE_BYTES, MAX_MANIFEST_BYTES
-
-MANIFEST = "manifest.json"
+from ..hub import fetch_bundle, is_hub_bundle
+from ..remote import Location, RemotePath
+from .manifest import FILE_NAME, MANIFEST, MAX_FILE_BYTES, MAX_MANIFEST_BYTES
 
 MAX_FILES = 10_000
 """Entries of a zip: a bundle has a few dozen."""
@@ -33,16 +33,16 @@ class Store(Protocol):
 
 
 class FolderStore:
-    """A bundle as a folder. Symbolic links are followed: what counts is the hash of the bytes."""
+    """A bundle as a folder, on disk or at a URL. Symbolic links are followed: what counts is the hash of the bytes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
 
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of a file; see Store."""
         path = self._folder / name
         try:
-            return read_regular(path, limit)
+            return read_source(path, limit, "bundle")
         except OSError as error:
             raise BundleError(f"bundle: {path} cannot be read ({error.strerror}); copy the bundle again") from error
 
@@ -128,13 +128,13 @@ def _entry_fault(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
-def shown(source: Path | bytes) -> str:
+def shown(source: Location | bytes) -> str:
     """Return the source of a bundle as messages name it."""
     return "bundle in memory" if isinstance(source, bytes) else f"bundle {source}"
 
 
-def open_store(source: Path | bytes) -> Store:
-    """Open a folder, an `.aeb` file, or the bytes of one.
+def open_store(source: Location | bytes) -> Store:
+    """Open a folder, a folder at a URL, an `.aeb` file, or the bytes of one.
 
     Raises:
         ModelNotFoundError: there is nothing at that path.
@@ -142,6 +142,12 @@ def open_store(source: Path | bytes) -> Store:
     """
     if isinstance(source, bytes):
         return ZipStore(source)
+    if isinstance(source, RemotePath):
+        if is_hub_bundle(source.url):
+            return FolderStore(fetch_bundle(source.url))
+        if not (source / MANIFEST).is_file():
+            raise ModelNotFoundError(f"{source}: found no {MANIFEST} below it, expected a bundle")
+        return FolderStore(source)
     if source.is_dir():
         if not (source / MANIFEST).exists():
             raise ModelNotFoundError(

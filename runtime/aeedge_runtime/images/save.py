@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arrays import Pixels
 from ..errors import ArgumentError, ImageError
-from ..files import atomic_write
 from ..notices import notice
+from ..remote import location, write_location
 from .tiff import EXIF_PREFIX
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
 
     Args:
         picture: the image.
-        path: ends in .png, .jpg, .jpeg (quality 95) or .webp (lossless).
+        path: path or URL, ends in .png, .jpg, .jpeg (quality 95) or .webp (lossless).
         overwrite: replace an existing file.
 
     Raises:
@@ -47,17 +46,18 @@ def save_picture(picture: Picture, path: str | os.PathLike[str], *, overwrite: b
         FileExistsError: the file exists and `overwrite` is false.
         OSError: it cannot be written.
     """
-    data, notes = picture_bytes(picture, Path(path).suffix)
+    target = location(path)
+    data, notes = picture_bytes(picture, target.suffix)
     for note in notes:
         notice(f"{os.fspath(path)}: {note}", stacklevel=2)
-    atomic_write(path, data, overwrite=overwrite)
+    write_location(target, data, overwrite=overwrite)
 
 
 def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of an image file, and notes on what the format cannot hold; see `image_bytes`."""
     from .picture import Picture, check_picture
 
-    _check_suffix(suffix)
+    check_suffix(suffix)
     if not isinstance(picture, Picture):
         raise ArgumentError(f"picture: found {type(picture).__name__}, expected a Picture, as load_picture returns")
     check_picture(picture)
@@ -76,7 +76,7 @@ def image_bytes(image: Image, suffix: str) -> tuple[bytes, tuple[str, ...]]:
         ArgumentError: a suffix other than those of FORMATS.
         ImageError: the format cannot hold an image of this size.
     """
-    kind, notes = _check_suffix(suffix), []
+    kind, notes = check_suffix(suffix), []
     options: dict[str, Any] = dict(_OPTIONS[kind])
     icc, exif = image.info.get("icc_profile"), image.info.get("exif")
     if kind == "JPEG":
@@ -119,7 +119,8 @@ def finished(image: Image, alpha: Pixels | None, icc: bytes | None, exif: bytes 
     return image
 
 
-def _check_suffix(suffix: str) -> str:
+def check_suffix(suffix: str) -> str:
+    """Return the format of a suffix, or raise ArgumentError."""
     kind = FORMATS.get(suffix.lower())
     if kind is None:
         raise ArgumentError(f"image suffix {suffix!r}: expected {', '.join(FORMATS)}")

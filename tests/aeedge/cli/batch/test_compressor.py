@@ -46,7 +46,7 @@ def test_verify_takes_away_what_the_disk_changed(aeedge, draw, conv, tmp_path, m
     def lying_disk(path, data, *, overwrite):
         Path(path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
-    monkeypatch.setattr(compression, "atomic_write", lying_disk)
+    monkeypatch.setattr(compression, "write_location", lying_disk)
     done = aeedge("compress", image, "-m", conv, "--verify", "-o", tmp_path / "b.aee")
     assert done.code == 1
     assert not (tmp_path / "b.aee").exists()
@@ -158,7 +158,7 @@ def test_an_input_without_end_is_refused(aeedge, draw, conv, tmp_path, monkeypat
 @pytest.mark.parametrize(("word", "code"), [("--skip-existing", 0), ("--force", 0), (None, 1)])
 def test_a_file_that_another_process_wrote_meanwhile(aeedge, draw, conv, tmp_path, monkeypatch, word, code):
     image, output = draw(tmp_path / "a.png"), tmp_path / "a.png.aee"
-    a_rival_is_faster(monkeypatch, compression, "atomic_write", lambda: output.write_bytes(b"rival"))
+    a_rival_is_faster(monkeypatch, compression, "write_location", lambda: output.write_bytes(b"rival"))
     done = aeedge("compress", image, "-m", conv, *filter(None, [word]))
     assert (done.code, len(done.errors)) == (code, code)
     assert (output.read_bytes() == b"rival") == (word != "--force")

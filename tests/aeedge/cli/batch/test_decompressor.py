@@ -44,7 +44,7 @@ def test_a_new_folder_appears_only_when_complete(aeedge, draw, conv, tmp_path, m
             raise OSError(28, "No space left on device", str(path))
         Path(path).write_bytes(data)
 
-    monkeypatch.setattr(restoration, "atomic_write", full_disk)
+    monkeypatch.setattr(restoration, "write_location", full_disk)
     done = aeedge("decompress", tmp_path / "all.aee", "-m", conv)
     assert done.code == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.aee", "in"]
