@@ -95,6 +95,7 @@ class ByReference(Scoring):
         self.facts = self.reference if options.threshold is None else None
         self.threshold = self.reference.threshold if options.threshold is None else options.threshold
         self._detection = PixelDetection()
+        self._without_mask = 0
         where = "aligned, so each position has its own" if self.reference.aligned else "not aligned, so all share their"
         note(f"good images: {count(2 * self.reference.images, 'image')}, {where} statistics")
 
@@ -117,6 +118,8 @@ class ByReference(Scoring):
             return {}
         if not self._detection.masks:
             raise click.UsageError(f"--masks {printable(self.options.masks)}: found no mask of these images")
+        if self._without_mask:
+            warn(f"{count(self._without_mask, 'image')} without a mask: counted as free of defects")
         return {"masks": self._detection.masks, **self._detection.summary()}
 
     def _good_images(self) -> Iterator[NamedImage]:
@@ -127,7 +130,7 @@ class ByReference(Scoring):
         return file_images(sources, channels, lambda source, error: warn(f"{source.name}: left out ({error})"))
 
     def _mask(self, image: NamedImage, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Return the mask of an image, [H, W]; nothing is marked where it has none."""
+        """Return the mask of an image, [H, W]; nothing is marked where it has none, as images of good parts do."""
         import numpy as np
 
         from aeedge.reading import read_pixels
@@ -142,6 +145,7 @@ class ByReference(Scoring):
                         f"{path}: a mask of {mask.shape[1]}x{mask.shape[0]}, expected {shape[1]}x{shape[0]}"
                     )
                 return mask
+        self._without_mask += image.label is None or image.label != self.options.normal
         return np.zeros(shape, np.bool_)
 
 

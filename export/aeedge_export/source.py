@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeedge.models import Autoencoder, OwnNetwork
+from aeedge_export.checks.anomaly import Images
 from aeedge_runtime.bundle.tables import read_arrays
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
 
@@ -41,7 +42,7 @@ class Source:
         training: free summary for the manifest, plain values.
         calibration: images to fit tables on, uint8 `[H, W, C]`.
         held_out: images that the gate compares on.
-        normal: images never trained on that calibrate the threshold of anomaly scores; too few give none.
+        normal: whole images never trained on that calibrate the threshold of anomaly scores; too few give none.
         tables: tables that the model's streams are coded with already, if its decoder was trained alone; else empty.
         allow_dead: export a model whose latents are always the same.
         lite: the same encoder and prior with a smaller decoder, or None.
@@ -54,7 +55,7 @@ class Source:
     training: Mapping[str, Any]
     calibration: Sequence[NDArray[np.uint8]]
     held_out: Sequence[NDArray[np.uint8]]
-    normal: Sequence[NDArray[np.uint8]] = ()
+    normal: Images = ()
     tables: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     allow_dead: bool = False
     lite: Autoencoder | None = None
@@ -90,7 +91,7 @@ def load_source(
         InputError: the run is damaged.
         ArgumentError: its images are gone, or its own network is not named or has changed.
     """
-    from aeedge.training.data.datasets import are_same, run_images, sample_images, traits
+    from aeedge.training.data.datasets import are_same, run_images, sample, sample_images, traits
     from aeedge.training.run.folder import load_run, read_tables
 
     loaded = load_run(run, checkpoint, network)
@@ -106,7 +107,7 @@ def load_source(
         text = "these are not all and only the images that the run was trained on; tables and limits come from these"
         warnings.warn(f"{config.data.source}: {text}", AeedgeWarning, stacklevel=2)
     seed = config.training.seed
-    normal = sample_images(held_out, seed, PATCHED_IMAGES if model.patched else NORMAL_IMAGES)
+    checked = sample_images(held_out, seed, PATCHED_IMAGES if model.patched else CHECK_IMAGES)
     family = str(getattr(model.config, "family", ""))
     return Source(
         model=model,
@@ -115,7 +116,7 @@ def load_source(
         preset=config.preset,
         training={**loaded.summary, **_origin(config.model)},
         calibration=sample_images(trained, seed, PATCHED_IMAGES if model.patched else CONVOLUTIONAL_IMAGES),
-        held_out=normal if model.patched else normal[:CHECK_IMAGES],
-        normal=() if model.exact_prior else normal,
+        held_out=checked,
+        normal=() if model.exact_prior else sample(held_out, seed, PATCHED_IMAGES if model.patched else NORMAL_IMAGES),
         tables=read_arrays(tables) if tables is not None else {},
     )

@@ -111,7 +111,7 @@ def _summary(
     if facts is not None:
         summary |= {"false_positive_rate": facts.false_positive_rate, "calibrated_on": facts.images}
     if normal is not None:
-        summary |= {"normal": normal, "auroc": _auroc(rows, normal)}
+        summary |= {"normal": normal, **_auroc(rows, normal)}
         if threshold is not None:
             summary |= _false_positives([row for row in rows if row["label"] == normal])
     return summary
@@ -124,10 +124,11 @@ def _false_positives(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"normal_images": len(rows), "false_positives": hits, "rate_bounds": rate_interval(hits, len(rows))}
 
 
-def _auroc(rows: list[dict[str, Any]], normal: str) -> float:
+def _auroc(rows: list[dict[str, Any]], normal: str) -> dict[str, Any]:
     import numpy as np
 
     from aeedge.applications.anomaly import auroc
+    from aeedge.applications.detection import auroc_interval
 
     inside = np.array([row["score"] for row in rows if row["label"] == normal])
     outside = np.array([row["score"] for row in rows if row["label"] != normal])
@@ -136,7 +137,8 @@ def _auroc(rows: list[dict[str, Any]], normal: str) -> float:
         raise click.UsageError(
             f"--normal {normal}: found the classes {found}, expected {normal} and at least one other"
         )
-    return auroc(inside, outside)
+    area = auroc(inside, outside)
+    return {"auroc": area, "auroc_bounds": auroc_interval(area, len(inside), len(outside))}
 
 
 def _print(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path | None, outlet: Outlet) -> None:
@@ -154,13 +156,15 @@ def _print(rows: list[dict[str, Any]], summary: dict[str, Any], output: Path | N
         anomalous = f"{summary['anomalous']:,} of {count(len(rows), 'image')}"
         note(f"{anomalous} above the threshold of {summary['threshold']:.4g}, {source}")
     if "auroc" in summary:
-        note(f"class {summary['normal']} against the others: AUROC {summary['auroc']:.4f}")
+        low, high = summary["auroc_bounds"]
+        area = f"AUROC {summary['auroc']:.4f}, {low:.2f} to {high:.2f} (95 %)"
+        note(f"class {summary['normal']} against the others: {area}")
+        if low <= 0.5:
+            warn("the scores do not separate this class from the others better than chance")
     if "rate_bounds" in summary:
         low, high = summary["rate_bounds"]
         found = f"{summary['false_positives']} of {count(summary['normal_images'], 'image')}"
         note(f"class {summary['normal']} above the threshold: {found}, a rate of {low:.1%} to {high:.1%} (95 %)")
-        if high > 0.5:
-            warn("the threshold does not separate this class: half of it may be above")
     if "pixel_auroc" in summary:
         pixels = f"pixel AUROC {summary['pixel_auroc']:.4f}, best F1 {summary['best_f1']:.4f}"
         note(f"{count(summary['masks'], 'mask')}: {pixels} at {summary['best_f1_threshold']:.4g}")

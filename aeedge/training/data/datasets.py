@@ -1,7 +1,7 @@
 """Data sets by name or folder, split by the seed into training and held-out images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,10 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Open the images one by one, uint8 [H, W, C]."""
+        return (self.image(index) for index in range(len(self)))
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return image `index` as uint8 [H, W, C]."""
@@ -156,15 +160,19 @@ def are_same(before: Sequence[float], now: Sequence[float]) -> bool:
     return not before or close
 
 
-def sample_images(images: ImageSet, seed: int, count: int) -> list[NDArray[np.uint8]]:
-    """Return up to `count` of some images, as uint8 [H, W, C], the choice fixed by the seed.
+def sample(images: ImageSet, seed: int, count: int) -> Subset:
+    """Return up to `count` of some images, the choice fixed by the seed; they are opened one by one."""
+    return Subset(images, randomness.generator(seed, "sample").permutation(len(images))[:count])
 
-    Images larger than 768 pixels a side are cut at their center; otherwise sizes are what the source has, so not always
+
+def sample_images(images: ImageSet, seed: int, count: int) -> list[NDArray[np.uint8]]:
+    """Return the images of `sample`, as uint8 [H, W, C].
+
+    Those larger than 768 pixels a side are cut at their center; otherwise sizes are what the source has, so not always
     multiples of a model's stride.
     """
-    order = randomness.generator(seed, "sample").permutation(len(images))[:count]
     side = LARGEST_SAMPLE_SIDE
-    return [center_crop(picture, (side, side)) for picture in (images.image(int(index)) for index in order)]
+    return [center_crop(picture, (side, side)) for picture in sample(images, seed, count)]
 
 
 def center_crop(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

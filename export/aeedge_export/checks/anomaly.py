@@ -5,7 +5,8 @@ rank ceil((n + 1) (1 - rate)) is exceeded by another normal image with a probabi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,20 @@ FEWEST_IMAGES = 20
 """Normal images that a threshold needs: with them its rate is 1 in 21 at best."""
 
 
-def calibrate(codec: Codec, images: Sequence[NDArray[np.uint8]], rate: float = DEFAULT_RATE) -> AnomalyFacts | None:
+class Images(Protocol):
+    """Images of a known number, uint8 [H, W, C]; they may be opened one by one."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]: ...
+
+
+def calibrate(codec: Codec, images: Images, rate: float = DEFAULT_RATE) -> AnomalyFacts | None:
     """Return the threshold for a false-positive rate, or None where there are too few images for any.
 
     Args:
         codec: the model.
-        images: normal ones that it was not trained on, uint8 [H, W, C].
+        images: normal ones that it was not trained on, whole as `aeedge score` takes them, uint8 [H, W, C].
         rate: share of normal images that may score above the threshold; raised to one in their number plus one, the
             smallest share that they can show.
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from aeedge.applications.detection import PixelDetection, rate_interval
+from aeedge.applications.anomaly import auroc
+from aeedge.applications.detection import PixelDetection, auroc_interval, rate_interval
+from aeedge_runtime import ArgumentError
 
 
 def test_bounds_of_a_rate():
@@ -31,8 +33,33 @@ def test_maps_that_find_nothing_are_at_chance():
     assert detection.summary()["pixel_auroc"] == pytest.approx(0.5, abs=0.02)
 
 
-def test_masks_that_mark_nothing_have_no_summary():
+def test_histograms_of_many_images_are_close_to_the_exact_figures():
+    detection, random = PixelDetection(), np.random.default_rng(1)
+    maps, masks = random.normal(0, 3, (8, 60, 50)).astype(np.float32), random.uniform(size=(8, 60, 50)) < 0.2
+    maps += 2 * masks
+    for unusual, mask in zip(maps, masks, strict=True):
+        detection.add(unusual, mask)
+    found = detection.summary()
+    assert found["pixel_auroc"] == pytest.approx(auroc(maps[~masks], maps[masks]), abs=1e-3)
+    chosen = maps >= found["best_f1_threshold"]
+    f1 = 2 * (chosen & masks).sum() / (chosen.sum() + masks.sum())
+    assert found["best_f1"] == pytest.approx(f1, abs=1e-9)
+    assert found["best_f1"] >= 2 * masks.sum() / (masks.size + masks.sum())
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_masks_that_mark_nothing_or_everything_have_no_summary(marked):
     detection = PixelDetection()
-    detection.add(np.zeros((4, 4), np.float32), np.zeros((4, 4), bool))
-    with pytest.raises(ValueError, match="mark no pixel"):
+    detection.add(np.zeros((4, 4), np.float32), np.full((4, 4), marked))
+    with pytest.raises(ArgumentError):
         detection.summary()
+
+
+def test_bounds_of_an_area_cover_it():
+    random, inside = np.random.default_rng(2), 0
+    true = 0.7602  # of two normal distributions one spread apart: Phi(1 / sqrt(2))
+    for _ in range(300):
+        low, high = auroc_interval(auroc(random.normal(size=40), random.normal(1, 1, 40)), 40, 40)
+        inside += low <= true <= high
+    assert 0.91 <= inside / 300 <= 0.99
+    assert auroc_interval(1.0, 40, 40) == (1.0, 1.0)

@@ -10,6 +10,7 @@ from aeedge.training.data.datasets import (
     _split,
     center_crop,
     open_dataset,
+    sample,
     sample_images,
 )
 from aeedge_runtime.errors import AeedgeWarning, ArgumentError
@@ -99,6 +100,12 @@ def test_a_sample_of_images_is_fixed_by_the_seed():
 def test_large_images_are_cut_for_an_export():
     (image,) = sample_images(ArrayImages(np.zeros((1, 800, 700, 1), np.uint8)), 0, 1)
     assert image.shape == (768, 700, 1)
+
+
+def test_a_sample_that_calibrates_scores_is_of_whole_images():
+    chosen = sample(ArrayImages(np.zeros((3, 800, 700, 1), np.uint8)), 0, 2)
+    assert [image.shape for image in chosen] == [(800, 700, 1)] * 2
+    assert len(chosen) == 2
 
 
 def number_images(count, size=4):
