@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from aeedge.models import Autoencoder, OwnNetwork
 from aeedge_export.checks.anomaly import DEFAULT_RATE, FEWEST_IMAGES
 from aeedge_export.checks.anomaly import calibrate as calibrate_anomaly
+from aeedge_export.checks.parity import Parity
 from aeedge_export.checks.parity_gate import measure_parity
 from aeedge_export.checks.quality_monotonic import check_ladder, ladder_images
 from aeedge_export.checks.rates import rate_table
-from aeedge_export.decoders import MoreDecoders, check_lite
+from aeedge_export.decoders import IMAGES, QUALITY, MoreDecoders, add_decoders, check_lite, load_lite
 from aeedge_export.draft import Progress, build_draft
 from aeedge_export.golden import golden_files
 from aeedge_export.precision.request import Request, check_half
 from aeedge_export.precision.variant import Variant, derive, half_of
 from aeedge_export.report import ExportReport
 from aeedge_export.source import Source, load_source
-from aeedge_export.weights import with_float16_weights
+from aeedge_export.weights import PRIOR, encoder_hash, weight_hash, with_float16_weights
 from aeedge_export.writer import check_target, write_bundle
 from aeedge_runtime.bundle.bundle import Bundle, BundleSource
 from aeedge_runtime.bundle.manifest import HALVES, AnomalyFacts
@@ -85,10 +86,10 @@ def export_run(
     check_half(only, request)
     check_target(Path(out), force=force)
     source = replace(load_source(run, checkpoint, data, data_dir, network), allow_dead=force_dead)
-    source = replace(source, lite=_lite_model(lite, checkpoint))
+    if lite is not None:
+        source = replace(source, lite=load_lite(lite, store_float16=store_float16))
     if store_float16:
-        light = source.lite and with_float16_weights(source.lite)
-        source = replace(source, model=with_float16_weights(source.model), lite=light)
+        source = replace(source, model=with_float16_weights(source.model))
     return export_source(
         source,
         out,
@@ -117,11 +118,13 @@ def export_source(
     check_half(only, request)
     check_target(target, force=force)
     if source.lite is not None:
-        check_lite(source.model, source.lite)
+        model = source.model
+        check_lite({"encoder": encoder_hash(model), "prior": weight_hash(model, PRIOR)}, source.lite)
     draft, calibration = build_draft(source, tables_from, say)
     say("more decoders: lite and preview" if source.lite else "preview decoder: least squares")
-    decoders = MoreDecoders.of(source.model, source.lite, draft.arrays, source.calibration)
-    decoders.add_to(draft, source.calibration)
+    decoders = MoreDecoders.of(Codec.load(draft.bundle()), source.lite, source.calibration)
+    draft.graphs |= decoders.graphs()
+    draft.overlap = max(draft.overlap, decoders.reach(draft.arrays["steps"], source.calibration))
     say("parity gate: PyTorch against the bundle")
     bundle = draft.bundle()
     checks, decoder_facts = decoders.check(bundle, source.held_out)
@@ -151,24 +154,28 @@ def export_bundle(
     out: Path | str,
     images: Sequence[NDArray[np.uint8]],
     *,
-    precision: str,
+    precision: str = "fp32",
     only: Half | None = None,
     quantize: str | None = None,
     target: str | None = None,
     force: bool = False,
+    lite: Path | str | None = None,
+    store_float16: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Write a float32 bundle in another precision, without the run that it came from.
+    """Write a float32 bundle in another precision, or with more decoders, without the run that it came from.
 
     Args:
         bundle: folder, `.aeb` file or name of a shipped bundle.
         out: as in `export_run`, as are the other options.
         images: uint8 `[H, W, C]`, like those the bundle is used for: every other one calibrates, the rest measure.
-        precision: "fp16" or "int8".
+        precision: "fp16" or "int8"; "fp32" with `lite`.
         only: write one half.
         quantize: the only graph to change.
         target: processor that 8-bit graphs are for.
         force: replace an existing bundle.
+        lite: run that trained a smaller decoder for the streams of the bundle, which gets it, and a preview decoder.
+        store_float16: round the weights of the lite decoder to float16, which halves its graph.
         progress: called with one line per stage.
 
     Raises:
@@ -177,18 +184,36 @@ def export_bundle(
         ParityError: the result is further from float32 than its precision may be; nothing is written.
     """
     request = Request.parse(precision, quantize, target)
-    if request is None:
-        raise ArgumentError("a bundle is already in fp32; name a run, or choose --precision fp16 or int8")
     check_half(only, request)
     check_target(Path(out), force=force)
+    if lite is not None:
+        if request is not None:
+            raise ArgumentError("a lite decoder joins a float32 bundle; change the precision afterwards")
+        model = load_lite(lite, store_float16=store_float16)
+        return _with_decoders(Bundle.load(bundle), Path(out), images, only, model, force=force)
+    if request is None:
+        raise ArgumentError("a bundle is already in fp32; choose --precision fp16 or int8, or --lite RUN")
     variant = derive(Bundle.load(bundle), request, images[::2], images[1::2], progress or (lambda line: None))
     return _write_variant(variant, Path(out), only, {}, force=force)
 
 
-def _lite_model(run: Path | str | None, checkpoint: Literal["best", "last"]) -> Autoencoder | None:
-    from aeedge.training.run.folder import load_run
-
-    return None if run is None else load_run(run, checkpoint).model
+def _with_decoders(
+    bundle: Bundle,
+    target: Path,
+    images: Sequence[NDArray[np.uint8]],
+    only: Half | None,
+    lite: Autoencoder,
+    *,
+    force: bool,
+) -> ExportReport:
+    for half in HALVES:
+        bundle.require(half, "more decoders")
+    files, checks, facts = add_decoders(bundle, lite, images)
+    parity = Parity(checks, (QUALITY,), tuple((1, *image.shape[:2]) for image in images[1::2][:IMAGES]), 0)
+    parity.require()
+    files = half_of(files, only) if only else files
+    write_bundle(target, files, force=force)
+    return ExportReport.of(files, target, only, parity, facts)
 
 
 def _write_variant(

@@ -5,7 +5,7 @@ The latent is close to a linear transform of the pixels, and its first group of 
 be trained. Measured on `photo`: 38 to 43 dB against the mean of every 8x8 pixels, at qualities 10 to 90.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aeedge.models import Autoencoder
 from aeedge.models.padded import PaddedConv2d
 from aeedge_export.graphs.build import quantize_pixels
-from aeedge_export.latents import torch_latents
-from aeedge_export.prior.exact_prior import prior_facts
+from aeedge_runtime.bundle.tables import EntropyTables
+from aeedge_runtime.codec import Codec
 from aeedge_runtime.coding.preview import SCALE, reduced
 from aeedge_runtime.coding.tiling import pad_to_stride
 
@@ -54,26 +53,25 @@ class PreviewDecoder(nn.Module):
         return quantize_pixels(functional.pixel_shuffle(self.head(latent), self.factor)).permute(0, 2, 3, 1)
 
 
-def fit_preview(
-    model: Autoencoder, tables: Mapping[str, NDArray[Any]], images: Sequence[NDArray[np.uint8]]
-) -> PreviewDecoder | None:
-    """Return the preview decoder of a model, or None if its stride is not a multiple of 8.
+def fit_preview(codec: Codec, images: Sequence[NDArray[np.uint8]]) -> PreviewDecoder | None:
+    """Return the preview decoder of a bundle, or None if its stride is not a multiple of 8.
 
     Args:
-        model: in evaluation mode.
-        tables: content of `entropy.npz`.
+        codec: the bundle, with an encoder.
         images: real images, uint8 `[H, W, C]`.
     """
-    rows, columns = model.stride
-    if model.patched or rows != columns or rows % SCALE:
+    manifest, tables = codec.bundle.manifest, codec.bundle.tables
+    rows, columns = manifest.image.stride
+    if manifest.image.patched or rows != columns or rows % SCALE:
         return None
     factor = rows // SCALE
-    channels = prior_facts(model.exact_prior).groups[0] if model.exact_prior else model.latent_channels
-    halves = (_Sums(channels * 9 + 1, model.channels * factor**2), _Sums(channels * 9 + 1, model.channels * factor**2))
+    channels = (manifest.prior.groups or (manifest.latent_channels,))[0]
+    size = channels * 9 + 1, manifest.image.channels * factor**2
+    halves = (_Sums(*size), _Sums(*size))
     for number, image in enumerate(images):
-        pixels = pad_to_stride(image[None, :MOST_SIDE, :MOST_SIDE], model.stride)
+        pixels = pad_to_stride(image[None, :MOST_SIDE, :MOST_SIDE], manifest.image.stride)
         quality = QUALITIES[number // 2 % len(QUALITIES)]
-        latent = _dequantized(torch_latents(model, pixels)[0], tables, quality)[:channels]
+        latent = _dequantized(codec.encode_batch(pixels)[0], tables, quality)[:channels]
         halves[number % 2].add(_neighborhoods(latent), _as_channels(reduced(pixels[0]) / 255, factor))
     solution = _solve(*halves).astype(np.float16).astype(np.float32)
     weight = torch.from_numpy(np.ascontiguousarray(solution[:-1].T)).reshape(-1, channels, 3, 3)
@@ -110,9 +108,9 @@ def _solve(even: _Sums, odd: _Sums) -> NDArray[Any]:
     return both.solution(ridge)
 
 
-def _dequantized(latent: NDArray[np.float32], tables: Mapping[str, NDArray[Any]], quality: int) -> NDArray[Any]:
+def _dequantized(latent: NDArray[np.float32], tables: EntropyTables, quality: int) -> NDArray[Any]:
     """Return what a decoder is given, without shrink and means, which move it by less than a step."""
-    step, offset = tables["steps"][quality - 1][:, None, None], tables["offsets"][:, None, None]
+    step, offset = tables.steps[quality - 1][:, None, None], tables.offsets[:, None, None]
     dequantized: NDArray[Any] = np.rint((latent - offset) / step) * step + offset
     return dequantized
 

@@ -3,13 +3,14 @@
 import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from aeedge_export import export_source
+from aeedge_export.decoders import add_decoders
+from aeedge_export.graphs.canonical import zip_bytes
 from aeedge_export.preview import fit_preview
-from aeedge_runtime import ArgumentError, Codec, verify_bundle
+from aeedge_runtime import ArgumentError, Bundle, Codec, verify_bundle
 from aeedge_runtime.coding.preview import reduced
 from aeedge_runtime.images.psnr import psnr_db
 
@@ -68,12 +69,23 @@ def test_the_preview_is_near_the_mean_of_every_8x8_pixels(bundles, source):
     assert report.facts["decoders_psnr_db"]["preview"] > 20
 
 
-def test_equal_models_have_equal_previews(bundles, source):
-    conv = source("conv")
-    tables = dict(np.load(bundles("conv").path / "entropy.npz"))
-    first, second = (fit_preview(conv.model, tables, conv.calibration) for _ in range(2))
+def test_equal_bundles_have_equal_previews(bundles, source):
+    codec = Codec.load(bundles("conv").path)
+    first, second = (fit_preview(codec, source("conv").calibration) for _ in range(2))
     assert torch.equal(first.head.weight, second.head.weight)
     assert torch.equal(first.head.weight, first.head.weight.half().float())
+
+
+def test_decoders_join_a_bundle_without_its_run(bundles, source):
+    conv, bundle = source("conv"), Bundle.load(bundles("conv").path)
+    files, checks, facts = add_decoders(bundle, changed(conv.model, "decoder"), conv.held_out * 2)
+    more = Bundle.load(zip_bytes(files))
+    assert more.stream_id == bundle.stream_id
+    assert more.read("decoder.onnx") == bundle.read("decoder.onnx")
+    assert [check.passed for check in checks] == [True]
+    assert set(facts["decoders_psnr_db"]) == {"full", "lite", "preview"}
+    with pytest.raises(ArgumentError, match="--train-decoder"):
+        add_decoders(bundle, changed(conv.model, "encoder"), conv.held_out)
 
 
 def test_patches_have_no_preview(bundles):

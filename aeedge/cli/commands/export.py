@@ -85,24 +85,24 @@ class ExportOptions(NetworkOptions):
         of_runs: dict[str, object] = {
             "--model": self.model,
             "--checkpoint": self.checkpoint,
-            "--store-float16": self.store_float16,
             "--tables-from": self.tables_from,
             "--data-dir": self.data_dir,
             "--false-positive-rate": self.false_positive_rate,
             "--force-dead": self.force_dead,
-            "--lite": self.lite,
         }
+        lite: dict[str, object] = {"--lite": self.lite}
+        rounding: dict[str, object] = {"--store-float16": self.store_float16}
         of_bundles: dict[str, object] = {"--calibrate": self.calibrate}
         if self.kind == "bundle":
-            self._refuse(of_runs | {"--data": self.data} | self.of_networks)
+            self._refuse(of_runs | {"--data": self.data} | self.of_networks | ({} if self.lite else rounding))
             if self.prior == "fit":
                 raise click.UsageError("--prior fit does not apply to a bundle; use aeedge fit-prior")
-            if self.precision == "fp32":
-                raise click.UsageError("a bundle is already in float32; name a RUN, or use --precision fp16 or int8")
+            if self.precision == "fp32" and not self.lite:
+                raise click.UsageError("a bundle is already in float32; use --precision fp16 or int8, or --lite RUN")
             if self.calibrate is None:
                 raise click.UsageError("a bundle holds no images; name a folder of typical ones with --calibrate")
         elif self.kind == "network":
-            self._refuse(of_runs | of_bundles)
+            self._refuse(of_runs | lite | rounding | of_bundles)
             if self.data is None:
                 raise click.UsageError("a network has no images; name a folder of 36 or more with --data")
         else:
@@ -174,7 +174,7 @@ class ExportOptions(NetworkOptions):
     type=click.Choice(["x86-vnni", "x86", "arm64"]),
     help="Processor that int8 is for.  [default: this machine's]",
 )
-@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Typical images, to change the precision of a BUNDLE.")
+@click.option("--calibrate", metavar="FOLDER", type=PATH, help="Typical images, to change a BUNDLE.")
 @click.option(
     "--store-float16",
     is_flag=True,
@@ -232,7 +232,9 @@ def _from_bundle(options: ExportOptions) -> ExportReport:
 
     bundle = options.source or ""
     images = open_images(options.calibrate or Path(), Bundle.load(bundle).manifest.image.channels, MOST_IMAGES)
-    return export_bundle(bundle, options.output, [image.pixels for image in images], **options.common)
+    pixels = [image.pixels for image in images]
+    lite, rounded = options.lite, options.store_float16
+    return export_bundle(bundle, options.output, pixels, lite=lite, store_float16=rounded, **options.common)
 
 
 def _from_run(options: ExportOptions) -> ExportReport:
