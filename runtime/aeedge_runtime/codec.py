@@ -310,9 +310,9 @@ class Codec:
     def preview(self, data: BinarySource, *, max_pixels: int | None = None) -> Pixels:
         """Return the image of a stream at 1/8 of its rows and columns, uint8 [ceil(H / 8), ceil(W / 8), C].
 
-        If the bundle has a preview decoder, only the first group of latent channels is decoded, so damage in the rest
-        goes unnoticed. With alpha, or without a preview decoder, the whole image is decoded and reduced. Arguments and
-        errors are those of `decompress`.
+        If the bundle has a preview decoder, only the first group of latent channels is decoded: the checksum of the
+        whole stream is checked, the hash of its symbols is not. With alpha, or without a preview decoder, the whole
+        image is decoded and reduced. Arguments and errors are those of `decompress`.
         """
         with self._gate:
             return self._decoder.preview(data, max_pixels)[0]

@@ -63,6 +63,15 @@ def test_a_stream_that_is_cut_short_has_no_preview(codec, gray):
         codec.preview(coded(codec, gray)[:-1])
 
 
+def test_damage_anywhere_is_found(codec, gray):
+    stream = bytearray(coded(codec, gray))
+    for place in range(0, len(stream), max(len(stream) // 40, 1)):
+        stream[place] ^= 4
+        with pytest.raises(StreamError):
+            codec.preview(bytes(stream))
+        stream[place] ^= 4
+
+
 def test_stored_tiles_show_in_the_preview(codec):
     image = picture(128, 192, 3)
     image[:64, 64:128] = np.where(np.arange(64)[:, None, None] // 8 % 2, 255, 0)  # rows of 8, black and white
