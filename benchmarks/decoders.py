@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from record import goal, options, pictures, save
@@ -93,7 +94,8 @@ def main() -> None:
         goal("lite takes longer than WebP", slower, 6.0, "times", at_most=True),
     ]
     facts = {"bundle": chosen.bundle, "threads": chosen.threads, "quality": QUALITY, "psnr_db": mean, "ms": ms}
-    save(chosen.out, {"environment": environment(sys.argv), **facts, "goals": goals, "images": rows})
+    command = [Path(word).name for word in sys.argv]
+    save(chosen.out, {"environment": environment(command), **facts, "goals": goals, "images": rows})
 
 
 if __name__ == "__main__":

@@ -186,7 +186,12 @@ def main() -> int:
                 flush=True,
             )
     revisions = {"before": git("rev-parse", chosen.against), "now": git("rev-parse", "HEAD")}
-    facts = {"turns": turns, "tolerance": TOLERANCE, "threads": chosen.threads, "environment": environment(sys.argv)}
+    facts = {
+        "turns": turns,
+        "tolerance": TOLERANCE,
+        "threads": chosen.threads,
+        "environment": environment([Path(word).name for word in sys.argv]),
+    }
     save(chosen.out, {**revisions, **facts, "calls": [asdict(found) for found in findings]})
     return int(any(found.slower for found in findings))
 

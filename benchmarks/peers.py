@@ -142,7 +142,15 @@ def main() -> None:
                 print(f"\n{size}, {threads} thread{'s' * (threads > 1)}", flush=True)
                 show(table)
                 results.append({"size": size, "threads": threads, "rows": table, "best": winners(table)})
-    save(chosen.out, {"environment": environment(sys.argv), "quality": QUALITY, "turns": turns, "results": results})
+    save(
+        chosen.out,
+        {
+            "environment": environment([Path(word).name for word in sys.argv]),
+            "quality": QUALITY,
+            "turns": turns,
+            "results": results,
+        },
+    )
 
 
 def center(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def on_disk(random: Random) -> Patch:
     def write(path: Path, data: bytes, *, overwrite: bool) -> None:
         path.write_bytes(changed(data, random))
 
-    return unittest.mock.patch.object(compression, "atomic_write", write)
+    return unittest.mock.patch.object(compression, "write_location", write)
 
 
 def in_coder(random: Random) -> Patch:
@@ -73,8 +73,8 @@ def in_prior(random: Random) -> Patch:
     """Make the prior network give another table index when it compresses than when it decompresses."""
     inner = Networks.prior
 
-    def prior(self: Networks, *, compress: bool, workers: int = 1) -> Any:
-        found: Any = inner(self, compress=compress, workers=workers)
+    def prior(self: Networks, *, compress: bool, **options: Any) -> Any:
+        found: Any = inner(self, compress=compress, **options)
         if compress:
             run = found._graphs["prior"].run
             found._graphs["prior"] = unittest.mock.Mock(run=lambda feeds: _other_index(run(feeds), random))

@@ -174,7 +174,7 @@ def test_networks_that_are_not_finite_where_symbols_depend_on_them(graph: str, m
         prior._hyper_encoder = Broken()
     else:
         prior._graphs[graph] = Broken()
-    monkeypatch.setattr(codec._networks, "prior", lambda compress, workers: prior)
+    monkeypatch.setattr(codec._networks, "prior", lambda **_: prior)
     with pytest.raises(BundleError, match="returned NaN or infinity"):
         codec.compress(picture(40, 40, 3))
     if graph != "hyper_encoder":

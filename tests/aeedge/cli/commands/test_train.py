@@ -46,13 +46,13 @@ def test_train_resume_and_decoder_only(aeedge, tmp_path):
     assert aeedge("train", "dense-mnist", *QUICK, "--max-steps", 2, "-o", first).code == 0
     assert aeedge("train", "--resume", "--max-steps", 4, "-o", first).code == 0
     assert read_checkpoint(checkpoint_path(first, "last"))[1].step == 4
-    done = aeedge("train", "--train-decoder", first, "--init-from", first, "-o", second)
+    done = aeedge("train", "--train-decoder", first, "--from-pretrained", "-o", second)
     assert done.code == 2
-    assert "--init-from and --train-decoder cannot be combined" in done.errors[0]
+    assert "--from-pretrained and --train-decoder cannot be combined" in done.errors[0]
     done = aeedge("train", "--train-decoder", first, "--set", "training.trainable=all", "-o", second)
     assert done.code == 2
     assert 'found training.trainable="all", expected "decoder"' in done.errors[0]
-    done = aeedge("train", "--train-decoder", first, "--max-steps", 2, "-o", second)
+    done = aeedge("train", "--train-decoder", first, "--init-from", first, "--max-steps", 2, "-o", second)
     assert done.code == 0, done.stderr
     assert load_run(second).config.training.trainable == "decoder"
     before, after = load_run(first).model.state_dict(), load_run(second).model.state_dict()
