@@ -121,7 +121,8 @@ def export_source(
         model = source.model
         check_lite({"encoder": encoder_hash(model), "prior": weight_hash(model, PRIOR)}, source.lite)
     draft, calibration = build_draft(source, tables_from, say)
-    say("more decoders: lite and preview" if source.lite else "preview decoder: least squares")
+    if not source.model.patched:
+        say("more decoders: lite and preview" if source.lite else "preview decoder: least squares")
     decoders = MoreDecoders.of(Codec.load(draft.bundle()), source.lite, source.calibration)
     draft.graphs |= decoders.graphs()
     draft.overlap = max(draft.overlap, decoders.reach(draft.arrays["steps"], source.calibration))
