@@ -1,4 +1,4 @@
-"""The full, the lite and the preview decoder of a bundle: time in turns, beside WebP, and PSNR.
+"""The three decoders of a bundle (full, lite, preview): time, taking turns with WebP, and PSNR.
 
 python benchmarks/decoders.py --images FILE... [--bundle BUNDLE] [--threads N] [--quick]
 

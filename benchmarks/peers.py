@@ -1,4 +1,4 @@
-"""aeedge beside what a user would pick instead: classic codecs, and the learned ones of CompressAI, in one run.
+"""aeedge compared with what a user would pick instead: classic codecs, and CompressAI's networks, in one run.
 
 python benchmarks/peers.py --images FILE... [--learned PYTHON] [--sizes 768x512,1920x1088] [--threads 1,2] [--quick]
 

@@ -23,7 +23,7 @@ def rate_interval(hits: int, total: int) -> tuple[float, float]:
 
 
 def auroc_interval(area: float, normal: int, anomalous: int) -> tuple[float, float]:
-    """Return 95-percent bounds of an AUROC of so many images (Hanley and McNeil, Radiology 1982)."""
+    """Return 95-percent bounds of an AUROC, given the images of each class (Hanley and McNeil, Radiology 1982)."""
     one, two = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (anomalous - 1) * (one - area**2) + (normal - 1) * (two - area**2)
     half = CONFIDENCE * math.sqrt(max(variance, 0.0) / (normal * anomalous))

@@ -65,7 +65,7 @@ def initial_model(
 ) -> Autoencoder:
     """Return the model of a config with the given weights, or with weights drawn from the seed.
 
-    A decoder that is trained alone and is built differently from the one in `weights` starts anew.
+    A decoder that is trained alone keeps its drawn weights if it is built differently from the one in `weights`.
 
     Raises:
         ArgumentError: see `build_model`.

@@ -7,7 +7,6 @@ import pytest
 from tiny import BUNDLES, NAMES, change_manifest, copy_of, picture
 
 from aeedge_runtime import ArgumentError, Codec, StreamError, stream_info
-from aeedge_runtime.coding.chunk_io import ChunkReader
 from aeedge_runtime.stream.container import read_stream, write_stream
 
 
@@ -25,22 +24,7 @@ def conv(tmp_path_factory):
     return Codec.load(change_manifest(folder, lambda values: values["limits"].update(band_pixels=8192)), threads=1)
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", 600)
-
-
-@pytest.fixture
-def chunks(monkeypatch):
-    """Numbers of the chunks that are decoded."""
-    seen, decoding = [], ChunkReader._decoding
-
-    def count(self, number, walk, latents):
-        seen.append(self._first_chunk + number)
-        return decoding(self, number, walk, latents)
-
-    monkeypatch.setattr(ChunkReader, "_decoding", count)
-    return seen
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def channels_of(codec):

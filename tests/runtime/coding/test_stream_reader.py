@@ -6,7 +6,6 @@ from tiny import BUNDLES, half_of, picture
 
 from aeedge_runtime import ArgumentError, Codec, MissingHalfError, StreamError
 from aeedge_runtime.coding import decoder
-from aeedge_runtime.coding.chunk_io import ChunkReader
 
 
 @pytest.fixture(scope="module")
@@ -14,22 +13,7 @@ def codec():
     return Codec.load(BUNDLES / "tiny-hyper", threads=1)
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr("aeedge_runtime.stream.layout.CHUNK_SYMBOLS", 600)
-
-
-@pytest.fixture
-def chunks(monkeypatch):
-    """Numbers of the chunks that are decoded."""
-    seen, decoding = [], ChunkReader._decoding
-
-    def count(self, number, walk, latents):
-        seen.append(self._first_chunk + number)
-        return decoding(self, number, walk, latents)
-
-    monkeypatch.setattr(ChunkReader, "_decoding", count)
-    return seen
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def packed(codec, **options):
